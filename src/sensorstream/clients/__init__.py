@@ -1,0 +1,1 @@
+"""Stations 4-6, publish -> KAFKA -> read: the only place that imports a Kafka client."""

@@ -1,0 +1,153 @@
+"""Stations 4 and 6: what the pipelines ask of any Kafka client.
+
+A :class:`Client` makes publishers and readers. Times are seconds unless a name ends in ``_ms``; a position is
+always the next offset to be read. Errors are those of :mod:`sensorstream.errors` and nothing else.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from sensorstream.events import Listener, ignore
+from sensorstream.records import ConsumedRecord, Headers, TopicIdentity, TopicPartition
+
+
+class Delivery(Protocol):
+    """The fate of one published record."""
+
+    def done(self) -> bool:
+        """Whether the outcome is known."""
+
+    def wait(self, timeout_s: float) -> int:
+        """Wait for the outcome and return the record's offset (-1 where the broker gave none).
+
+        Raises DeliveryTimeout when it is still open after ``timeout_s``, RecordTooLarge or another
+        DeliveryError when the record was refused.
+        """
+
+
+class Publisher(Protocol):
+    """Sends records; idempotent, acknowledged by all in-sync replicas. May be used from several threads."""
+
+    def partitions_for(self, topic: str) -> int:
+        """The topic's number of partitions. Raises UnknownTopic, ClusterUnreachable."""
+
+    def publish(
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        key: bytes | None = None,
+        timestamp_ms: int | None = None,
+        headers: Headers = (),
+    ) -> Delivery:
+        """Queue one record; records of one partition are delivered in the order of the calls.
+
+        ``partition`` None lets the key's murmur2 hash choose (as Kafka's own clients do), or, without a key,
+        any partition. Raises RecordTooLarge (nothing was queued), UnknownTopic, UnknownPartition.
+        The queue is not bounded here: the caller bounds its open deliveries.
+        """
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait until every queued record has an outcome, good or bad. Raises DeliveryTimeout."""
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Flush for at most ``timeout_s``, then let go of everything; never raises, never hangs."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rebalance:
+    """What a group member does when its partitions change. Never called while ``poll`` hands out records.
+
+    ``assigned`` gives the next offset to read for each new partition. ``revoked`` is called before the partitions
+    go to another member: store, commit. ``lost`` is called when they have already gone: drop, write nothing.
+    """
+
+    assigned: Callable[[Sequence[TopicPartition]], Mapping[TopicPartition, int]]
+    revoked: Callable[[Sequence[TopicPartition]], None]
+    lost: Callable[[Sequence[TopicPartition]], None]
+
+
+class Reader(Protocol):
+    """Reads records, read_committed, never skipping an offset in silence. Used from one thread."""
+
+    def partitions_for(self, topic: str) -> int:
+        """The topic's number of partitions. Raises UnknownTopic, ClusterUnreachable."""
+
+    def identity(self, topic: str) -> TopicIdentity:
+        """Which cluster and which topic id this name stands for now. Raises UnknownTopic."""
+
+    def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Read exactly these partitions from these offsets on."""
+
+    def subscribe(self, topics: Sequence[str], rebalance: Rebalance) -> None:
+        """Join the group and share these topics' partitions with its other members (cooperative-sticky)."""
+
+    def poll(self, timeout_s: float, max_records: int = 5000) -> Mapping[TopicPartition, Sequence[ConsumedRecord]]:
+        """Records that have come, in offset order per partition; empty when none came within ``timeout_s``.
+
+        Raises OffsetOutOfRange when an offset asked for is not in the log, UnknownTopic when the topic is gone.
+        """
+
+    def position(self, partition: TopicPartition) -> int:
+        """The next offset that ``poll`` will look at; past control records and aborted ones."""
+
+    def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The first offset still in each log."""
+
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset after the last one a read_committed reader can see (the last stable offset)."""
+
+    def offset_for_time(self, partition: TopicPartition, timestamp_ms: int) -> int | None:
+        """The first offset whose record has this timestamp or a later one; None where there is none."""
+
+    def committed(self, partition: TopicPartition) -> int | None:
+        """The group's committed offset, or None."""
+
+    def commit(self, positions: Mapping[TopicPartition, int], note: str = "") -> None:
+        """Commit positions for the group, for the lag display; ``note`` is stored with them.
+
+        Raises BrokerError when the commit was not accepted; the capture goes on all the same.
+        """
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Fetch nothing from these partitions until resumed."""
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Fetch from these partitions again."""
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Leave the group (without committing) and let go of everything; never raises, never hangs."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Client(Protocol):
+    """One way to talk to Kafka: kafka-python, librdkafka, or a broker in memory."""
+
+    @property
+    def name(self) -> str:
+        """The name that ``--client`` takes."""
+
+    def publisher(self, *, client_id: str = "sensorstream", listener: Listener = ignore) -> Publisher:
+        """A connected publisher. Raises ClusterUnreachable or CredentialsRefused within 10 s.
+
+        ``listener`` gets a Notice when brokers go and come back.
+        """
+
+    def reader(
+        self, *, group: str | None = None, client_id: str = "sensorstream", listener: Listener = ignore
+    ) -> Reader:
+        """A connected reader. Raises ClusterUnreachable or CredentialsRefused within 10 s."""

@@ -1,0 +1,1 @@
+"""Station 9: where captured records are stored, together with their position."""
