@@ -379,3 +379,51 @@ def _check_keys(table: Mapping[str, object], known: Sequence[str], where: str) -
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8"
+
+
+TEMPLATE: Final = """\
+# sensorstream.toml - found from the current folder upwards, then in the user's configuration folder.
+# Precedence: flag > -X key=value > SENSORSTREAM_* environment > profile > this file > built-in.
+# What is commented out is the built-in default.
+
+# bootstrap = "127.0.0.1:29092,127.0.0.1:39092,127.0.0.1:49092"
+# client = "auto"                  # auto, kafka-python
+# group = "sensor_data_group"
+# thread = 3                       # threads that share the sources
+# delay = 10                       # seconds between the rows of one source; 0: as fast as it goes
+
+# Client properties under their Java names.
+# [properties]
+# "compression.type" = "lz4"
+# "linger.ms" = 20
+
+# The topics of the lab. Written out, they replace the built-in AIR, EARTH and WATER.
+# [topics.AIR]
+# partitions = 2
+# replication_factor = 3
+# source = "AIR2308.csv"           # from this file's folder
+# time_column = "Time"
+# time_format = "%d/%m/%Y %H:%M:%S"  # leave it out for ISO 8601
+# key = "Station"                  # leave it out for records without a key
+# configs = { "retention.ms" = "604800000" }
+
+# Other clusters, chosen with --profile NAME or SENSORSTREAM_PROFILE.
+# [profiles.staging]
+# bootstrap = "broker.example.org:9093"
+# [profiles.staging.properties]
+# "security.protocol" = "SASL_SSL"
+# "sasl.mechanism" = "SCRAM-SHA-512"
+# "sasl.username" = "me"
+# "sasl.password" = "..."
+"""
+
+
+def write_template(path: Path, *, force: bool = False) -> None:
+    """Write a commented configuration file. Raises ConfigError when ``path`` is there and ``force`` is not given."""
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(TEMPLATE)
+    except FileExistsError as error:
+        raise ConfigError(f"{path} is there already", hint="use --force to overwrite it") from error
+    except OSError as error:
+        raise ConfigError(f"{path} can't be written: {_reason(error)}") from error

@@ -1,0 +1,130 @@
+"""The program: all command groups, and the only place where an error becomes a line and an exit code."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.exceptions import Abort, TyperException
+from typer.main import get_command
+
+import sensorstream
+from sensorstream.cli import command as command_module
+from sensorstream.errors import ExitCode, SensorstreamError
+
+app = typer.Typer(
+    name="sensorstream",
+    help="Replay recorded sensor data through a real Apache Kafka, capture it back, lose nothing.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"sensorstream {sensorstream.__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Replay recorded sensor data through a real Apache Kafka, capture it back, lose nothing."""
+
+
+def _add_commands() -> None:
+    import importlib
+
+    from importlib.util import find_spec  # TEMP until every group is there
+
+    for group in ("cluster", "topics", "samples", "config"):
+        if find_spec(f"sensorstream.cli.{group}") is None:
+            continue
+        module = importlib.import_module(f"sensorstream.cli.{group}")
+        app.add_typer(getattr(module, group), name=group)
+    for single in ("produce", "consume", "run", "demo", "verify", "lag", "brokers"):
+        if find_spec(f"sensorstream.cli.{single}") is None:
+            continue
+        importlib.import_module(f"sensorstream.cli.{single}").add_to(app)
+
+
+_add_commands()
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and end the process with an exit code of :class:`ExitCode`."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    code = run(arguments)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Whoever read our stdout has gone away; Python would complain once more while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code; every expected failure has become one line by then."""
+    try:
+        code = get_command(app).main(args=list(arguments), prog_name="sensorstream", standalone_mode=False)
+        return int(code or 0)
+    except TyperException as error:
+        return _usage_error(error, arguments)
+    except SensorstreamError as error:
+        return _fail(error.message, error.hint, error.exit_code, arguments)
+    except (Abort, KeyboardInterrupt):
+        return _fail("interrupted", "", ExitCode.INTERRUPTED, arguments)
+    except BrokenPipeError:
+        # `... | head` has read what it wanted.
+        return int(ExitCode.DONE)
+    except MemoryError:
+        return _fail("out of memory", "", ExitCode.FAILED, arguments)
+    except OSError as error:
+        return _fail(_os_error(error), "", ExitCode.FAILED, arguments)
+
+
+def _usage_error(error: Any, arguments: Sequence[str]) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(f"{error.format_message()}\n")
+        return int(ExitCode.USAGE)
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context is not None else "sensorstream"
+    message = " ".join(error.format_message().split()).rstrip(".")
+    return _fail(message, f"see '{where} --help'", ExitCode.USAGE, arguments, where)
+
+
+def _fail(
+    message: str, hint: str, code: ExitCode, arguments: Sequence[str], path: str = ""
+) -> int:
+    from sensorstream.cli import render
+
+    session = command_module.current
+    if session is not None:
+        session.narrator.close()
+    if _wants_json(arguments):
+        command = session.command if session is not None else path.removeprefix("sensorstream").strip()
+        errors = [{"message": message, "hint": hint, "exit_code": int(code)}]
+        sys.stdout.write(render.envelope(command, "error", None, errors) + "\n")
+    render.error_line(f"{message}; {hint}" if hint else message)
+    if session is not None and session.verbose and sys.exc_info()[0] is not None:
+        import traceback
+
+        traceback.print_exc()
+    return int(code)
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Whether the caller asked for JSON; read by hand, since a usage error comes before parsing is done."""
+    return "--output=json" in arguments or any(
+        pair == ("--output", "json") for pair in zip(arguments, arguments[1:], strict=False)
+    )
+
+
+def _os_error(error: OSError) -> str:
+    what = error.strerror or str(error)
+    return f"{error.filename}: {what}" if error.filename else what

@@ -1,0 +1,123 @@
+"""``config show | init | path``: what is in force, where it came from, and a file to start from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sensorstream.cli.command import Outcome, Session, command
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+config = typer.Typer(help="Show the settings in force, or write a configuration file.", no_args_is_help=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSettings:
+    """The settings in force (secrets masked), the file they came from, and each value's origin."""
+
+    file: str | None
+    bootstrap: list[str]
+    client: str
+    group: str
+    thread: int
+    delay: float
+    topics: list[dict[str, Any]]
+    properties: dict[str, str]
+    origins: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """The configuration file that was written."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """The configuration file in force (None: none was found) and the user's configuration folder."""
+
+    path: str | None
+    user_folder: str
+
+
+@command(config, "show", "config show")
+def show(session: Session) -> Outcome:
+    """Show every setting and where it came from; secrets are masked."""
+    from sensorstream.config import find_file
+
+    settings = session.settings
+    path = find_file()
+    shown = ShownSettings(
+        file=str(path) if path else None,
+        bootstrap=list(settings.bootstrap),
+        client=settings.client,
+        group=settings.group,
+        thread=settings.thread,
+        delay=settings.delay,
+        topics=[
+            {
+                "name": topic.name,
+                "partitions": topic.partitions,
+                "replication_factor": topic.replication_factor,
+                "source": str(topic.source) if topic.source else None,
+                "time_column": topic.time_column,
+                "time_format": topic.time_format,
+                "key": topic.key,
+                "configs": dict(topic.configs),
+            }
+            for topic in settings.topics
+        ],
+        properties={key: str(value) for key, value in settings.properties.items()},
+        origins=dict(settings.origins),
+    )
+    return Outcome(shown, lambda console: _show(console, shown))
+
+
+def _show(console: "Console", shown: ShownSettings) -> None:
+    from sensorstream.cli.render import table, visible
+
+    rows = table("setting", "value", "from")
+    plain = {
+        "bootstrap": ",".join(shown.bootstrap),
+        "client": shown.client,
+        "group": shown.group,
+        "thread": str(shown.thread),
+        "delay": f"{shown.delay:g} s",
+    }
+    for name, value in plain.items():
+        rows.add_row(name, visible(value), visible(shown.origins.get(name, "built-in")))
+    for key, value in shown.properties.items():
+        rows.add_row(key, visible(value), visible(shown.origins.get(f"properties.{key}", "")))
+    for topic in shown.topics:
+        text = f"{topic['partitions']} partitions, {topic['replication_factor']} replicas, {topic['source'] or 'no source'}"
+        rows.add_row(f"topic {visible(topic['name'])}", visible(text), visible(shown.origins.get("topics", "")))
+    console.print(rows)
+
+
+@command(config, "init", "config init", kafka=False)
+def init(
+    session: Session,
+    path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("sensorstream.toml"),
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+) -> Outcome:
+    """Write a commented sensorstream.toml with the built-in defaults."""
+    from sensorstream.config import write_template
+
+    write_template(path, force=force)
+    return Outcome(WrittenFile(str(path)), lambda console: console.print(f"wrote {path}"))
+
+
+@command(config, "path", "config path", kafka=False)
+def path_(session: Session) -> Outcome:
+    """Print the path of the configuration file in force."""
+    from sensorstream.config import find_file, user_config_folder
+
+    path = find_file()
+    found = FoundFile(str(path) if path else None, str(user_config_folder()))
+    text = found.path or f"no sensorstream.toml from here upwards or in {found.user_folder}; the defaults are in force"
+    return Outcome(found, lambda console: console.print(text))

@@ -1,0 +1,103 @@
+"""The options that several commands share, each declared once.
+
+Short flags follow kcat and rpk: ``-b -t -p -g -o -e -c -X -z -k -q -v``; ``-o`` is always an offset.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+KAFKA_PANEL: Final = "Connection"
+OUTPUT_PANEL: Final = "Output"
+
+
+class Output(StrEnum):
+    """How a result is written to stdout."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+Bootstrap = Annotated[
+    str | None,
+    typer.Option(
+        "--bootstrap",
+        "-b",
+        metavar="HOST:PORT,...",
+        help="Brokers to ask first. Default: the local cluster, 127.0.0.1:29092,39092,49092.",
+        rich_help_panel=KAFKA_PANEL,
+    ),
+]
+Properties = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-X",
+        metavar="KEY=VALUE",
+        help="A client property under its Java name, for example -X linger.ms=5 (repeatable).",
+        rich_help_panel=KAFKA_PANEL,
+    ),
+]
+CommandConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--command-config",
+        metavar="FILE",
+        help="A properties file as Kafka's own tools take it.",
+        rich_help_panel=KAFKA_PANEL,
+    ),
+]
+Profile = Annotated[
+    str | None,
+    typer.Option("--profile", metavar="NAME", help="A profile of sensorstream.toml.", rich_help_panel=KAFKA_PANEL),
+]
+ClientName = Annotated[
+    str | None,
+    typer.Option(
+        "--client", metavar="NAME", help="auto or kafka-python. Default: auto.", rich_help_panel=KAFKA_PANEL
+    ),
+]
+OutputOption = Annotated[
+    Output, typer.Option("--output", help="Write the result as text or as JSON.", rich_help_panel=OUTPUT_PANEL)
+]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="No progress and no notices on stderr.", rich_help_panel=OUTPUT_PANEL),
+]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose", "-v", help="More on stderr: client logs, tracebacks.", rich_help_panel=OUTPUT_PANEL
+    ),
+]
+
+Topic = Annotated[str, typer.Option("--topic", "-t", metavar="TOPIC", help="The topic to read.")]
+Group = Annotated[
+    str | None,
+    typer.Option("--group", "-g", metavar="GROUP", help="The consumer group. Default: sensor_data_group."),
+]
+SourceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source",
+        metavar="TOPIC=FILE",
+        help="A file for a topic (repeatable). Default: the configured topics' files; the samples built in.",
+    ),
+]
+Thread = Annotated[
+    int | None,
+    typer.Option("--thread", metavar="N", help="Threads that share the sources. Default: 3.", show_default=False),
+]
+Delay = Annotated[
+    float | None,
+    typer.Option(
+        "--delay",
+        metavar="S",
+        help="Seconds between the rows of one source; 0: as fast as it goes. Default: 10.",
+        show_default=False,
+    ),
+]
+Encoding = Annotated[
+    str, typer.Option("--encoding", metavar="NAME", help="The source files' character encoding.")
+]
