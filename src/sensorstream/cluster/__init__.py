@@ -1,1 +1,6 @@
-"""A real Apache Kafka on this machine, without Docker and without an installed Java."""
+"""Station 5, KAFKA: the cluster in the box. Jars, the Java runtime, one node, a local cluster, its state."""
+
+from sensorstream.cluster.local import LocalCluster
+from sensorstream.cluster.results import BrokerStatus, BrokerStopped, ClusterDown, ClusterStatus, ClusterUp
+
+__all__ = ["BrokerStatus", "BrokerStopped", "ClusterDown", "ClusterStatus", "ClusterUp", "LocalCluster"]

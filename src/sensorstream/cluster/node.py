@@ -1,0 +1,291 @@
+"""Station 5: one Kafka node, a Java process of its own: formatted, started, watched, stopped.
+
+A node outlives the command that started it (it has a session of its own). It is found again by pid, start time
+and the mark on its command line, so a pid that the system has given to another process is never touched.
+"""
+
+import contextlib
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from sensorstream.cluster.java import Java
+from sensorstream.cluster.preflight import NODE_MARK
+from sensorstream.cluster.state import NodeProcess
+from sensorstream.errors import Interrupted, LocalClusterError
+
+if TYPE_CHECKING:
+    import psutil
+
+_FORMAT_DEADLINE_S: Final = 60.0
+_POLL_S: Final = 0.02
+
+_children: list[subprocess.Popen[bytes]] = []
+"""Nodes started by this very process: it must collect them when they end, or they stay as zombies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What every node of a cluster is started with: the runtime, the class path, and a start-up archive or None.
+
+    The archive is Java's class data sharing: classes come from it instead of being parsed from the jars.
+    """
+
+    java: Java
+    class_path: tuple[Path, ...]
+    archive: Path | None = None
+
+    def command(self, folder: Path, main: Sequence[str], logging: Path, heap_mb: int = 256) -> list[str]:
+        """The command line of a Java process that belongs to the node whose own folder is ``folder``."""
+        kind = "log4j2.configurationFile" if logging.name == "log4j2.properties" else "log4j.configuration"
+        words = [
+            str(self.java.executable),
+            f"{NODE_MARK}{folder}",
+            f"-Xmx{heap_mb}m",
+            # Three brokers on a laptop: the collector and the compiler that take the least memory and start fastest.
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-Xshare:auto",
+            "-Djava.awt.headless=true",
+            f"-D{kind}={logging.as_uri()}",
+        ]
+        if self.java.major >= 24:
+            words.append("--enable-native-access=ALL-UNNAMED")  # else a warning each for zstd and snappy
+            words.append("--sun-misc-unsafe-memory-access=allow")
+        if self.archive is not None:
+            words.append(f"-XX:SharedArchiveFile={self.archive}")
+            words.append("-Xlog:cds=off,cds+dynamic=off")
+        words += ["-cp", os.pathsep.join(map(str, self.class_path)), *main]
+        return words
+
+
+class Node:
+    """One node of a cluster: its folder for configuration and logs, and its process once it has one."""
+
+    def __init__(self, node_id: int, folder: Path, data: Path) -> None:
+        self.node_id = node_id
+        self.folder = folder
+        self.data = data
+        self.log_file = folder / f"{folder.name}.log"
+        self.output_file = folder / f"{folder.name}.out"
+        self.properties_file = folder / "server.properties"
+
+    def configure(self, server_properties: str, logging: tuple[str, str]) -> None:
+        """Write the node's configuration files."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.properties_file.write_text(server_properties, encoding="utf-8")
+        name, text = logging
+        (self.folder / name).write_text(text, encoding="utf-8")
+        self._logging = self.folder / name
+
+    def format(self, launch: Launch, cluster_id: str) -> "subprocess.Popen[bytes]":
+        """Begin formatting the data folder with Kafka's own tool; :func:`wait_formatted` sees it through."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        words = launch.command(
+            self.folder,
+            ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self.properties_file)],
+            self._logging,
+            heap_mb=96,
+        )
+        with self.output_file.open("wb") as output:
+            return _spawn(words, output.fileno(), self.folder)
+
+    def start(self, launch: Launch) -> NodeProcess:
+        """Start the broker, detached; it is not ready yet. Returns its pid and start time."""
+        import psutil
+
+        if self.log_file.exists():
+            self.log_file.replace(self.log_file.with_name(f"{self.log_file.name}.before"))
+        words = launch.command(self.folder, ["kafka.Kafka", str(self.properties_file)], self._logging)
+        with self.output_file.open("wb") as output:
+            child = _spawn(words, output.fileno(), self.folder)
+        try:
+            return NodeProcess(child.pid, psutil.Process(child.pid).create_time())
+        except psutil.NoSuchProcess:
+            return NodeProcess(child.pid, 0.0)
+
+    def last_error(self) -> str:
+        """The last thing the node complained of, in one line; empty when it did not say."""
+        lines: list[str] = []
+        for path in (self.output_file, self.log_file):
+            with contextlib.suppress(OSError):
+                lines += path.read_text(encoding="utf-8", errors="replace").splitlines()
+        for mark in (" FATAL ", " ERROR ", "Error", "Exception"):
+            hits = [number for number, line in enumerate(lines) if mark in line]
+            if hits:
+                return _one_line(lines, hits[-1])
+        return lines[-1].strip()[:300] if lines else ""
+
+
+def wait_formatted(formats: Iterable[tuple[Node, "subprocess.Popen[bytes]"]], stop: threading.Event) -> None:
+    """Wait for the formatting of several nodes; none is left running, whatever happens.
+
+    Raises LocalClusterError with the tool's own words, Interrupted when ``stop`` was set.
+    """
+    formats = list(formats)
+    deadline = time.monotonic() + _FORMAT_DEADLINE_S
+    try:
+        for node, child in formats:
+            while child.poll() is None:
+                if stop.wait(_POLL_S):
+                    raise Interrupted("stopped while formatting", hint="nothing was left running")
+                if time.monotonic() > deadline:
+                    raise LocalClusterError(
+                        f"formatting broker {node.node_id} took longer than {_FORMAT_DEADLINE_S:.0f} s",
+                        hint=f"see {node.output_file}",
+                    )
+            if child.returncode != 0:
+                raise LocalClusterError(
+                    f"broker {node.node_id} could not be formatted: {node.last_error()}",
+                    hint=f"see {node.output_file}",
+                )
+    finally:
+        for _, child in formats:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+
+
+def running(process: NodeProcess | None, folder: Path) -> "psutil.Process | None":
+    """The live process that is this node, or None when it has ended or the pid is somebody else's now."""
+    import psutil
+
+    if process is None:
+        return None
+    _reap()
+    try:
+        found = psutil.Process(process.pid)
+        if found.status() == psutil.STATUS_ZOMBIE:
+            return None
+        if process.started and abs(found.create_time() - process.started) > 1.0:
+            return None
+        return found if _belongs(found.cmdline(), folder) else None
+    except psutil.Error:
+        return None
+
+
+def find_all(cluster_folder: Path) -> dict[int, list["psutil.Process"]]:
+    """Every Java process started for a cluster, by node id, found by its mark: also those never noted anywhere."""
+    import psutil
+
+    _reap()
+    found: dict[int, list[psutil.Process]] = {}
+    for process in psutil.process_iter(["cmdline", "status"]):
+        if process.info["status"] == psutil.STATUS_ZOMBIE:
+            continue
+        for word in process.info["cmdline"] or ():
+            if word.startswith(NODE_MARK):
+                folder = Path(word.removeprefix(NODE_MARK))
+                if folder.parent == cluster_folder and folder.name.startswith("broker-"):
+                    found.setdefault(int(folder.name.removeprefix("broker-")), []).append(process)
+    return found
+
+
+def end(processes: Iterable["psutil.Process"], *, kill: bool = False, deadline_s: float = 20.0) -> list[int]:
+    """End processes: ask all with SIGTERM, and those that are still there after ``deadline_s`` with SIGKILL.
+
+    Returns the pids that had to be killed (none when ``kill`` asked for it at once).
+    """
+    import psutil
+
+    alive = list(processes)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if kill:
+                process.kill()
+            else:
+                process.terminate()
+                process.resume()  # one that was frozen could not even read the request
+    _, alive = psutil.wait_procs(alive, timeout=deadline_s)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=10)
+    _reap()
+    return [] if kill else [process.pid for process in alive]
+
+
+def end_together(processes: Sequence["psutil.Process"], *, deadline_s: float) -> list[int]:
+    """End all nodes of a cluster at once; returns the pids that had to be killed.
+
+    The last ones to go can't hand anything over, as no majority of controllers is left to hear them; they get
+    3 s after the majority has ended.
+    """
+    import psutil
+
+    deadline = time.monotonic() + deadline_s
+    alive = list(processes)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+            process.resume()
+    while alive and time.monotonic() < deadline:
+        gone, alive = psutil.wait_procs(alive, timeout=0.1)
+        if gone and len(alive) <= len(processes) // 2:
+            deadline = min(deadline, time.monotonic() + 3.0)
+    end(alive, kill=True)
+    return [process.pid for process in alive]
+
+
+def condition(process: "psutil.Process") -> Literal["starting", "frozen"]:
+    """Why a live process is not registered with the cluster."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        if process.status() == psutil.STATUS_STOPPED:
+            return "frozen"
+    return "starting"
+
+
+def memory_bytes(process: "psutil.Process") -> int | None:
+    """The memory a process takes: its share of what is shared (PSS) where the system tells, else RSS."""
+    import psutil
+
+    try:
+        full = process.memory_full_info()
+        return int(getattr(full, "pss", 0) or full.rss)
+    except psutil.Error:
+        try:
+            return int(process.memory_info().rss)
+        except psutil.Error:
+            return None
+
+
+def _belongs(command_line: Sequence[str], folder: Path) -> bool:
+    return f"{NODE_MARK}{folder}" in command_line
+
+
+def _spawn(words: Sequence[str], output: int, folder: Path) -> "subprocess.Popen[bytes]":
+    # A session of its own: Ctrl-C in the terminal reaches the command, not the brokers it has started.
+    child = subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        cwd=folder,
+        start_new_session=True,
+    )
+    _children.append(child)
+    return child
+
+
+def _reap() -> None:
+    _children[:] = [child for child in _children if child.poll() is None]
+
+
+def _one_line(lines: Sequence[str], at: int) -> str:
+    """A log line without its time and logger; where it announces an exception, the exception's own words follow."""
+    text = lines[at]
+    if text.startswith("[") and "] " in text:
+        text = text.split("] ", 1)[1].removeprefix("ERROR ").removeprefix("FATAL ")
+    causes = [line.strip() for line in lines[at + 1 : at + 60] if line.startswith("Caused by: ")]
+    if causes:
+        text = f"{text}: {causes[-1].removeprefix('Caused by: ')}"
+    elif at + 1 < len(lines) and ("Exception" in lines[at + 1] or "Error" in lines[at + 1]):
+        text = f"{text}: {lines[at + 1].strip()}"
+    return text.strip()[:300]

@@ -1,0 +1,113 @@
+"""Station 5: what is looked at before a node is started: free ports and enough memory."""
+
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from sensorstream.cluster.properties import LOOPBACK
+from sensorstream.errors import LocalClusterError, PortTaken
+
+MEGABYTES_PER_BROKER: Final = 300
+"""What a broker needs to start and work; it may grow to about 450 MB."""
+
+
+NODE_MARK: Final = "-Dsensorstream.node="
+"""Marks the command line of every Java process we start; its value is the node's own folder."""
+
+
+def free_ports(count: int, avoid: Iterable[int] = ()) -> tuple[int, ...]:
+    """Ports on which nobody listens now, chosen by the system, none of them in ``avoid``."""
+    taken = set(avoid)
+    held: list[socket.socket] = []
+    found: list[int] = []
+    try:
+        while len(found) < count:
+            holder = socket.socket()
+            held.append(holder)  # kept open, so that the system does not offer it twice
+            holder.bind((LOOPBACK, 0))
+            port = holder.getsockname()[1]
+            if port not in taken:
+                found.append(port)
+    finally:
+        for holder in held:
+            holder.close()
+    return tuple(found)
+
+
+def is_free(port: int) -> bool:
+    """Whether a broker could listen on this port of the loopback address."""
+    with socket.socket() as probe:
+        # As Kafka does it: a port whose last connections are still in TIME_WAIT is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def require_ports(ports: Iterable[int]) -> None:
+    """Raise PortTaken for the first port that is not free, naming its owner where the system tells."""
+    for port in ports:
+        if not is_free(port):
+            owner = _owner(port)
+            by = f" by {owner}" if owner else ""
+            raise PortTaken(
+                f"port {port} is already in use{by}",
+                hint="stop that process, or choose others with --ports 29093,39093,49093 (or --ports auto)",
+            )
+
+
+def _owner(port: int) -> str:
+    import psutil
+
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except (psutil.Error, OSError):
+        return ""  # macOS tells only root
+    for connection in connections:
+        if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
+            if not connection.pid:
+                return ""
+            try:
+                process = psutil.Process(connection.pid)
+                name = f"{process.name()} (pid {process.pid})"
+                for word in process.cmdline():
+                    if word.startswith(NODE_MARK):
+                        node = Path(word.removeprefix(NODE_MARK))
+                        return f"{name}, {node.name} of the cluster {node.parent.name!r}"
+                return name
+            except psutil.Error:
+                return f"pid {connection.pid}"
+    return ""
+
+
+def require_memory(brokers: int) -> None:
+    """Raise LocalClusterError when there is clearly too little memory to start this many brokers."""
+    free = available_memory()
+    needed = brokers * MEGABYTES_PER_BROKER << 20
+    if free < needed:
+        raise LocalClusterError(
+            f"too little memory: {brokers} broker{'s' if brokers > 1 else ''} need about {needed >> 20} MB, "
+            f"{free >> 20} MB are available",
+            hint="close something, or start fewer with --brokers 1",
+        )
+
+
+def available_memory() -> int:
+    """Bytes that a new process can have without swapping: the machine's, or the container's if that is less."""
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    group = Path("/sys/fs/cgroup")  # cgroup v2, https://docs.kernel.org/admin-guide/cgroup-v2.html
+    try:
+        limit = int((group / "memory.max").read_text(encoding="ascii"))
+        used = int((group / "memory.current").read_text(encoding="ascii"))
+        counters = dict(
+            line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines()
+        )
+        return min(free, limit - used + int(counters.get("inactive_file", 0)))
+    except (OSError, ValueError):  # no such file; or "max", which is no limit
+        return free

@@ -1,0 +1,137 @@
+"""Station 5: the text of a node's ``server.properties`` and of its logging configuration. Pure, no processes.
+
+The settings are those of https://kafka.apache.org/documentation/#configuration, cut to a small machine: three
+brokers share a laptop with everything else.
+"""
+
+import base64
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+LOOPBACK: Final = "127.0.0.1"
+
+
+def new_cluster_id() -> str:
+    """A fresh cluster id as Kafka writes them: 128 random bits in URL-safe base64, never beginning with a dash."""
+    while True:
+        text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
+        if not text.startswith("-"):  # it would be taken for an option
+            return text
+
+
+def server_properties(
+    node_id: int,
+    *,
+    ports: Mapping[int, int],
+    controller_ports: Mapping[int, int],
+    log_dir: Path,
+    kafka_version: tuple[int, ...],
+) -> str:
+    """The ``server.properties`` of one combined broker and controller.
+
+    ``ports`` and ``controller_ports`` map every node's id to its port. With three brokers or more, topics are
+    replicated three times and a write needs two of them; with fewer, as many as there are (and one).
+    """
+    replicas = min(3, len(ports))
+    in_sync = 2 if replicas == 3 else 1
+    voters = ",".join(f"{node}@{LOOPBACK}:{port}" for node, port in sorted(controller_ports.items()))
+    broker = f"PLAINTEXT://{LOOPBACK}:{ports[node_id]}"
+    lines = {
+        "process.roles": "broker,controller",
+        "node.id": node_id,
+        "controller.quorum.voters": voters,
+        "listeners": f"{broker},CONTROLLER://{LOOPBACK}:{controller_ports[node_id]}",
+        "advertised.listeners": broker,
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "log.dirs": _path(log_dir),
+        # No row is lost with one broker: each write is on two disks before it is acknowledged.
+        "default.replication.factor": replicas,
+        "min.insync.replicas": in_sync,
+        "offsets.topic.replication.factor": replicas,
+        "transaction.state.log.replication.factor": replicas,
+        "transaction.state.log.min.isr": in_sync,
+        "unclean.leader.election.enable": "false",
+        # A misspelt topic is an error, not a new topic.
+        "auto.create.topics.enable": "false",
+        "num.partitions": 2,
+        # A lab's data is years old and must stay: retention goes by the records' own timestamps.
+        "log.retention.ms": -1,
+        # A lab reopened after the summer finds its groups where they were (a year, in minutes).
+        "offsets.retention.minutes": 525600,
+        "group.initial.rebalance.delay.ms": 0,
+        # A dead broker's partitions move after 6 s instead of 9.
+        "broker.session.timeout.ms": 6000,
+        "broker.heartbeat.interval.ms": 1000,
+        # Small: few threads and partitions, and a cleaner that does not take 128 MB of the heap.
+        "offsets.topic.num.partitions": 6,
+        "transaction.state.log.num.partitions": 6,
+        "num.network.threads": 2,
+        "num.io.threads": 4,
+        "background.threads": 4,
+        "log.cleaner.dedupe.buffer.size": 8 << 20,
+    }
+    if kafka_version >= (4, 1):
+        lines["share.coordinator.state.topic.replication.factor"] = replicas
+        lines["share.coordinator.state.topic.min.isr"] = in_sync
+        lines["share.coordinator.state.topic.num.partitions"] = 6
+    return "".join(f"{key}={value}\n" for key, value in lines.items())
+
+
+def logging_properties(log_file: Path, kafka_version: tuple[int, ...]) -> tuple[str, str]:
+    """The logging configuration as (file name, text): log4j 1 up to Kafka 3.9, log4j 2 from 4.0 on.
+
+    The log rolls at 10 MB and keeps two older files.
+    """
+    if kafka_version < (4,):
+        return "log4j.properties", _LOG4J1.format(file=_path(log_file))
+    return "log4j2.properties", _LOG4J2.format(file=_path(log_file))
+
+
+def _path(path: Path) -> str:
+    """A path as a value of a properties file, where a backslash would begin an escape."""
+    return str(path).replace("\\", "\\\\")
+
+
+# Kafka's own levels, but without the lists of every configuration value, which are most of a start's log.
+_LOG4J1 = """\
+log4j.rootLogger=INFO, file
+log4j.appender.file=org.apache.log4j.RollingFileAppender
+log4j.appender.file.File={file}
+log4j.appender.file.MaxFileSize=10MB
+log4j.appender.file.MaxBackupIndex=2
+log4j.appender.file.layout=org.apache.log4j.PatternLayout
+log4j.appender.file.layout.ConversionPattern=[%d{{ISO8601}}] %p %m (%c)%n
+log4j.logger.org.apache.kafka=INFO
+log4j.logger.org.apache.zookeeper=WARN
+log4j.logger.state.change.logger=WARN
+log4j.logger.kafka.server.KafkaConfig=WARN
+log4j.logger.org.apache.kafka.clients.producer.ProducerConfig=WARN
+log4j.logger.org.apache.kafka.common.config.AbstractConfig=WARN
+"""
+
+_LOG4J2 = """\
+status=warn
+appender.file.type=RollingFile
+appender.file.name=file
+appender.file.fileName={file}
+appender.file.filePattern={file}.%i
+appender.file.layout.type=PatternLayout
+appender.file.layout.pattern=[%d{{ISO8601}}] %p %m (%c)%n
+appender.file.policies.type=Policies
+appender.file.policies.size.type=SizeBasedTriggeringPolicy
+appender.file.policies.size.size=10MB
+appender.file.strategy.type=DefaultRolloverStrategy
+appender.file.strategy.max=2
+rootLogger.level=info
+rootLogger.appenderRef.file.ref=file
+logger.state.name=state.change.logger
+logger.state.level=warn
+logger.config.name=org.apache.kafka.common.config.AbstractConfig
+logger.config.level=warn
+logger.kafkaconfig.name=kafka.server.KafkaConfig
+logger.kafkaconfig.level=warn
+"""

@@ -1,0 +1,167 @@
+"""Station 5: what is remembered of each named cluster between two commands, and who may change it.
+
+    <state>/clusters/<name>/state.json     ports, pids, where the data is
+    <state>/clusters/<name>/lock           held by a command that starts or stops nodes
+    <state>/clusters/<name>/broker-N/      generated configuration and logs of a node
+    <data>/cluster.json                    what the data was formatted as; lives with the data
+    <data>/broker-N/                       the logs of the topics
+
+``<state>`` is ``SENSORSTREAM_STATE_DIR`` or the user's state folder; ``<data>`` is ``<state>/clusters/<name>/data``
+unless ``--data-dir`` says otherwise.
+"""
+
+import fcntl
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from sensorstream.errors import LocalClusterError, UsageError
+
+DEFAULT_NAME: Final = "default"
+_LOCK_WAIT_S: Final = 120.0
+
+
+def state_folder() -> Path:
+    """Where clusters are remembered: ``SENSORSTREAM_STATE_DIR``, or the user's state folder."""
+    named = os.environ.get("SENSORSTREAM_STATE_DIR")
+    if named:
+        return Path(named).absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("sensorstream", appauthor=False))
+
+
+def cluster_folder(name: str) -> Path:
+    """The folder of a named cluster. Raises UsageError when the name can't be a folder's."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise UsageError(
+            f"{name!r} can't be a cluster's name", hint="use letters, digits, '.', '_' and '-', at most 64"
+        )
+    return state_folder() / "clusters" / name
+
+
+def cluster_names() -> tuple[str, ...]:
+    """The clusters that are remembered, running or not."""
+    return tuple(sorted(path.parent.name for path in (state_folder() / "clusters").glob("*/state.json")))
+
+
+@dataclass(frozen=True, slots=True)
+class NodeProcess:
+    """A node's process; ``started`` (seconds since 1970) tells it from another that was given its pid later."""
+
+    pid: int
+    started: float
+
+
+@dataclass(slots=True)
+class ClusterState:
+    """What is remembered of a cluster: ports by node id, and the processes that were started."""
+
+    data_dir: str
+    ports: dict[int, int]
+    controller_ports: dict[int, int]
+    processes: dict[int, NodeProcess] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Formatted:
+    """What a data folder was formatted as. ``complete`` is False while it is being formatted."""
+
+    name: str
+    cluster_id: str
+    kafka_version: str
+    brokers: int
+    complete: bool
+
+
+def load_state(folder: Path) -> ClusterState | None:
+    """The remembered state, or None when this cluster was never started."""
+    content = _read(folder / "state.json")
+    if content is None:
+        return None
+    try:
+        return ClusterState(
+            data_dir=str(content["data_dir"]),
+            ports={int(node): int(port) for node, port in content["ports"].items()},
+            controller_ports={int(node): int(port) for node, port in content["controller_ports"].items()},
+            processes={int(node): NodeProcess(**process) for node, process in content["processes"].items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _unreadable(folder / "state.json", "it lacks a field") from error
+
+
+def save_state(folder: Path, state: ClusterState) -> None:
+    """Write the state so that a reader sees the old one or the new one."""
+    _write(folder / "state.json", asdict(state))
+
+
+def load_formatted(data_dir: Path) -> Formatted | None:
+    """What a data folder was formatted as, or None when it is not one of ours."""
+    content = _read(data_dir / "cluster.json")
+    if content is None:
+        return None
+    try:
+        return Formatted(**content)
+    except TypeError as error:
+        raise _unreadable(data_dir / "cluster.json", "it lacks a field") from error
+
+
+def save_formatted(data_dir: Path, formatted: Formatted) -> None:
+    """Note in a data folder what it is formatted as."""
+    _write(data_dir / "cluster.json", asdict(formatted))
+
+
+@contextmanager
+def locked(folder: Path, wait_s: float = _LOCK_WAIT_S) -> Iterator[None]:
+    """Hold the cluster's lock; the system lets it go when the process ends, however it ends.
+
+    Raises LocalClusterError when another command holds it for longer than ``wait_s``.
+    """
+    path = folder / "lock"
+    deadline = time.monotonic() + wait_s
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise LocalClusterError(
+                        f"another command is starting or stopping the cluster {folder.name!r}",
+                        hint="wait for it to end, then try again",
+                    ) from error
+                time.sleep(0.05)
+                continue
+            # The holder before us may have deleted the folder, and this file with it: then it locks nothing.
+            if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                yield
+                return
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, str(error)) from error
+    if not isinstance(content, dict):
+        raise _unreadable(path, "it is not a JSON object")
+    return content
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def _unreadable(path: Path, reason: str) -> LocalClusterError:
+    return LocalClusterError(f"{path} can't be read: {reason}", hint="move it away to begin anew")
