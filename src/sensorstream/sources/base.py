@@ -1,0 +1,63 @@
+"""Stations 1-2: what a pipeline asks of any source: open, read, close."""
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from sensorstream.records import Rejected, SourceRow
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one ``read`` gave. Both lists empty: the source has ended.
+
+    ``rejected`` are rows that can't be used; each took a row index, so that the rows after it keep theirs.
+    """
+
+    rows: list[SourceRow]
+    rejected: list[Rejected]
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.rejected)
+
+
+class Source(Protocol):
+    """Rows in their order, read once from front to back. Used from one thread."""
+
+    @property
+    def name(self) -> str:
+        """What to call the source when talking to a person: its path, or ``stdin``."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns, all different; known once the source is open."""
+
+    @property
+    def position(self) -> int:
+        """The index of the next row to be read, from 0."""
+
+    @property
+    def size_bytes(self) -> int | None:
+        """The size of the whole source; None where it is not known (a pipe)."""
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of it has been read, some read-ahead included."""
+
+    def open(self) -> None:
+        """Read the head of the source. Raises SourceError."""
+
+    def read(self, limit: int) -> Batch:
+        """Up to ``limit`` rows, at least one, fewer when no more are at hand; waits when there are none.
+
+        Empty at the end. Raises SourceError, but not before the rows ahead of the fault have been handed out.
+        """
+
+    def close(self) -> None:
+        """Let go of everything; may be called twice."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
