@@ -1,0 +1,30 @@
+"""Stations 4 and 6 with kafka-python, the client that comes with the program (PyPI ``kafka-python``)."""
+
+from typing import Final
+
+from sensorstream.clients.kafka_python_publisher import KafkaPythonPublisher
+from sensorstream.clients.kafka_python_reader import KafkaPythonReader
+from sensorstream.clients.properties import ClientProperties
+from sensorstream.events import Listener, ignore
+
+
+class KafkaPythonClient:
+    """A :class:`~sensorstream.clients.base.Client`; nothing is connected before a publisher or reader is made."""
+
+    name: Final = "kafka-python"
+
+    def __init__(self, bootstrap: tuple[str, ...], properties: ClientProperties | None = None) -> None:
+        self._bootstrap = bootstrap
+        self._properties = properties or ClientProperties()
+
+    def publisher(
+        self, *, client_id: str = "sensorstream", listener: Listener = ignore
+    ) -> KafkaPythonPublisher:
+        """A connected publisher. Raises ClusterUnreachable or CredentialsRefused within 10 s."""
+        return KafkaPythonPublisher(self._bootstrap, self._properties, client_id, listener)
+
+    def reader(
+        self, *, group: str | None = None, client_id: str = "sensorstream", listener: Listener = ignore
+    ) -> KafkaPythonReader:
+        """A connected reader. Raises ClusterUnreachable or CredentialsRefused within 10 s."""
+        return KafkaPythonReader(self._bootstrap, self._properties, group, client_id, listener)

@@ -1,0 +1,368 @@
+"""Stations 4 and 6: how a kafka-python client is connected, watched, asked and let go of.
+
+kafka-python 3.0.12 tells the cause of a failed connection to its log only, and waits without a deadline in
+places. Here each client gets its own connection manager that knows why a broker could not be reached, tells the
+listener when brokers go and come back, and bounds every attempt. The mends of this file, each with its fault:
+
+- ``MendedNetClient.await_ready``: it raises where its caller expects False, and a transaction hangs for ever.
+- ``MendedNetClient.__init__``: ``allow_auto_create_topics=False`` never reaches the metadata request.
+- ``WatchedManager.get_connection``: one silent bootstrap address uses up the whole time for connecting, and a TLS
+  handshake with a silent peer has no deadline at all.
+- ``connect``: a client that could not connect leaves its thread and sockets behind.
+"""
+
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+import kafka.errors as kafka_errors
+from kafka.net.compat import KafkaNetClient
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
+from kafka.protocol.metadata import MetadataRequest
+
+from sensorstream.clients import refusals
+from sensorstream.errors import (
+    BrokerError,
+    ClusterUnreachable,
+    ConfigError,
+    CredentialsRefused,
+    SensorstreamError,
+)
+from sensorstream.events import Listener, Notice, ignore
+
+T = TypeVar("T")
+
+CONNECT_S: Final = 8.0
+"""How long to look for a broker before giving up; the command line promises an answer within 10 s."""
+REFUSED_S: Final = 3.0
+"""How long to go on when every address refuses at once: long enough for a broker that is just starting."""
+ATTEMPT_S: Final = 2.5
+"""How long one bootstrap address may take before the next one is tried."""
+ASK_S: Final = 10.0
+"""How long a question to the cluster may stay unanswered."""
+
+
+class BrokerWatch:
+    """What happens to one client's connections: why a broker can't be reached, who went and who came back."""
+
+    def __init__(self, listener: Listener = ignore) -> None:
+        self._listener = listener
+        self._lock = threading.Lock()
+        self._away: set[str] = set()
+        self._known: dict[str, int] = {}
+        self.causes: dict[str, BaseException] = {}
+        self.hopeless: BaseException | None = None
+        self.connected = False
+        self.closing = False
+        self.began = time.monotonic()
+
+    def reached(self, node_id: int | str, address: str) -> None:
+        """A connection is up and, where asked for, authenticated."""
+        with self._lock:
+            self.causes.pop(address, None)
+            back = address in self._away
+            self._away.discard(address)
+            name = self._name(node_id, address)
+        if back and not self.closing:
+            self._listener(Notice(f"{name} is back"))
+
+    def failed(self, node_id: int | str, address: str, error: BaseException) -> None:
+        """A connection could not be made, or was lost."""
+        with self._lock:
+            self.causes[address] = error
+            if not self.connected:
+                if _is_final(error):
+                    self.hopeless = error
+                return
+            if self.closing or address in self._away:
+                return
+            self._away.add(address)
+            name = self._name(node_id, address)
+            others = len(self._known) - len(self._away)
+        going_on = "going on with the others" if others > 0 else "waiting for a broker to come back"
+        self._listener(Notice(f"{name} is away; {going_on}", "warning"))
+
+    def brokers(self, addresses: Mapping[str, int]) -> None:
+        """The brokers (address to id) that the cluster consists of now."""
+        with self._lock:
+            self._known = dict(addresses)
+
+    def give_up(self, addresses: int) -> BaseException | None:
+        """The reason to stop connecting before the time is over, if there is one."""
+        with self._lock:
+            if self.hopeless is not None:
+                return self.hopeless
+            quick = len(self.causes) >= addresses and all(_is_quick(error) for error in self.causes.values())
+            if quick and time.monotonic() - self.began > REFUSED_S:
+                return next(iter(self.causes.values()))
+            return None
+
+    def error(self, bootstrap: tuple[str, ...]) -> ClusterUnreachable:
+        """What to tell the user after connecting has failed: which address, and why."""
+        with self._lock:
+            causes = dict(self.causes)
+        for address, cause in causes.items():
+            if _is_refusal(cause):
+                return CredentialsRefused(
+                    f"{address} refuses the connection: {reason(cause)}",
+                    hint="check security.protocol, sasl.mechanism, the user name, the password and the certificates",
+                )
+        told = [f"{address}: {reason(causes[address])}" for address in bootstrap if address in causes]
+        if not told:
+            told = [f"{address}: no answer within {CONNECT_S:.0f} s" for address in bootstrap]
+        return ClusterUnreachable(
+            f"no broker can be reached ({'; '.join(told)})",
+            hint="check -b/--bootstrap, or start a cluster with: sensorstream cluster up",
+        )
+
+    def _name(self, node_id: int | str, address: str) -> str:
+        number = self._known.get(address, node_id)
+        return f"broker {number} ({address})" if isinstance(number, int) else f"broker {address}"
+
+
+def _is_refusal(error: BaseException) -> bool:
+    if isinstance(error, kafka_errors.SaslAuthenticationFailedError | kafka_errors.AuthorizationError):
+        return True
+    if isinstance(error, kafka_errors.UnsupportedSaslMechanismError):
+        return True
+    text = str(error)
+    return "CERTIFICATE_VERIFY_FAILED" in text or "certificate required" in text.lower() or "ALERT_" in text
+
+
+def _is_final(error: BaseException) -> bool:
+    """Whether no later attempt, nor another address of the cluster, can do better."""
+    return _is_refusal(error) or isinstance(error, ssl.SSLError | FileNotFoundError | PermissionError)
+
+
+def _is_quick(error: BaseException) -> bool:
+    text = str(error)
+    return any(word in text for word in ("ECONNREFUSED", "DNS lookup failed", "EHOSTUNREACH", "ENETUNREACH"))
+
+
+_PLAIN_WORDS: Final = (
+    ("ECONNREFUSED", "the connection is refused, nobody listens there"),
+    ("DNS lookup failed", "the host name is not known"),
+    ("EHOSTUNREACH", "there is no route to the host"),
+    ("ENETUNREACH", "there is no route to the network"),
+    ("CERTIFICATE_VERIFY_FAILED", "its certificate can't be verified"),
+    ("WRONG_VERSION_NUMBER", "it does not speak TLS there"),
+    ("record layer failure", "it does not speak TLS there"),
+    ("I/O wait timed out", "no answer in time"),
+    ("Connection timed out", "no answer in time"),
+)
+
+
+def reason(error: BaseException) -> str:
+    """A foreign exception in one line of plain words."""
+    text = " ".join(str(error).split())
+    for mark, words in _PLAIN_WORDS:
+        if mark in text:
+            detail = text.split(mark, 1)[1].strip(" :]'()\"") if mark == "CERTIFICATE_VERIFY_FAILED" else ""
+            detail = detail.split(" (_ssl", 1)[0].removeprefix("certificate verify failed:").strip()
+            return f"{words} ({detail})" if detail else words
+    if isinstance(error, kafka_errors.SaslAuthenticationFailedError):
+        return f"authentication failed ({text.rpartition(': ')[2] or 'no reason given'})"
+    if isinstance(error, kafka_errors.KafkaError):
+        text = text.removeprefix("[Error ")
+        described = getattr(error, "description", "") or ""
+        return text.partition("] ")[2] or described or text or type(error).__name__
+    return text or type(error).__name__
+
+
+class WatchedManager(KafkaConnectionManager):  # type: ignore[misc]  # the library is untyped
+    """kafka-python's connections, each watched from its beginning to its end."""
+
+    def __init__(self, watch: BrokerWatch, net: Any, **configs: Any) -> None:
+        super().__init__(net, **configs)
+        self.watch = watch
+
+    def get_connection(self, node_id: Any, timeout_ms: float | None = None, **options: Any) -> Any:
+        """As the library's, with the watch told and every attempt bounded."""
+        bootstrap = self.cluster.is_bootstrap(node_id)
+        if bootstrap:
+            stop = self.watch.give_up(len(self.cluster.bootstrap_brokers()))
+            if stop is not None:
+                raise stop
+            timeout_ms = min(timeout_ms or ATTEMPT_S * 1000, ATTEMPT_S * 1000)
+        known = self._conns.get(node_id)
+        connection = super().get_connection(node_id, timeout_ms=timeout_ms, **options)
+        if connection is not known:
+            node = self.cluster.broker_metadata(node_id)
+            address = f"{node.host}:{node.port}"
+            connection.init_future.add_callback(lambda _: self._reached(node_id, address))
+            connection.init_future.add_errback(lambda error: self.watch.failed(node_id, address, error))
+            connection.close_future.add_errback(lambda error: self.watch.failed(node_id, address, error))
+            limit = (timeout_ms or self.socket_connection_setup_timeout_ms(node_id)) / 1000
+
+            def end_attempt() -> None:
+                if not connection.init_future.is_done:
+                    connection.close(kafka_errors.KafkaTimeoutError("Connection timed out"))
+
+            timer = self._net.call_later(limit + 0.1, end_attempt)
+            connection.init_future.add_both(lambda _: self._net.cancel(timer))
+        return connection
+
+    def _reached(self, node_id: Any, address: str) -> None:
+        self.watch.reached(node_id, address)
+        self.note_brokers()
+
+    def note_brokers(self) -> None:
+        """Tell the watch which brokers the cluster has."""
+        self.watch.brokers(
+            {f"{broker.host}:{broker.port}": broker.node_id for broker in self.cluster.brokers()}
+        )
+
+
+class MendedNetClient(KafkaNetClient):  # type: ignore[misc]
+    """kafka-python's network client on a watched connection manager."""
+
+    def __init__(self, watch: BrokerWatch, **configs: Any) -> None:
+        net = NetworkSelector(**configs)
+        super().__init__(net=net, manager=WatchedManager(watch, net, **configs), **configs)
+        self._manager.cluster.config["allow_auto_create_topics"] = False
+
+    def await_ready(self, node_id: Any, timeout_ms: float = 30000) -> bool:
+        """Whether the broker is ready within the time."""
+        try:
+            return bool(super().await_ready(node_id, timeout_ms=timeout_ms))
+        except kafka_errors.KafkaError:
+            return False
+
+
+def quiet_logs() -> None:
+    """Keep the library's own log off the console; a file handler on the logger ``kafka`` still gets it."""
+    logger = logging.getLogger("kafka")
+    if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+        logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+
+
+def connect(make: Callable[..., T], bootstrap: tuple[str, ...], watch: BrokerWatch, **options: Any) -> T:
+    """A connected producer, consumer or admin client of kafka-python.
+
+    Raises ClusterUnreachable or CredentialsRefused naming the cause within 10 s, ConfigError for options that the
+    library turns down.
+    """
+    quiet_logs()
+    made: list[MendedNetClient] = []
+
+    def net_client(**configs: Any) -> MendedNetClient:
+        made.append(MendedNetClient(watch, **configs))
+        return made[-1]
+
+    watch.began = time.monotonic()
+    try:
+        client = make(
+            bootstrap_servers=list(bootstrap),
+            bootstrap_timeout_ms=int(CONNECT_S * 1000),
+            kafka_client=net_client,
+            **options,
+        )
+    except BaseException as error:
+        watch.closing = True
+        for net in made:
+            release(net)
+        if isinstance(
+            error, kafka_errors.KafkaConfigurationError | ValueError | RuntimeError | AssertionError
+        ):
+            raise ConfigError(f"the Kafka client refuses its options: {reason(error)}") from error
+        if isinstance(error, kafka_errors.KafkaError | OSError):
+            raise watch.error(bootstrap) from error
+        raise
+    watch.connected = True
+    made[0]._manager.note_brokers()
+    return client
+
+
+def release(net: MendedNetClient) -> None:
+    """Close the sockets and end the thread of a network client that has no owner any more."""
+    try:
+        net.close()
+    except Exception:
+        logging.getLogger("kafka.sensorstream").debug("closing a connection failed", exc_info=True)
+
+
+def wait_for(future: Any, timeout_s: float) -> bool:
+    """Wait for one of the library's futures, from any thread but its own; whether it is done."""
+    done = threading.Event()
+    future.add_both(lambda _: done.set())
+    return done.wait(timeout_s)
+
+
+def metadata(manager: Any, topics: list[str] | None, timeout_s: float = ASK_S) -> Any:
+    """The cluster's answer about these topics (None: all), without creating any.
+
+    Asked again while brokers are being elected or are away; raises ClusterUnreachable after ``timeout_s``.
+    """
+    deadline = time.monotonic() + timeout_s
+    pause = threading.Event()
+    error: BaseException | None = None
+    while True:
+        request = MetadataRequest(
+            topics=None
+            if topics is None
+            else [MetadataRequest.MetadataRequestTopic(name=name) for name in topics],
+            allow_auto_topic_creation=False,
+            include_cluster_authorized_operations=False,
+            include_topic_authorized_operations=False,
+        )
+        left = deadline - time.monotonic()
+        try:
+            future = manager.call_soon(manager.send, request, None, max(1.0, left * 1000))
+            if wait_for(future, left) and future.succeeded():
+                return future.value
+            error = future.exception
+        except (kafka_errors.KafkaError, RuntimeError) as failure:
+            error = failure
+        if time.monotonic() >= deadline:
+            raise ClusterUnreachable(
+                f"no broker has answered for {timeout_s:.0f} s" + (f": {reason(error)}" if error else ""),
+                hint="look at the cluster with: sensorstream cluster status",
+            ) from error
+        pause.wait(0.1)
+
+
+def describe_topic(manager: Any, topic: str, timeout_s: float = ASK_S) -> tuple[Any, Any]:
+    """The metadata answer and its row for one topic that exists and whose partitions have leaders.
+
+    Raises UnknownTopic (with the nearest name), ClusterUnreachable, BrokerError.
+    """
+    deadline = time.monotonic() + timeout_s
+    unknown_until = (
+        time.monotonic() + 0.5
+    )  # one broker may not have heard yet of a topic that is just created
+    pause = threading.Event()
+    while True:
+        answer = metadata(manager, [topic], max(0.1, deadline - time.monotonic()))
+        row = answer.topics[0]
+        kind = kafka_errors.for_code(row.error_code)
+        if kind is kafka_errors.NoError and row.partitions:
+            return answer, row
+        now = time.monotonic()
+        if kind is kafka_errors.UnknownTopicOrPartitionError and now >= unknown_until:
+            names = [other.name for other in metadata(manager, None, 2.0).topics]
+            raise refusals.unknown_topic(topic, names)
+        if (
+            kind in (kafka_errors.InvalidTopicError, kafka_errors.TopicAuthorizationFailedError)
+            or now >= deadline
+        ):
+            raise broker_error(f"topic {topic!r} can't be used", kind())
+        pause.wait(0.1)
+
+
+def broker_error(what: str, error: BaseException) -> SensorstreamError:
+    """An exception of the library, as ours: ``what`` could not be done, and why."""
+    if isinstance(error, SensorstreamError):
+        return error
+    if isinstance(error, kafka_errors.SaslAuthenticationFailedError):
+        return CredentialsRefused(f"{what}: {reason(error)}")
+    if isinstance(error, kafka_errors.KafkaTimeoutError | kafka_errors.KafkaConnectionError | socket.error):
+        return ClusterUnreachable(f"{what}: {reason(error)}", hint="look at: sensorstream cluster status")
+    if isinstance(error, kafka_errors.AuthorizationError):
+        return BrokerError(f"{what}: not allowed for this user ({reason(error)})")
+    return BrokerError(f"{what}: {reason(error)}")

@@ -1,0 +1,302 @@
+"""Station 4, publish, with kafka-python: idempotent, acknowledged by all in-sync replicas, bounded waits.
+
+Records go straight into the producer's accumulator: the checks of ``KafkaProducer.send`` are made here once per
+topic, and a :class:`BatchDelivery` of two fields stands for the library's future and its callbacks (8 microseconds
+a record become 3). The mends of this file, by the fault they mend in kafka-python 3.0.12:
+
+- ``MendedProducer.__init__``: after a delivery timeout the producer drops its id and never asks for a new one;
+  nothing is sent any more and ``flush`` waits for ever.
+- ``MendedProducer.close``: collecting any producer silences the library's log for the whole process.
+- ``KafkaPythonPublisher.flush``: the library's timeout is for each batch, not for all of them together.
+- ``KafkaPythonPublisher.close``: ``close(timeout)`` may raise and leave the producer open.
+- ``KafkaPythonPublisher.publish``: one record over the limit is fatal for an idempotent producer; an unknown topic is
+  created on the way; both are looked at before anything is queued.
+"""
+
+import threading
+import time
+from types import TracebackType
+from typing import Any, Final, Self
+
+import kafka.errors as kafka_errors
+from kafka.producer.kafka import KafkaProducer
+from kafka.producer.producer_batch import ProducerBatch
+from kafka.producer.transaction_manager import TransactionState
+from kafka.record.default_records import DefaultRecordBatchBuilder
+from kafka.record.memory_records import MemoryRecordsBuilder
+from kafka.structs import TopicPartition as KafkaPartition
+
+from sensorstream.clients import refusals
+from sensorstream.clients.kafka_python_net import (
+    ASK_S,
+    BrokerWatch,
+    broker_error,
+    connect,
+    describe_topic,
+    reason,
+    release,
+)
+from sensorstream.clients.partitioner import partition_for_key
+from sensorstream.clients.properties import ClientProperties
+from sensorstream.errors import BrokerError, DeliveryError, DeliveryTimeout, RecordTooLarge
+from sensorstream.events import Listener
+from sensorstream.records import Headers, TopicPartition
+
+DEFAULTS: Final = {
+    "linger_ms": 20,
+    "batch_size": 262144,  # one batch is in flight per partition, so this bounds a partition's rate
+    "delivery_timeout_ms": 2**31 - 1,  # the caller has deadlines of its own; see the first mend
+    "reconnect_backoff_max_ms": 1000,
+    "max_block_ms": int(ASK_S * 1000),
+    "metrics_enabled": False,
+}
+_BATCH_OVERHEAD: Final = 61
+"""Bytes of a record batch of format 2 before its first record (Kafka protocol, RecordBatch)."""
+_RECORD_OVERHEAD: Final = 21
+"""The most bytes that format 2 adds to a record's key, value and headers."""
+
+
+class BatchDelivery:
+    """The fate of one record: its batch's future, and its place in the batch."""
+
+    __slots__ = ("_batch", "_index")
+
+    def __init__(self, batch: Any, index: int) -> None:
+        self._batch = batch
+        self._index = index
+
+    def done(self) -> bool:
+        """Whether the outcome is known."""
+        return bool(self._batch.is_done)
+
+    def wait(self, timeout_s: float) -> int:
+        """Wait for the outcome; the record's offset."""
+        deadline = time.monotonic() + timeout_s
+        while not self._batch.is_done:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                where = TopicPartition(*self._batch.topic_partition)
+                raise DeliveryTimeout(f"{where}: no acknowledgement of a record within {timeout_s:.0f} s")
+            self._batch.wait(left)  # also ends when the batch is split, and this record is in another one
+        first, _, failure = self._batch.value
+        if failure is not None:
+            raise _delivery_error(TopicPartition(*self._batch.topic_partition), failure(self._index))
+        return int(first + self._index) if first is not None and first >= 0 else -1
+
+    def rebind(self, batch: Any, index: int) -> None:
+        """The library has split the batch: this record is in another one now."""
+        old, self._batch, self._index = self._batch, batch, index
+        old._latch.set()
+
+
+def _delivery_error(where: TopicPartition, error: BaseException) -> DeliveryError:
+    if isinstance(error, kafka_errors.MessageSizeTooLargeError | kafka_errors.RecordListTooLargeError):
+        return RecordTooLarge(
+            f"{where}: the broker refuses a record as too large", hint="raise max.message.bytes of the topic"
+        )
+    if isinstance(error, kafka_errors.KafkaTimeoutError | kafka_errors.KafkaConnectionError | _Abandoned):
+        return DeliveryTimeout(f"{where}: it is not known whether a record was delivered: {reason(error)}")
+    return DeliveryError(f"{where}: a record was not delivered: {reason(error)}")
+
+
+class _Abandoned(Exception):  # noqa: N818  # a state, told to the deliveries, never raised to the user
+    """The publisher was closed before the record was acknowledged."""
+
+
+class MendedProducer(KafkaProducer):  # type: ignore[misc]  # the library is untyped
+    """kafka-python's producer without the faults that lose rows or the log."""
+
+    def __init__(self, **configs: Any) -> None:
+        super().__init__(**configs)
+        transactions = self._transaction_manager
+        if transactions is None:
+            return
+        forget_id = transactions.reset_producer_id
+
+        def reset_producer_id() -> None:
+            forget_id()
+            transactions._current_state = (
+                TransactionState.UNINITIALIZED
+            )  # so that the sender asks for a new one
+
+        transactions.reset_producer_id = reset_producer_id
+
+    def close(self, timeout: float | None = None, null_logger: bool = False) -> None:
+        """As the library's, but the module keeps its logger."""
+        super().close(timeout=timeout)
+
+
+class _Lane:
+    """One partition of one topic: where its records queue."""
+
+    __slots__ = ("lock", "partition", "queue")
+
+    def __init__(self, accumulator: Any, topic: str, partition: int) -> None:
+        self.partition = KafkaPartition(topic, partition)
+        self.lock = accumulator._tp_lock(self.partition)
+        with self.lock:
+            self.queue = accumulator._batches[self.partition]
+
+
+class KafkaPythonPublisher:
+    """A :class:`~sensorstream.clients.base.Publisher` on kafka-python's producer."""
+
+    def __init__(
+        self, bootstrap: tuple[str, ...], properties: ClientProperties, client_id: str, listener: Listener
+    ) -> None:
+        options = {**DEFAULTS, "client_id": client_id, **properties.for_kafka_python("producer")}
+        least = options["linger_ms"] + options.get("request_timeout_ms", 30000)
+        options["delivery_timeout_ms"] = max(options["delivery_timeout_ms"], least)
+        self._watch = BrokerWatch(listener)
+        self._producer = connect(MendedProducer, bootstrap, self._watch, **options)
+        if self._producer._transaction_manager is None:
+            self._producer.close(timeout=1)
+            raise BrokerError(
+                "the brokers are too old for idempotent publishing", hint="Kafka 0.11 or later is needed"
+            )
+        self._accumulator = self._producer._accumulator
+        self._manager = self._producer._sender._client._manager
+        self._batch_size: int = self._producer.config["batch_size"]
+        self._compression: int = self._producer.config["compression_attrs"]
+        self._limit: int = self._producer.config["max_request_size"]
+        self._surely_small = self._limit - _BATCH_OVERHEAD - _RECORD_OVERHEAD
+        self._lanes: dict[str, list[_Lane]] = {}
+        self._turns: dict[str, int] = {}
+        self._looking_up = threading.Lock()
+        self._closed = False
+
+    def partitions_for(self, topic: str) -> int:
+        """The topic's number of partitions."""
+        return len(self._lanes.get(topic) or self._look_up(topic))
+
+    def publish(
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        key: bytes | None = None,
+        timestamp_ms: int | None = None,
+        headers: Headers = (),
+    ) -> BatchDelivery:
+        """Queue one record."""
+        lanes = self._lanes.get(topic) or self._look_up(topic)
+        if partition is None:
+            if key is not None:
+                lane = lanes[partition_for_key(key, len(lanes))]
+            else:
+                lane = lanes[self._turns.get(topic, 0) % len(lanes)]
+        elif 0 <= partition < len(lanes):
+            lane = lanes[partition]
+        else:
+            lane = self._late_partition(topic, partition)
+        size = (0 if value is None else len(value)) + (0 if key is None else len(key))
+        if size > self._surely_small or headers:
+            self._check_size(topic, key, value, headers)
+        if self._closed:
+            raise DeliveryError("the publisher is closed")
+        return self._append(lane, timestamp_ms, key, value, headers)
+
+    def _append(
+        self, lane: _Lane, timestamp_ms: int | None, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> BatchDelivery:
+        queue = lane.queue
+        with lane.lock:
+            if queue:
+                batch = queue[-1]
+                place = batch.records.append(timestamp_ms, key, value, headers)
+                if place is not None:
+                    delivery = BatchDelivery(batch.produce_future, place.offset)
+                    batch._record_futures.append(delivery)
+                    return delivery
+            records = MemoryRecordsBuilder(2, self._compression, self._batch_size)
+            batch = ProducerBatch(lane.partition, records)
+            place = records.append(timestamp_ms, key, value, headers)
+            delivery = BatchDelivery(batch.produce_future, place.offset)
+            batch._record_futures.append(delivery)
+            queue.append(batch)
+            self._accumulator._incomplete.add(batch)
+        # Records without a key stay on one partition until its batch is full, then go on to the next.
+        self._turns[lane.partition.topic] = lane.partition.partition + 1
+        self._producer._sender.wakeup()
+        return delivery
+
+    def _check_size(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> None:
+        size = DefaultRecordBatchBuilder.estimate_size_in_bytes(key, value, headers)
+        if size > self._limit:
+            raise refusals.record_too_large(topic, size, self._limit)
+
+    def _look_up(self, topic: str) -> list[_Lane]:
+        with self._looking_up:
+            count = len(describe_topic(self._manager, topic)[1].partitions)
+            try:
+                # From now on the sender asks for this topic's leaders.
+                known = self._producer.partitions_for(topic)
+            except kafka_errors.KafkaError as error:
+                raise broker_error(f"topic {topic!r} can't be looked up", error) from error
+            lanes = [_Lane(self._accumulator, topic, number) for number in range(max(count, len(known)))]
+            self._lanes[topic] = lanes
+            return lanes
+
+    def _late_partition(self, topic: str, partition: int) -> _Lane:
+        """A partition that was added after the topic was looked up."""
+        lanes = self._look_up(topic) if partition >= 0 else self._lanes[topic]
+        if not 0 <= partition < len(lanes):
+            raise refusals.unknown_partition(TopicPartition(topic, partition), len(lanes))
+        return lanes[partition]
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait until every queued record has an outcome."""
+        accumulator = self._accumulator
+        deadline = time.monotonic() + timeout_s
+        accumulator.begin_flush()
+        self._producer._sender.wakeup()
+        try:
+            waiting = list(accumulator._incomplete.all())
+            while waiting:
+                outcome = waiting[-1].produce_future
+                if not outcome.is_done and not outcome.wait(max(0.0, deadline - time.monotonic())):
+                    raise DeliveryTimeout(
+                        f"some records are still not acknowledged after {timeout_s:.0f} s",
+                        hint="look at: sensorstream cluster status",
+                    )
+                waiting.pop()
+                if not outcome.is_done:  # the batch was split, its records are in others now
+                    waiting = list(accumulator._incomplete.all())
+        finally:
+            accumulator._flushes_in_progress.decrement()
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Flush for at most ``timeout_s``, then let go of everything; what is still open counts as unknown."""
+        if not self._closed:
+            self._closed = True
+            self._end(timeout_s)
+
+    def _end(self, timeout_s: float) -> None:
+        self._watch.closing = True
+        producer = self._producer
+        sender = producer._sender
+        try:
+            self.flush(timeout_s)
+            sender.initiate_close()
+        except DeliveryTimeout:
+            try:
+                producer._accumulator.abort_batches(_Abandoned("closed before the acknowledgement came"))
+            finally:
+                sender.force_close()
+        sender.join(2.0)
+        if sender.is_alive():
+            sender.force_close()
+            sender.join(2.0)
+        producer._closed = True
+        producer._unregister_cleanup()
+        if not sender.is_alive():
+            release(sender._client)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,392 @@
+"""Station 6, read, with kafka-python: read_committed, from positions the caller gives, never skipping in silence.
+
+Group members use the cooperative-sticky assignor alone. kafka-python joins a group inside ``poll`` and calls its
+rebalance listener on its own thread, where nothing may wait. Here the listener only notes what happened; the
+callbacks of :class:`~sensorstream.clients.base.Rebalance` run on the caller's own thread, still inside ``poll``,
+after the join and before anything is fetched. That is early enough: under the cooperative protocol revoked
+partitions go to another member only when this one joins again, and it joins again only in the next round of
+``poll``. Heartbeats go on meanwhile, on the library's thread.
+
+The mends of this file, by the fault they mend in kafka-python 3.0.12:
+
+- ``_GroupRounds.poll``: the callbacks, as above.
+- ``_GroupRounds.join``: a join that completes between two polls is thrown away, and the group joins all over again.
+- ``KafkaPythonReader.poll``: a deleted topic gives empty polls for ever, a recreated one is read on as if it were
+  the same.
+- ``KafkaPythonReader.close``: leaving the group waits without a deadline.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+import kafka.errors as kafka_errors
+from kafka.consumer.group import KafkaConsumer
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.structs import OffsetAndMetadata
+from kafka.structs import TopicPartition as KafkaPartition
+
+from sensorstream.clients import refusals
+from sensorstream.clients.base import Rebalance
+from sensorstream.clients.kafka_python_net import ASK_S, BrokerWatch, broker_error, connect, describe_topic
+from sensorstream.clients.properties import ClientProperties
+from sensorstream.errors import BrokerError, UnknownTopic, UsageError
+from sensorstream.events import Listener
+from sensorstream.records import ConsumedRecord, TopicIdentity, TopicPartition
+
+DEFAULTS: Final = {
+    "max_partition_fetch_bytes": 4 * 1024 * 1024,
+    "max_poll_records": 5000,
+    "reconnect_backoff_max_ms": 1000,
+    "metrics_enabled": False,
+}
+PROMISED: Final = {
+    "auto_offset_reset": "none",
+    "enable_auto_commit": False,
+    "isolation_level": "read_committed",
+    "partition_assignment_strategy": [CooperativeStickyAssignor],
+}
+_ASK_MS: Final = int(ASK_S * 1000)
+_COMMIT_MS: Final = 5000
+
+
+class _Notes(ConsumerRebalanceListener):  # type: ignore[misc]  # the library is untyped
+    """Notes what the library's thread tells about partitions, in order."""
+
+    def __init__(self) -> None:
+        self.changes: list[tuple[str, list[TopicPartition]]] = []
+
+    def _note(self, what: str, partitions: Any) -> None:
+        self.changes.append((what, sorted(TopicPartition(*partition) for partition in partitions)))
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        self._note("revoked", revoked)
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        self._note("assigned", assigned)
+
+    def on_partitions_lost(self, lost: Any) -> None:
+        self._note("lost", lost)
+
+
+class _GroupRounds:
+    """One group member's rounds: what happens to its partitions before each fetch."""
+
+    def __init__(self, consumer: Any, rebalance: Rebalance) -> None:
+        self.notes = _Notes()
+        self.last_positions: dict[TopicPartition, int] = {}
+        self._consumer = consumer
+        self._rebalance = rebalance
+        self._coordinator = consumer._coordinator
+        self._library_poll = self._coordinator.poll
+        self._library_join = self._coordinator._do_join_and_sync_async
+        self._library_joined = self._coordinator._on_join_complete_async
+        self._unclaimed: tuple[Any, Any] | None = None
+        self._coordinator.poll = self.poll
+        self._coordinator._do_join_and_sync_async = self.join
+        self._coordinator._on_join_complete_async = self.joined
+
+    def poll(self, timeout_ms: float | None = None) -> bool:
+        """Called by the consumer's ``poll`` on the caller's thread, before each fetch."""
+        self.run_callbacks()
+        for partition, state in list(self._consumer._subscription.assignment.items()):
+            if state.position is not None:
+                self.last_positions[TopicPartition(*partition)] = state.position.offset
+        ready = bool(self._library_poll(timeout_ms))
+        self.run_callbacks()
+        return ready
+
+    async def join(self) -> Any:
+        """Join and sync once, unless an earlier round has done so and nobody has taken its result."""
+        if self._unclaimed is not None:
+            generation, assignment = self._unclaimed
+            self._unclaimed = None
+            if generation == self._coordinator._generation:
+                return assignment
+        assignment = await self._library_join()
+        self._unclaimed = (self._coordinator._generation, assignment)
+        return assignment
+
+    async def joined(self, *arguments: Any) -> Any:
+        """The result of the join has been taken."""
+        self._unclaimed = None
+        return await self._library_joined(*arguments)
+
+    def run_callbacks(self) -> None:
+        """Tell the caller, on its own thread, what has happened to its partitions."""
+        while self.notes.changes:
+            what, partitions = self.notes.changes.pop(0)
+            if what == "assigned":
+                positions = self._rebalance.assigned(partitions)
+                for partition in partitions:
+                    if KafkaPartition(*partition) in self._consumer.assignment():
+                        self._consumer.seek(KafkaPartition(*partition), positions[partition])
+                    self.last_positions[partition] = positions[partition]
+                continue
+            if what == "revoked":
+                self._rebalance.revoked(partitions)
+            else:
+                self._rebalance.lost(partitions)
+            for partition in partitions:
+                self.last_positions.pop(partition, None)
+
+
+class KafkaPythonReader:
+    """A :class:`~sensorstream.clients.base.Reader` on kafka-python's consumer."""
+
+    def __init__(
+        self,
+        bootstrap: tuple[str, ...],
+        properties: ClientProperties,
+        group: str | None,
+        client_id: str,
+        listener: Listener,
+    ) -> None:
+        given = {**DEFAULTS, "client_id": client_id, **properties.for_kafka_python("consumer")}
+        if group is None:
+            given.pop("group_instance_id", None)
+        self._most_records: int = given["max_poll_records"]
+        self._watch = BrokerWatch(listener)
+        self._consumer = connect(KafkaConsumer, bootstrap, self._watch, **given, **PROMISED, group_id=group)
+        self._manager = self._consumer._client._manager
+        self._cluster = self._manager.cluster
+        self._group = group
+        self._rounds: _GroupRounds | None = None
+        self._topic_ids: dict[str, Any] = {}
+        self._partitions: dict[Any, TopicPartition] = {}
+        self._closed = False
+
+    def partitions_for(self, topic: str) -> int:
+        """The topic's number of partitions."""
+        return len(describe_topic(self._manager, topic)[1].partitions)
+
+    def identity(self, topic: str) -> TopicIdentity:
+        """Which cluster and which topic id this name stands for now; ids as Kafka's own tools show them."""
+        answer, row = describe_topic(self._manager, topic)
+        return TopicIdentity(answer.cluster_id, topic_id_text(row.topic_id))
+
+    def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Read exactly these partitions from these offsets on."""
+        self._watch_topics({partition.topic for partition in positions}, positions)
+        try:
+            self._consumer.assign([self._known(partition) for partition in positions])
+        except kafka_errors.IllegalStateError as error:
+            raise UsageError("a reader that has joined a group can't be assigned partitions") from error
+        for partition, offset in positions.items():
+            self._consumer.seek(self._known(partition), offset)
+
+    def subscribe(self, topics: Sequence[str], rebalance: Rebalance) -> None:
+        """Join the group and share these topics' partitions with its other members."""
+        if self._group is None:
+            raise UsageError("a reader without a group can't subscribe", hint="name a group with -g")
+        self._watch_topics(set(topics), ())
+        self._rounds = _GroupRounds(self._consumer, rebalance)
+        self._consumer.subscribe(list(topics), listener=self._rounds.notes)
+
+    def _watch_topics(self, topics: set[str], partitions: Iterable[TopicPartition]) -> None:
+        counts = {}
+        for topic in topics:
+            row = describe_topic(self._manager, topic)[1]
+            counts[topic] = len(row.partitions)
+            self._topic_ids[topic] = row.topic_id
+        for partition in partitions:
+            if not 0 <= partition.partition < counts[partition.topic]:
+                raise refusals.unknown_partition(partition, counts[partition.topic])
+
+    def _known(self, partition: TopicPartition) -> Any:
+        kafka_partition = KafkaPartition(*partition)
+        self._partitions[kafka_partition] = partition
+        return kafka_partition
+
+    def poll(
+        self, timeout_s: float, max_records: int = 5000
+    ) -> Mapping[TopicPartition, Sequence[ConsumedRecord]]:
+        """Records that have come; empty when none came within ``timeout_s``."""
+        try:
+            fetched = self._consumer.poll(
+                timeout_ms=max(0, int(timeout_s * 1000)), max_records=min(max_records, self._most_records)
+            )
+        except (kafka_errors.OffsetOutOfRangeError, kafka_errors.NoOffsetForPartitionError) as error:
+            raise self._out_of_range(error) from error
+        except kafka_errors.KafkaError as error:
+            raise broker_error("reading failed", error) from error
+        if not fetched or len(fetched) < len(self._topic_ids):
+            self._check_topics()
+        return {
+            self._partitions.get(partition) or TopicPartition(*partition): _records(partition, records)
+            for partition, records in fetched.items()
+        }
+
+    def _check_topics(self) -> None:
+        """Raise UnknownTopic when a topic that is being read is gone or is another one now."""
+        for topic, expected in self._topic_ids.items():
+            current = self._cluster.topic_id(topic)
+            if self._cluster.partitions_for_topic(topic) is not None and (
+                expected is None or current == expected
+            ):
+                continue
+            try:
+                row = describe_topic(self._manager, topic, timeout_s=2.0)[1]
+            except UnknownTopic as error:
+                raise refusals.topic_gone(topic) from error
+            except BrokerError:
+                continue
+            except Exception:  # brokers away: not known, so not said
+                return
+            if expected is not None and row.topic_id is not None and row.topic_id != expected:
+                raise refusals.topic_replaced(topic)
+
+    def _out_of_range(self, error: Any) -> Exception:
+        asked = error.args[0] if error.args else {}
+        partition, wanted = None, 0
+        if isinstance(asked, Mapping) and asked:
+            partition, offset = next(iter(asked.items()))
+            wanted = offset if isinstance(offset, int) else getattr(offset, "offset", 0)
+        if partition is None:
+            return broker_error("reading failed", error)
+        ours = TopicPartition(*partition)
+        try:
+            first: int | None = self.beginning_offsets([ours])[ours]
+            end: int | None = self.end_offsets([ours])[ours]
+        except Exception:
+            first = end = None
+        return refusals.out_of_range(ours, wanted, first, end)
+
+    def position(self, partition: TopicPartition) -> int:
+        """The next offset that ``poll`` will look at."""
+        state = self._consumer._subscription.assignment.get(KafkaPartition(*partition))
+        if state is not None and state.position is not None:
+            return int(state.position.offset)
+        if self._rounds is not None and partition in self._rounds.last_positions:
+            return self._rounds.last_positions[partition]
+        raise UsageError(f"{partition} is not assigned to this reader")
+
+    def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The first offset still in each log."""
+        return self._offsets(self._consumer.beginning_offsets, partitions)
+
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The last stable offset of each log."""
+        return self._offsets(self._consumer.end_offsets, partitions)
+
+    def _offsets(self, ask: Any, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        wanted = [KafkaPartition(*partition) for partition in partitions]
+        if not wanted:
+            return {}
+        self._check_partitions(wanted)
+        try:
+            found = ask(wanted, timeout_ms=_ASK_MS)
+        except kafka_errors.KafkaError as error:
+            raise broker_error("offsets can't be read", error) from error
+        return {TopicPartition(*partition): offset for partition, offset in found.items()}
+
+    def _check_partitions(self, partitions: Iterable[Any]) -> None:
+        """The library waits its whole timeout for a partition that does not exist."""
+        for partition in partitions:
+            known = self._cluster.partitions_for_topic(partition.topic)
+            if known is None or partition.partition not in known:
+                count = self.partitions_for(partition.topic)
+                if not 0 <= partition.partition < count:
+                    raise refusals.unknown_partition(TopicPartition(*partition), count)
+
+    def offset_for_time(self, partition: TopicPartition, timestamp_ms: int) -> int | None:
+        """The first offset whose record has this timestamp or a later one."""
+        wanted = KafkaPartition(*partition)
+        self._check_partitions([wanted])
+        try:
+            found = self._consumer.offsets_for_times({wanted: max(0, timestamp_ms)}, timeout_ms=_ASK_MS)[
+                wanted
+            ]
+        except kafka_errors.KafkaError as error:
+            raise broker_error(f"{partition}: the offset for a time can't be read", error) from error
+        return None if found is None or found.offset < 0 else int(found.offset)
+
+    def committed(self, partition: TopicPartition) -> int | None:
+        """The group's committed offset, or None."""
+        if self._group is None:
+            return None
+        try:
+            found = self._consumer.committed(KafkaPartition(*partition), timeout_ms=_ASK_MS)
+        except kafka_errors.KafkaError as error:
+            raise broker_error(f"{partition}: the committed offset can't be read", error) from error
+        return None if found is None or found < 0 else int(found)
+
+    def commit(self, positions: Mapping[TopicPartition, int], note: str = "") -> None:
+        """Commit positions for the group."""
+        if self._group is None:
+            raise UsageError("a reader without a group can't commit", hint="name a group with -g")
+        offsets = {
+            KafkaPartition(*one): OffsetAndMetadata(offset, note, -1) for one, offset in positions.items()
+        }
+        try:
+            self._consumer.commit(offsets, timeout_ms=_COMMIT_MS)
+        except (kafka_errors.KafkaError, RuntimeError) as error:
+            raise BrokerError(
+                f"the group's positions were not committed: {broker_error('commit', error)}"
+            ) from error
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Fetch nothing from these partitions until resumed."""
+        self._consumer.pause(*self._assigned(partitions))
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Fetch from these partitions again."""
+        self._consumer.resume(*self._assigned(partitions))
+
+    def _assigned(self, partitions: Iterable[TopicPartition]) -> list[Any]:
+        assigned = self._consumer.assignment()
+        return [one for one in (KafkaPartition(*partition) for partition in partitions) if one in assigned]
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Leave the group without committing and without callbacks, and let go of everything."""
+        if self._closed:
+            return
+        self._closed = True
+        self._watch.closing = True
+
+        def leave() -> None:
+            try:
+                self._consumer._subscription.rebalance_listener = None
+                self._consumer.close(autocommit=False, timeout_ms=max(1, int(timeout_s * 1000)))
+            except Exception:
+                self._consumer._client._manager.closed = True
+
+        # On a thread of its own: the library's close waits on its loop without a deadline in places.
+        thread = threading.Thread(target=leave, name="sensorstream-reader-close", daemon=True)
+        thread.start()
+        thread.join(timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def topic_id_text(topic_id: Any) -> str | None:
+    """A topic id in the 22 letters that Kafka's own tools show, or None where the broker gave none."""
+    if topic_id is None or not getattr(topic_id, "int", 0):
+        return None
+    import base64
+
+    return base64.urlsafe_b64encode(topic_id.bytes).rstrip(b"=").decode("ascii")
+
+
+def _records(partition: Any, records: Any) -> list[ConsumedRecord]:
+    topic, number = partition
+    return [
+        ConsumedRecord(
+            topic,
+            number,
+            record.offset,
+            record.timestamp,
+            record.key,
+            record.value,
+            tuple((name, value or b"") for name, value in record.headers) if record.headers else (),
+        )
+        for record in records
+    ]

@@ -1,0 +1,602 @@
+"""Stations 4-6 in memory: a broker for tests and dry runs that keeps the promises of a real one.
+
+Topics have partitions with real offsets and timestamps, groups have committed offsets and share partitions
+cooperatively. Everything is deterministic: a record is in the log when ``publish`` returns, keys choose the same
+partitions as on Kafka, partitions are shared in the order in which members joined. Faults are asked for by name:
+:meth:`MemoryBroker.hold`, :meth:`~MemoryBroker.refuse`, :meth:`~MemoryBroker.delete_records`,
+:meth:`~MemoryBroker.evict`, :meth:`~MemoryBroker.stop` and the deletion of a topic.
+"""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Self
+
+from sensorstream.clients import refusals
+from sensorstream.clients.base import Rebalance
+from sensorstream.clients.partitioner import partition_for_key
+from sensorstream.errors import BrokerError, ClusterUnreachable, DeliveryError, DeliveryTimeout, UsageError
+from sensorstream.events import Listener, ignore
+from sensorstream.records import ConsumedRecord, Headers, TopicIdentity, TopicPartition
+
+RECORD_LIMIT: Final = 1048576
+"""The largest record in bytes, as ``max.request.size`` of Kafka's own producer."""
+_RECORD_OVERHEAD: Final = 82
+
+
+class MemoryDelivery:
+    """The fate of one record published to a :class:`MemoryBroker`."""
+
+    __slots__ = ("_broker", "_error", "_offset", "_where")
+
+    def __init__(self, broker: "MemoryBroker", where: TopicPartition) -> None:
+        self._broker = broker
+        self._where = where
+        self._offset: int | None = None
+        self._error: DeliveryError | None = None
+
+    def done(self) -> bool:
+        """Whether the outcome is known."""
+        return self._offset is not None or self._error is not None
+
+    def wait(self, timeout_s: float) -> int:
+        """Wait for the outcome; the record's offset."""
+        with self._broker.changed:
+            if not self._broker.changed.wait_for(self.done, timeout_s):
+                raise DeliveryTimeout(
+                    f"{self._where}: no acknowledgement of a record within {timeout_s:.0f} s"
+                )
+        if self._error is not None:
+            raise self._error
+        return -1 if self._offset is None else self._offset
+
+    def settle(self, offset: int | None, error: DeliveryError | None) -> None:
+        """The broker's verdict; called with the broker's lock held."""
+        self._offset, self._error = offset, error
+
+
+@dataclass(slots=True)
+class _Log:
+    records: list[ConsumedRecord] = field(default_factory=list)
+    start: int = 0
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.records)
+
+    def read(self, offset: int, most: int) -> list[ConsumedRecord]:
+        at = offset - self.start
+        return self.records[at : at + most]
+
+
+@dataclass(slots=True)
+class _Topic:
+    topic_id: str
+    logs: list[_Log]
+
+
+@dataclass(slots=True)
+class _Group:
+    """A consumer group: what it has committed, who is in it and who owns what."""
+
+    committed: dict[TopicPartition, tuple[int, str]] = field(default_factory=dict)
+    members: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    owners: dict[TopicPartition, int] = field(default_factory=dict)
+    target: dict[TopicPartition, int] = field(default_factory=dict)
+
+    def share(self, partitions: Mapping[str, int]) -> None:
+        """Decide anew who is to own what: each member its even share, keeping what it has where it can."""
+        wanted = sorted(
+            TopicPartition(topic, number)
+            for topic in {topic for topics in self.members.values() for topic in topics}
+            for number in range(partitions.get(topic, 0))
+        )
+        self.target = {}
+        if not self.members:
+            return
+        least, extra = divmod(len(wanted), len(self.members))
+        load = dict.fromkeys(self.members, 0)
+        with_extra = 0
+        for partition in wanted:
+            owner = self.owners.get(partition)
+            if owner not in load or partition.topic not in self.members[owner]:
+                continue
+            if load[owner] < least or (load[owner] == least and with_extra < extra):
+                with_extra += load[owner] == least
+                load[owner] += 1
+                self.target[partition] = owner
+        for partition in wanted:
+            if partition not in self.target:
+                able = [member for member, topics in self.members.items() if partition.topic in topics]
+                owner = min(able, key=load.__getitem__)
+                load[owner] += 1
+                self.target[partition] = owner
+
+
+class MemoryBroker:
+    """A cluster in memory, shared by the clients made on it; safe to use from several threads."""
+
+    def __init__(
+        self,
+        topics: Mapping[str, int] | None = None,
+        *,
+        clock_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+    ) -> None:
+        self.changed = threading.Condition(threading.RLock())
+        self.cluster_id = "memory"
+        self._clock_ms = clock_ms
+        self._topics: dict[str, _Topic] = {}
+        self._groups: dict[str, _Group] = {}
+        self._numbers = itertools.count(1)
+        self._held: list[tuple[MemoryDelivery, TopicPartition, ConsumedRecord]] | None = None
+        self._refusal: str | None = None
+        self._stopped = False
+        for name, partitions in (topics or {}).items():
+            self.create_topic(name, partitions)
+
+    def create_topic(self, name: str, partitions: int = 2) -> None:
+        """Add a topic. Raises BrokerError when it exists."""
+        with self.changed:
+            if name in self._topics:
+                raise BrokerError(f"topic {name!r} exists already")
+            self._topics[name] = _Topic(f"memory-{next(self._numbers)}", [_Log() for _ in range(partitions)])
+            self._share()
+
+    def delete_topic(self, name: str) -> None:
+        """Remove a topic and its records; created again, it is another topic. Raises UnknownTopic."""
+        with self.changed:
+            self.topic(name)
+            del self._topics[name]
+            self._share()
+
+    def add_partitions(self, name: str, partitions: int) -> None:
+        """Let a topic have this many partitions, which is not fewer than it has."""
+        with self.changed:
+            logs = self.topic(name).logs
+            logs.extend(_Log() for _ in range(partitions - len(logs)))
+            self._share()
+
+    def records(self, topic: str, partition: int) -> list[ConsumedRecord]:
+        """All records that a partition holds."""
+        with self.changed:
+            return list(self.log(TopicPartition(topic, partition)).records)
+
+    def committed(self, group: str) -> dict[TopicPartition, tuple[int, str]]:
+        """A group's committed offsets and the notes committed with them."""
+        with self.changed:
+            return dict(self.group(group).committed)
+
+    def delete_records(self, topic: str, partition: int, before: int) -> None:
+        """Let retention eat all records of a partition before an offset."""
+        with self.changed:
+            log = self.log(TopicPartition(topic, partition))
+            cut = max(0, min(before, log.end) - log.start)
+            del log.records[:cut]
+            log.start += cut
+
+    def hold(self) -> None:
+        """Leave the deliveries from now on open, until :meth:`release`."""
+        with self.changed:
+            self._held = []
+
+    def release(self) -> None:
+        """Write the held records and settle their deliveries, in order."""
+        with self.changed:
+            held, self._held = self._held or [], None
+            for delivery, where, record in held:
+                self._write(delivery, where, record)
+            self.changed.notify_all()
+
+    def refuse(self, reason: str) -> None:
+        """Refuse all records from now on, until :meth:`accept`."""
+        with self.changed:
+            self._refusal = reason
+
+    def accept(self) -> None:
+        """Take records again."""
+        with self.changed:
+            self._refusal = None
+
+    def stop(self) -> None:
+        """Answer nobody, until :meth:`start`; polls stay empty, all else raises ClusterUnreachable."""
+        with self.changed:
+            self._stopped = True
+
+    def start(self) -> None:
+        """Answer again."""
+        with self.changed:
+            self._stopped = False
+            self.changed.notify_all()
+
+    def evict(self, group: str) -> None:
+        """Throw all members out of a group, as after a silence longer than the session timeout."""
+        with self.changed:
+            self.group(group).members.clear()
+            self.group(group).owners.clear()
+            self.changed.notify_all()
+
+    # What follows is for the publishers and readers of this module.
+
+    def answer(self) -> None:
+        """Raise ClusterUnreachable while the broker is stopped."""
+        if self._stopped:
+            raise ClusterUnreachable("no broker can be reached (memory: stopped)")
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the broker answers nobody."""
+        return self._stopped
+
+    def topic(self, name: str) -> _Topic:
+        """A topic that exists. Raises UnknownTopic, ClusterUnreachable."""
+        self.answer()
+        try:
+            return self._topics[name]
+        except KeyError:
+            raise refusals.unknown_topic(name, self._topics) from None
+
+    def log(self, partition: TopicPartition) -> _Log:
+        """The log of a partition that exists. Raises UnknownTopic, UnknownPartition."""
+        logs = self.topic(partition.topic).logs
+        if not 0 <= partition.partition < len(logs):
+            raise refusals.unknown_partition(partition, len(logs))
+        return logs[partition.partition]
+
+    def group(self, name: str) -> _Group:
+        """A group, made when first asked for."""
+        return self._groups.setdefault(name, _Group())
+
+    def join(self, group: str, topics: tuple[str, ...]) -> int:
+        """Add a member to a group; its number."""
+        member = next(self._numbers)
+        self.group(group).members[member] = topics
+        self._share()
+        return member
+
+    def leave(self, group: str, member: int) -> None:
+        """Take a member out of a group."""
+        state = self.group(group)
+        state.members.pop(member, None)
+        state.owners = {partition: owner for partition, owner in state.owners.items() if owner != member}
+        self._share()
+
+    def _share(self) -> None:
+        for group in self._groups.values():
+            group.share({name: len(topic.logs) for name, topic in self._topics.items()})
+        self.changed.notify_all()
+
+    def append(
+        self,
+        where: TopicPartition,
+        key: bytes | None,
+        value: bytes | None,
+        timestamp_ms: int | None,
+        headers: Headers,
+    ) -> MemoryDelivery:
+        """Take a record into a log that exists, or hold or refuse it."""
+        delivery = MemoryDelivery(self, where)
+        stamp = self._clock_ms() if timestamp_ms is None else timestamp_ms
+        record = ConsumedRecord(*where, -1, stamp, key, value, headers)
+        with self.changed:
+            if self._refusal is not None:
+                delivery.settle(None, DeliveryError(f"{where}: a record was not delivered: {self._refusal}"))
+            elif self._held is not None:
+                self._held.append((delivery, where, record))
+            else:
+                self._write(delivery, where, record)
+            self.changed.notify_all()
+        return delivery
+
+    def _write(self, delivery: MemoryDelivery, where: TopicPartition, record: ConsumedRecord) -> None:
+        topic = self._topics.get(where.topic)
+        if topic is None:
+            delivery.settle(None, DeliveryError(f"{where}: a record was not delivered: the topic is gone"))
+            return
+        log = topic.logs[where.partition]
+        delivery.settle(log.end, None)
+        log.records.append(record._replace(offset=log.end))
+
+
+class MemoryPublisher:
+    """A :class:`~sensorstream.clients.base.Publisher` on a :class:`MemoryBroker`."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        broker.answer()
+        self._broker = broker
+        self._open: list[MemoryDelivery] = []
+        self._turns = itertools.count()
+        self._closed = False
+
+    def partitions_for(self, topic: str) -> int:
+        """The topic's number of partitions."""
+        with self._broker.changed:
+            return len(self._broker.topic(topic).logs)
+
+    def publish(
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        key: bytes | None = None,
+        timestamp_ms: int | None = None,
+        headers: Headers = (),
+    ) -> MemoryDelivery:
+        """Queue one record."""
+        if self._closed:
+            raise DeliveryError("the publisher is closed")
+        with self._broker.changed:
+            count = self.partitions_for(topic)
+            if partition is None:
+                partition = next(self._turns) % count if key is None else partition_for_key(key, count)
+            elif not 0 <= partition < count:
+                raise refusals.unknown_partition(TopicPartition(topic, partition), count)
+            size = _RECORD_OVERHEAD + len(key or b"") + len(value or b"")
+            size += sum(len(name) + len(content) for name, content in headers)
+            if size > RECORD_LIMIT:
+                raise refusals.record_too_large(topic, size, RECORD_LIMIT)
+            delivery = self._broker.append(
+                TopicPartition(topic, partition), key, value, timestamp_ms, tuple(headers)
+            )
+            if not delivery.done():
+                self._open.append(delivery)
+            return delivery
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait until every queued record has an outcome."""
+        with self._broker.changed:
+            waiting, self._open = self._open, []
+            if not self._broker.changed.wait_for(lambda: all(one.done() for one in waiting), timeout_s):
+                self._open = [one for one in waiting if not one.done()] + self._open
+                raise DeliveryTimeout(f"some records are still not acknowledged after {timeout_s:.0f} s")
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Flush for at most ``timeout_s``, then let go."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self.flush(timeout_s)
+        except DeliveryTimeout:
+            with self._broker.changed:
+                for delivery in self._open:
+                    delivery.settle(
+                        None, DeliveryTimeout("it is not known whether a record was delivered: closed")
+                    )
+                self._broker.changed.notify_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class MemoryReader:
+    """A :class:`~sensorstream.clients.base.Reader` on a :class:`MemoryBroker`."""
+
+    def __init__(self, broker: MemoryBroker, group: str | None) -> None:
+        broker.answer()
+        self._broker = broker
+        self._group = group
+        self._positions: dict[TopicPartition, int] = {}
+        self._given_up: dict[TopicPartition, int] = {}
+        self._paused: set[TopicPartition] = set()
+        self._topic_ids: dict[str, str] = {}
+        self._topics: tuple[str, ...] = ()
+        self._rebalance: Rebalance | None = None
+        self._member: int | None = None
+        self._closed = False
+
+    def partitions_for(self, topic: str) -> int:
+        """The topic's number of partitions."""
+        with self._broker.changed:
+            return len(self._broker.topic(topic).logs)
+
+    def identity(self, topic: str) -> TopicIdentity:
+        """Which cluster and which topic id this name stands for now."""
+        with self._broker.changed:
+            return TopicIdentity(self._broker.cluster_id, self._broker.topic(topic).topic_id)
+
+    def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Read exactly these partitions from these offsets on."""
+        if self._rebalance is not None:
+            raise UsageError("a reader that has joined a group can't be assigned partitions")
+        with self._broker.changed:
+            for partition in positions:
+                self._broker.log(partition)
+            self._topic_ids = {one.topic: self._broker.topic(one.topic).topic_id for one in positions}
+            self._positions = dict(positions)
+            self._paused.clear()
+
+    def subscribe(self, topics: Sequence[str], rebalance: Rebalance) -> None:
+        """Join the group and share these topics' partitions with its other members."""
+        if self._group is None:
+            raise UsageError("a reader without a group can't subscribe", hint="name a group with -g")
+        with self._broker.changed:
+            self._topic_ids = {topic: self._broker.topic(topic).topic_id for topic in topics}
+            self._topics = tuple(topics)
+            self._rebalance = rebalance
+
+    def poll(
+        self, timeout_s: float, max_records: int = 5000
+    ) -> Mapping[TopicPartition, Sequence[ConsumedRecord]]:
+        """Records that have come; empty when none came within ``timeout_s``."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            if self._rebalance is not None:
+                self._take_part(self._rebalance)
+            with self._broker.changed:
+                fetched = {} if self._broker.stopped else self._fetch(max_records)
+                left = deadline - time.monotonic()
+                if fetched or left <= 0:
+                    return fetched
+                self._broker.changed.wait(left)
+
+    def _fetch(self, most: int) -> dict[TopicPartition, Sequence[ConsumedRecord]]:
+        for topic, expected in self._topic_ids.items():
+            found = self._broker._topics.get(topic)
+            if found is None:
+                raise refusals.topic_gone(topic)
+            if found.topic_id != expected:
+                raise refusals.topic_replaced(topic)
+        fetched: dict[TopicPartition, Sequence[ConsumedRecord]] = {}
+        for partition, position in self._positions.items():
+            if partition in self._paused or most <= 0:
+                continue
+            log = self._broker.log(partition)
+            if not log.start <= position <= log.end:
+                raise refusals.out_of_range(partition, position, log.start, log.end)
+            records = log.read(position, most)
+            if records:
+                fetched[partition] = records
+                most -= len(records)
+        for partition, taken in fetched.items():
+            # Whoever was read goes to the end, so that a busy partition does not starve the others.
+            self._positions.pop(partition)
+            self._positions[partition] = taken[-1].offset + 1
+        return fetched
+
+    def _take_part(self, rebalance: Rebalance) -> None:
+        """One round of the cooperative protocol: give up first, then take what nobody owns any more."""
+        if self._group is None:
+            return
+        with self._broker.changed:
+            if self._broker.stopped:
+                return
+            group = self._broker.group(self._group)
+            lost = (
+                sorted(self._positions)
+                if self._member is not None and self._member not in group.members
+                else []
+            )
+            if self._member is None or lost or self._member not in group.members:
+                self._member = self._broker.join(self._group, self._topics)
+        if lost:
+            self._give_up(lost, rebalance.lost)
+        with self._broker.changed:
+            revoked = sorted(one for one in self._positions if group.target.get(one) != self._member)
+        if revoked:
+            self._give_up(revoked, rebalance.revoked)
+            with self._broker.changed:
+                for partition in revoked:
+                    if group.owners.get(partition) == self._member:
+                        del group.owners[partition]
+                self._broker.changed.notify_all()
+        with self._broker.changed:
+            assigned = sorted(
+                partition
+                for partition, member in group.target.items()
+                if member == self._member
+                and partition not in self._positions
+                and group.owners.get(partition, member) == member
+            )
+            for partition in assigned:
+                group.owners[partition] = self._member
+        if assigned:
+            positions = rebalance.assigned(assigned)
+            self._positions.update({partition: positions[partition] for partition in assigned})
+
+    def _give_up(
+        self, partitions: Sequence[TopicPartition], tell: Callable[[Sequence[TopicPartition]], None]
+    ) -> None:
+        self._given_up = {partition: self._positions.pop(partition) for partition in partitions}
+        self._paused.difference_update(partitions)
+        try:
+            tell(partitions)
+        finally:
+            self._given_up = {}
+
+    def position(self, partition: TopicPartition) -> int:
+        """The next offset that ``poll`` will look at."""
+        for positions in (self._positions, self._given_up):
+            if partition in positions:
+                return positions[partition]
+        raise UsageError(f"{partition} is not assigned to this reader")
+
+    def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The first offset still in each log."""
+        with self._broker.changed:
+            return {partition: self._broker.log(partition).start for partition in partitions}
+
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset after the last record of each log."""
+        with self._broker.changed:
+            return {partition: self._broker.log(partition).end for partition in partitions}
+
+    def offset_for_time(self, partition: TopicPartition, timestamp_ms: int) -> int | None:
+        """The first offset whose record has this timestamp or a later one."""
+        with self._broker.changed:
+            records = self._broker.log(partition).records
+            return next((record.offset for record in records if record.timestamp_ms >= timestamp_ms), None)
+
+    def committed(self, partition: TopicPartition) -> int | None:
+        """The group's committed offset, or None."""
+        if self._group is None:
+            return None
+        with self._broker.changed:
+            self._broker.answer()
+            found = self._broker.group(self._group).committed.get(partition)
+            return None if found is None else found[0]
+
+    def commit(self, positions: Mapping[TopicPartition, int], note: str = "") -> None:
+        """Commit positions for the group."""
+        if self._group is None:
+            raise UsageError("a reader without a group can't commit", hint="name a group with -g")
+        with self._broker.changed:
+            if self._broker.stopped:
+                raise BrokerError("the group's positions were not committed: no broker answers")
+            group = self._broker.group(self._group)
+            if self._rebalance is not None and self._member not in group.members:
+                raise BrokerError("the group's positions were not committed: no longer a member of the group")
+            group.committed.update({partition: (offset, note) for partition, offset in positions.items()})
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Fetch nothing from these partitions until resumed."""
+        self._paused.update(partition for partition in partitions if partition in self._positions)
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Fetch from these partitions again."""
+        self._paused.difference_update(partitions)
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Leave the group without committing, and let go."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._group is not None and self._member is not None:
+            with self._broker.changed:
+                self._broker.leave(self._group, self._member)
+        self._positions = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class MemoryClient:
+    """A :class:`~sensorstream.clients.base.Client` on a :class:`MemoryBroker`."""
+
+    name: Final = "memory"
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    def publisher(self, *, client_id: str = "sensorstream", listener: Listener = ignore) -> MemoryPublisher:
+        """A publisher. Raises ClusterUnreachable while the broker is stopped."""
+        return MemoryPublisher(self._broker)
+
+    def reader(
+        self, *, group: str | None = None, client_id: str = "sensorstream", listener: Listener = ignore
+    ) -> MemoryReader:
+        """A reader. Raises ClusterUnreachable while the broker is stopped."""
+        return MemoryReader(self._broker, group)

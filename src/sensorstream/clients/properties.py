@@ -1,0 +1,297 @@
+"""One set of client options under their Java names, checked once and mapped onto each client.
+
+The names are those of Apache Kafka's producer, consumer and admin configuration
+(https://kafka.apache.org/documentation/#configuration); librdkafka's names for credentials and
+certificates are understood too. An option that would break what this program promises (nothing lost,
+nothing doubled, nothing skipped) is refused with the reason.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+from sensorstream.config import Secret, nearest
+from sensorstream.errors import ConfigError
+
+Role: TypeAlias = Literal["producer", "consumer", "admin"]
+_Check: TypeAlias = Callable[[str], Any]
+
+SECURITY_PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+SASL_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+COMPRESSIONS: Final = ("none", "gzip", "snappy", "lz4", "zstd")
+_SECRET_NAMES: Final = frozenset(
+    (
+        "sasl.jaas.config",
+        "sasl.password",
+        "ssl.key.password",
+        "ssl.keystore.password",
+        "ssl.truststore.password",
+    )
+)
+
+
+def _whole(low: int, high: int = 2**31 - 1) -> _Check:
+    def check(text: str) -> int:
+        if not re.fullmatch(r"[+-]?\d{1,12}", text) or not low <= int(text) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(text)
+
+    return check
+
+
+def _buffer(text: str) -> int | None:
+    size = _whole(-1)(text)
+    return None if size == -1 else int(size)
+
+
+def _one_of(*words: str) -> _Check:
+    def check(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"one of {', '.join(words)}")
+        return text
+
+    return check
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError("true or false")
+    return text.lower() == "true"
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise ValueError("a text that is not empty")
+    return text
+
+
+def _file(text: str) -> str:
+    if not Path(text).expanduser().is_file():
+        raise ValueError("the path of a file that exists")
+    return str(Path(text).expanduser())
+
+
+def _protocol(text: str) -> str:
+    if text.upper() not in SECURITY_PROTOCOLS:
+        raise ValueError(f"one of {', '.join(SECURITY_PROTOCOLS)}")
+    return text.upper()
+
+
+def _mechanism(text: str) -> str:
+    if text.upper() not in SASL_MECHANISMS:
+        raise ValueError(f"one of {', '.join(SASL_MECHANISMS)}")
+    return text.upper()
+
+
+def _compression(text: str) -> str | None:
+    word = _one_of(*COMPRESSIONS)(text.lower())
+    return None if word == "none" else str(word)
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """One option: how its text is checked, kafka-python's name for it, and who takes it."""
+
+    check: _Check
+    name: str
+    roles: tuple[Role, ...]
+
+
+_ALL: Final[tuple[Role, ...]] = ("producer", "consumer", "admin")
+_PRODUCER: Final[tuple[Role, ...]] = ("producer",)
+_CONSUMER: Final[tuple[Role, ...]] = ("consumer",)
+
+_OPTIONS: Final[Mapping[str, _Option]] = {
+    "client.id": _Option(_text, "client_id", _ALL),
+    "client.rack": _Option(_text, "client_rack", _CONSUMER),
+    "client.dns.lookup": _Option(
+        _one_of("use_all_dns_ips", "resolve_canonical_bootstrap_servers_only"), "client_dns_lookup", _ALL
+    ),
+    "request.timeout.ms": _Option(_whole(1), "request_timeout_ms", _ALL),
+    "retry.backoff.ms": _Option(_whole(0), "retry_backoff_ms", _ALL),
+    "reconnect.backoff.ms": _Option(_whole(0), "reconnect_backoff_ms", _ALL),
+    "reconnect.backoff.max.ms": _Option(_whole(0), "reconnect_backoff_max_ms", _ALL),
+    "connections.max.idle.ms": _Option(_whole(1), "connections_max_idle_ms", _ALL),
+    "metadata.max.age.ms": _Option(_whole(1), "metadata_max_age_ms", _ALL),
+    "send.buffer.bytes": _Option(_buffer, "send_buffer_bytes", _ALL),
+    "receive.buffer.bytes": _Option(_buffer, "receive_buffer_bytes", _ALL),
+    "linger.ms": _Option(_whole(0), "linger_ms", _PRODUCER),
+    "batch.size": _Option(_whole(0), "batch_size", _PRODUCER),
+    "compression.type": _Option(_compression, "compression_type", _PRODUCER),
+    "max.request.size": _Option(_whole(1), "max_request_size", _PRODUCER),
+    "delivery.timeout.ms": _Option(_whole(1), "delivery_timeout_ms", _PRODUCER),
+    "fetch.min.bytes": _Option(_whole(0), "fetch_min_bytes", _CONSUMER),
+    "fetch.max.bytes": _Option(_whole(1), "fetch_max_bytes", _CONSUMER),
+    "fetch.max.wait.ms": _Option(_whole(0), "fetch_max_wait_ms", _CONSUMER),
+    "max.partition.fetch.bytes": _Option(_whole(1), "max_partition_fetch_bytes", _CONSUMER),
+    "max.poll.records": _Option(_whole(1), "max_poll_records", _CONSUMER),
+    "max.poll.interval.ms": _Option(_whole(1), "max_poll_interval_ms", _CONSUMER),
+    "session.timeout.ms": _Option(_whole(1), "session_timeout_ms", _CONSUMER),
+    "heartbeat.interval.ms": _Option(_whole(1), "heartbeat_interval_ms", _CONSUMER),
+    "check.crcs": _Option(_truth, "check_crcs", _CONSUMER),
+    "group.instance.id": _Option(_text, "group_instance_id", _CONSUMER),
+    "security.protocol": _Option(_protocol, "security_protocol", _ALL),
+    "sasl.mechanism": _Option(_mechanism, "sasl_mechanism", _ALL),
+    "sasl.username": _Option(_text, "sasl_plain_username", _ALL),
+    "sasl.password": _Option(_text, "sasl_plain_password", _ALL),
+    "ssl.truststore.location": _Option(_file, "ssl_cafile", _ALL),
+    "ssl.keystore.location": _Option(_file, "ssl_certfile", _ALL),
+    "ssl.key.location": _Option(_file, "ssl_keyfile", _ALL),
+    "ssl.key.password": _Option(_text, "ssl_password", _ALL),
+    "ssl.endpoint.identification.algorithm": _Option(
+        lambda text: _one_of("https", "", "none")(text.lower()) == "https", "ssl_check_hostname", _ALL
+    ),
+    "ssl.crl.location": _Option(_file, "ssl_crlfile", _ALL),
+}
+
+_ALIASES: Final = {
+    "sasl.mechanisms": "sasl.mechanism",
+    "ssl.ca.location": "ssl.truststore.location",
+    "ssl.certificate.location": "ssl.keystore.location",
+    "ssl.keystore.password": "ssl.key.password",
+    "compression.codec": "compression.type",
+    "queue.buffering.max.ms": "linger.ms",
+}
+"""librdkafka's (and one of Java's) names for the same thing."""
+
+_PROMISES: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
+    "acks": (("all", "-1"), "a row counts as sent only when all in-sync replicas have it"),
+    "enable.idempotence": (("true",), "without it a retry can double or reorder rows"),
+    "max.in.flight.requests.per.connection": (
+        ("1", "2", "3", "4", "5"), "above 5 the brokers can't keep the order of a retried batch"
+    ),
+    "enable.auto.commit": (("false",), "positions are stored with the captured rows, never on a timer"),
+    "auto.offset.reset": (
+        ("none",), "it would skip rows in silence; say where to begin with -o beginning, end, N or @TIME"
+    ),
+    "isolation.level": (("read_committed",), "rows of aborted transactions must not be captured"),
+    "allow.auto.create.topics": (("false",), "a misspelt name must not create a topic"),
+    "group.protocol": (("classic",), "kafka-python has no other"),
+    "partition.assignment.strategy": (
+        ("cooperative-sticky", "org.apache.kafka.clients.consumer.CooperativeStickyAssignor"),
+        "members keep their files while others come and go",
+    ),
+    "ssl.truststore.type": (("PEM",), "convert the store, e.g. keytool -exportcert -rfc"),
+    "ssl.keystore.type": (("PEM",), "convert the store, e.g. openssl pkcs12 -in STORE -out FILE.pem"),
+}  # fmt: skip
+"""Options with one right answer here: the values that say what is done anyway, and why no other will do."""
+
+_REFUSED: Final[Mapping[str, str]] = {
+    "group.id": "name the group with -g or in the configuration file",
+    "transactional.id": "transactions are opened by the commands that need them",
+    "retries": "a row is tried until delivery.timeout.ms is over",
+    "key.serializer": "keys and values are bytes here; the format is chosen with --format",
+    "value.serializer": "keys and values are bytes here; the format is chosen with --format",
+    "key.deserializer": "keys and values are bytes here; the format is chosen with --format",
+    "value.deserializer": "keys and values are bytes here; the format is chosen with --format",
+    "buffer.memory": "the backlog is bounded by the command itself",
+    "auto.commit.interval.ms": "positions are stored with the captured rows, never on a timer",
+    "interceptor.classes": "Java classes can't be loaded",
+    "partitioner.class": "choose the partition with --partition-by or --key",
+    "ssl.truststore.password": "a PEM file of certificates has none",
+    "ssl.cipher.suites": "the system's own list is used",
+    "enable.ssl.certificate.verification": "certificates are always verified",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ClientProperties:
+    """The client options of a run, typed and checked; ``values`` are under their Java names."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def for_kafka_python(self, role: Role) -> dict[str, Any]:
+        """Keyword arguments for kafka-python's producer, consumer or admin client; secrets are revealed here."""
+        arguments = {}
+        for key, value in self.values.items():
+            option = _OPTIONS[key]
+            if role in option.roles:
+                arguments[option.name] = value.reveal() if isinstance(value, Secret) else value
+        if role == "admin":  # kafka-python's admin client does not know it
+            arguments.pop("metrics_enabled", None)
+        return arguments
+
+
+def parse_properties(
+    properties: Mapping[str, str | Secret], origins: Mapping[str, str] | None = None
+) -> ClientProperties:
+    """Check options as they were written.
+
+    ``origins`` tells (under ``properties.<key>``) where each came from, for the message. Raises ConfigError for an
+    unknown key (with the nearest right one), a wrong value, an option that breaks a promise, or credentials and
+    protocol that don't fit each other.
+    """
+    values: dict[str, Any] = {}
+    for written, given in properties.items():
+        where = (origins or {}).get(f"properties.{written}", "client properties")
+        text = given.reveal() if isinstance(given, Secret) else given
+        key = _ALIASES.get(written, written)
+        if key in _PROMISES:
+            allowed, why = _PROMISES[key]
+            if text not in allowed and text.upper() not in allowed:
+                raise ConfigError(f"{where}: {written}={text} is refused, it must be {allowed[0]}", hint=why)
+        elif key in _REFUSED:
+            raise ConfigError(f"{where}: {written} can't be set", hint=_REFUSED[key])
+        elif key == "sasl.jaas.config":
+            values.update(_credentials(text, where))
+        elif key in _OPTIONS:
+            values[key] = _checked(key, written, text, where, secret=isinstance(given, Secret))
+        else:
+            known = (*_OPTIONS, *_ALIASES, *_PROMISES, *_REFUSED, "sasl.jaas.config", "bootstrap.servers")
+            raise ConfigError(
+                f"{where}: unknown client property {written!r}",
+                hint=nearest(written, known) or "the names are those of Apache Kafka's Java clients",
+            )
+    _check_security(values)
+    return ClientProperties(values)
+
+
+def _checked(key: str, written: str, text: str, where: str, *, secret: bool) -> Any:
+    secret = secret or key in _SECRET_NAMES
+    try:
+        value = _OPTIONS[key].check(text)
+    except ValueError as wrong:
+        shown = "" if secret else f"={text!r}"
+        raise ConfigError(f"{where}: {written}{shown} is not {wrong}") from None
+    return Secret(str(value)) if secret else value
+
+
+def _credentials(text: str, where: str) -> dict[str, Any]:
+    """User name and password out of a line for Java's login module."""
+    found = {}
+    for name in ("username", "password"):
+        match = re.search(rf"""\b{name}\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^\s;]+))""", text)
+        if match is None:
+            raise ConfigError(
+                f"{where}: sasl.jaas.config names no {name}",
+                hint='it is written: org.apache...LoginModule required username="U" password="P";',
+            )
+        quoted, single, bare = match.groups()
+        found[name] = (
+            re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else single if bare is None else bare
+        )
+    return {"sasl.username": found["username"], "sasl.password": Secret(found["password"])}
+
+
+def _check_security(values: dict[str, Any]) -> None:
+    protocol = values.get("security.protocol", "PLAINTEXT")
+    sasl = [key for key in values if key.startswith("sasl.")]
+    ssl = [key for key in values if key.startswith("ssl.")]
+    if sasl and not protocol.startswith("SASL_"):
+        raise ConfigError(
+            f"{sasl[0]} is set, but security.protocol is {protocol}: it would be sent to nobody",
+            hint="set security.protocol to SASL_SSL or SASL_PLAINTEXT",
+        )
+    if ssl and not protocol.endswith("SSL"):
+        raise ConfigError(
+            f"{ssl[0]} is set, but security.protocol is {protocol}: nothing would be encrypted",
+            hint="set security.protocol to SSL or SASL_SSL",
+        )
+    if protocol.startswith("SASL_"):
+        for key in ("sasl.mechanism", "sasl.username", "sasl.password"):
+            if key not in values:
+                raise ConfigError(f"security.protocol is {protocol}, but {key} is not set")
+    if "ssl.key.location" in values and "ssl.keystore.location" not in values:
+        raise ConfigError("ssl.key.location is set, but ssl.certificate.location is not")

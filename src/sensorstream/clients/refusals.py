@@ -1,0 +1,61 @@
+"""How every client says no: the same words for the same fault, whichever client met it."""
+
+from collections.abc import Iterable
+
+from sensorstream.config import nearest
+from sensorstream.errors import OffsetOutOfRange, RecordTooLarge, UnknownPartition, UnknownTopic
+from sensorstream.records import TopicPartition
+
+
+def unknown_topic(topic: str, known: Iterable[str] = ()) -> UnknownTopic:
+    """The cluster has no such topic; ``known`` are those it has, for the hint."""
+    names = sorted(name for name in known if not name.startswith("__"))
+    hint = nearest(topic, names) or f"create it with: sensorstream topics create {topic}"
+    return UnknownTopic(f"topic {topic!r} does not exist", hint=hint)
+
+
+def topic_gone(topic: str) -> UnknownTopic:
+    """The topic was there when reading began, and is no longer."""
+    return UnknownTopic(f"topic {topic!r} has been deleted while it was being read")
+
+
+def topic_replaced(topic: str) -> UnknownTopic:
+    """Another topic has taken the name: its offsets mean other records."""
+    return UnknownTopic(
+        f"topic {topic!r} has been deleted and created again while it was being read",
+        hint="its offsets now mean other records; start again from the beginning",
+    )
+
+
+def unknown_partition(partition: TopicPartition, count: int) -> UnknownPartition:
+    """The topic has partitions 0 to ``count`` - 1 only."""
+    return UnknownPartition(
+        f"topic {partition.topic!r} has no partition {partition.partition}",
+        hint=f"it has {count} partitions, 0 to {count - 1}" if count > 1 else "it has partition 0 only",
+    )
+
+
+def record_too_large(topic: str, size: int, limit: int) -> RecordTooLarge:
+    """A record over the producer's limit; it was not queued. Sizes are bytes."""
+    return RecordTooLarge(
+        f"a record of {size} bytes for {topic} is over the limit of {limit} bytes",
+        hint="raise max.request.size, and max.message.bytes of the topic",
+    )
+
+
+def out_of_range(
+    partition: TopicPartition, wanted: int, first: int | None, end: int | None
+) -> OffsetOutOfRange:
+    """The next offset to read is not in the log, which holds ``first`` up to (not including) ``end``."""
+    if first is not None and wanted < first:
+        return OffsetOutOfRange(
+            f"{partition}: offset {wanted} is no longer in the log, the first one is {first}: "
+            f"retention has removed offsets {wanted} to {first - 1} before they were read",
+            hint=f"go on from offset {first} if that loss is accepted",
+        )
+    if end is not None:
+        return OffsetOutOfRange(
+            f"{partition}: offset {wanted} is not in the log, which ends at {end}",
+            hint="the topic may have been deleted and created again, or records were lost with their broker",
+        )
+    return OffsetOutOfRange(f"{partition}: offset {wanted} is not in the log")
