@@ -173,3 +173,17 @@ def _kind(value: object) -> str:
 def _plain(message: str) -> str:
     """The reason without the character that JSON's reader quotes in it: that may be anything."""
     return message.partition(" at")[0] if message.startswith("Invalid control character") else message
+
+
+def one_line(value: bytes) -> bytes:
+    """Any one JSON value, on one line, otherwise as it came. Raises DecodeError with a reason of one line."""
+    try:
+        _DECODER.decode(value.decode())
+    except UnicodeDecodeError as error:
+        raise DecodeError(f"byte {error.start} is not UTF-8") from error
+    except JSONDecodeError as error:
+        raise DecodeError(f"it is not JSON: {_plain(error.msg)} at character {error.pos}") from error
+    except RecursionError as error:
+        raise DecodeError("it is nested too deep") from error
+    # Within a JSON text a bare line end can only stand between tokens: in a string it would be escaped.
+    return value.strip().replace(b"\r", b" ").replace(b"\n", b" ")
