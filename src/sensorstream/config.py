@@ -186,7 +186,7 @@ def parse_pairs(pairs: Iterable[str], option: str) -> dict[str, str]:
 
 
 def read_java_properties(path: Path) -> dict[str, str]:
-    """A Java client's properties file: ``key=value`` or ``key: value``, ``#`` and ``!`` comments, ``\\`` joins lines."""
+    r"""A Java client's properties file: ``key=value`` or ``key: value``; ``#`` and ``!`` comment, ``\`` joins lines."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -240,9 +240,7 @@ def _from_file(settings: Settings, document: Mapping[str, Any], path: Path) -> S
     return settings
 
 
-def _from_profile(
-    settings: Settings, document: Mapping[str, Any], profile: str | None, path: Path | None
-) -> Settings:
+def _from_profile(settings: Settings, document: Mapping[str, Any], profile: str | None, path: Path | None) -> Settings:
     if profile is None:
         return settings
     profiles = document.get("profiles", {})
@@ -304,9 +302,7 @@ def _check_value(name: str, value: object, origin: str) -> Any:
         return _addresses(value, origin)
     if name == "client":
         if value not in CLIENTS:
-            raise ConfigError(
-                f"{origin}: client {value!r} is not known", hint=f"it is one of {', '.join(CLIENTS)}"
-            )
+            raise ConfigError(f"{origin}: client {value!r} is not known", hint=f"it is one of {', '.join(CLIENTS)}")
         return value
     if name == "thread":
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:

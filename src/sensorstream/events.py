@@ -30,12 +30,14 @@ class RowStored:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a job stands. ``total`` is None where the end is not known; ``what`` names the job, e.g. ``AIR``."""
+    """Where a job stands. ``total`` is None where the end is not known and may be ``estimated``;
+    ``what`` names the job, e.g. ``AIR``."""
 
     what: str
     done: int
     total: int | None
     failed: int = 0
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

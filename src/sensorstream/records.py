@@ -5,9 +5,12 @@ Values keep their letters. A CSV cell ``1.50`` is published as the JSON number `
 literals through Python without a detour through ``float``.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
+
+from sensorstream.errors import UsageError
 
 
 class Number(str):
@@ -80,9 +83,38 @@ class Rejected:
     """A row or record that can't be used, kept whole.
 
     ``where`` says where it came from (``file`` and ``line``, or ``topic``, ``partition`` and ``offset``);
-    ``reason`` is one line; ``raw`` is the thing itself, as it was read.
+    ``reason`` is one line; ``raw`` is the thing itself, as it was
+    read (None: a record without a value).
     """
 
     where: Mapping[str, str | int]
     reason: str
-    raw: bytes
+    raw: bytes | None
+
+
+_TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
+
+
+def check_topic_name(name: str) -> str:
+    """``name`` itself, when it can be a topic's. Raises UsageError.
+
+    The rule is Kafka's own (``org.apache.kafka.common.internals.Topic``), checked before a name becomes part of a path.
+    """
+    if name in (".", "..") or not _TOPIC_NAME.fullmatch(name):
+        shown = name if len(name) <= 60 else name[:57] + "..."
+        raise UsageError(
+            f"{shown!r} can't be a topic's name",
+            hint="it has 1 to 249 letters, digits, dots, underscores and hyphens",
+        )
+    return name
+
+
+def commit_note(client_id: str, host: str) -> str:
+    """What a capture stores with its committed offsets, so that lag can say who reads a pinned partition."""
+    return f"sensorstream 1 {client_id} {host}"
+
+
+def parse_commit_note(note: str) -> tuple[str, str] | None:
+    """The client id and host of :func:`commit_note`; None for anybody else's commit metadata."""
+    parts = note.split(" ")
+    return (parts[2], parts[3]) if len(parts) == 4 and parts[:2] == ["sensorstream", "1"] else None

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -31,7 +32,8 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
     """Replay recorded sensor data through a real Apache Kafka, capture it back, lose nothing."""
@@ -39,7 +41,6 @@ def _root(
 
 def _add_commands() -> None:
     import importlib
-
     from importlib.util import find_spec  # TEMP until every group is there
 
     for group in ("cluster", "topics", "samples", "config"):
@@ -98,9 +99,7 @@ def _usage_error(error: Any, arguments: Sequence[str]) -> int:
     return _fail(message, f"see '{where} --help'", ExitCode.USAGE, arguments, where)
 
 
-def _fail(
-    message: str, hint: str, code: ExitCode, arguments: Sequence[str], path: str = ""
-) -> int:
+def _fail(message: str, hint: str, code: ExitCode, arguments: Sequence[str], path: str = "") -> int:
     from sensorstream.cli import render
 
     session = command_module.current
@@ -121,7 +120,7 @@ def _fail(
 def _wants_json(arguments: Sequence[str]) -> bool:
     """Whether the caller asked for JSON; read by hand, since a usage error comes before parsing is done."""
     return "--output=json" in arguments or any(
-        pair == ("--output", "json") for pair in zip(arguments, arguments[1:], strict=False)
+        pair == ("--output", "json") for pair in pairwise(arguments)
     )
 
 

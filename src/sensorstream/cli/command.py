@@ -165,7 +165,7 @@ def command(
             from sensorstream.cli import render
 
             render.start_logging(verbose=session.verbose)
-            outcome = function(session, **values)  # type: ignore[call-arg]
+            outcome = function(session, **values)
             render.finish(session, outcome)
             raise typer.Exit(int(outcome.exit_code))
 

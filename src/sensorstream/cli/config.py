@@ -93,7 +93,8 @@ def _show(console: "Console", shown: ShownSettings) -> None:
     for key, value in shown.properties.items():
         rows.add_row(key, visible(value), visible(shown.origins.get(f"properties.{key}", "")))
     for topic in shown.topics:
-        text = f"{topic['partitions']} partitions, {topic['replication_factor']} replicas, {topic['source'] or 'no source'}"
+        text = f"{topic['partitions']} partitions, {topic['replication_factor']} replicas, "
+        text += topic["source"] or "no source"
         rows.add_row(f"topic {visible(topic['name'])}", visible(text), visible(shown.origins.get("topics", "")))
     console.print(rows)
 

@@ -54,12 +54,11 @@ Profile = Annotated[
 ]
 ClientName = Annotated[
     str | None,
-    typer.Option(
-        "--client", metavar="NAME", help="auto or kafka-python. Default: auto.", rich_help_panel=KAFKA_PANEL
-    ),
+    typer.Option("--client", metavar="NAME", help="auto or kafka-python. Default: auto.", rich_help_panel=KAFKA_PANEL),
 ]
 OutputOption = Annotated[
-    Output, typer.Option("--output", help="Write the result as text or as JSON.", rich_help_panel=OUTPUT_PANEL)
+    Output,
+    typer.Option("--output", help="Write the result as text or as JSON.", rich_help_panel=OUTPUT_PANEL),
 ]
 Quiet = Annotated[
     bool,
@@ -67,9 +66,7 @@ Quiet = Annotated[
 ]
 Verbose = Annotated[
     bool,
-    typer.Option(
-        "--verbose", "-v", help="More on stderr: client logs, tracebacks.", rich_help_panel=OUTPUT_PANEL
-    ),
+    typer.Option("--verbose", "-v", help="More on stderr: client logs, tracebacks.", rich_help_panel=OUTPUT_PANEL),
 ]
 
 Topic = Annotated[str, typer.Option("--topic", "-t", metavar="TOPIC", help="The topic to read.")]
@@ -98,6 +95,4 @@ Delay = Annotated[
         show_default=False,
     ),
 ]
-Encoding = Annotated[
-    str, typer.Option("--encoding", metavar="NAME", help="The source files' character encoding.")
-]
+Encoding = Annotated[str, typer.Option("--encoding", metavar="NAME", help="The source files' character encoding.")]

@@ -65,7 +65,12 @@ def console(stream: TextIO | None = None) -> "Console":
     terminal = stream.isatty()
     width = None if terminal else 200
     return Console(
-        file=stream, force_terminal=terminal, width=width, highlight=False, markup=False, soft_wrap=not terminal
+        file=stream,
+        force_terminal=terminal,
+        width=width,
+        highlight=False,
+        markup=False,
+        soft_wrap=not terminal,
     )
 
 
@@ -134,9 +139,7 @@ class _LogFile(logging.Handler):
 
         import platformdirs
 
-        folder = os.environ.get("SENSORSTREAM_STATE_DIR") or platformdirs.user_log_dir(
-            "sensorstream", appauthor=False
-        )
+        folder = os.environ.get("SENSORSTREAM_STATE_DIR") or platformdirs.user_log_dir("sensorstream", appauthor=False)
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
             target = RotatingFileHandler(
@@ -184,9 +187,7 @@ class Narrator:
             case RowStored():
                 self._line(f"Saved data to {event.topic} file: {_shown(event.value)}")
             case PartitionEnd():
-                self._line(
-                    f"Reached the end of {event.topic} partition {event.partition} at offset {event.offset}"
-                )
+                self._line(f"Reached the end of {event.topic} partition {event.partition} at offset {event.offset}")
             case RowRejected():
                 self._line(f"Rejected {event.where}: {event.reason} (kept in {event.path})")
             case Notice():
@@ -245,7 +246,7 @@ class _Job:
         rate = (event.done - self.first) / passed if passed > 0 else 0.0
         parts = [f"{event.what}: {event.done:,} rows"]
         if event.total:
-            parts[0] += f" of {event.total:,}"
+            parts[0] += f" of {'about ' if event.estimated else ''}{event.total:,}"
         if rate:
             parts.append(f"{rate:,.0f} rows/s" if rate >= 10 else f"{rate:.2g} rows/s")
             if event.total and event.total > event.done:

@@ -1,0 +1,138 @@
+"""``consume``: capture partitions into files that hold each record once."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sensorstream.cli import options
+from sensorstream.cli.command import Outcome, Session, command
+from sensorstream.errors import ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sensorstream.pipelines.capture import CaptureResult
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make it a command of the program."""
+    command(app, "consume", "consume")(consume)
+
+
+def consume(
+    session: Session,
+    *,
+    topic: options.Topic,
+    partition: Annotated[
+        list[int] | None,
+        typer.Option("--partition", "-p", metavar="N", help="Read just this partition (repeatable)."),
+    ] = None,
+    group: options.Group = None,
+    offset: Annotated[
+        str | None,
+        typer.Option(
+            "--offset",
+            "-o",
+            metavar="OFFSET",
+            help="Where a new capture begins: beginning (the default), end, N, -N (N before the end) or @TIME.",
+        ),
+    ] = None,
+    exit_at_end: Annotated[
+        bool, typer.Option("--exit", "-e", help="Stop at the end of the partitions as it is at the start.")
+    ] = False,
+    count: Annotated[
+        int | None, typer.Option("--count", "-c", metavar="N", min=1, help="Stop after N records.")
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", metavar="S", help="Stop when no record has come for S seconds."),
+    ] = None,
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="FILE|FOLDER|-",
+            help="Where to store: a file, a folder (TOPIC_Consumer_N.csv in it), or - for stdout.",
+        ),
+    ] = ".",
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", metavar="csv|jsonl", help="Default: by the name of the file; csv; jsonl on stdout."),
+    ] = None,
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", help="In CSV, leave text that a spreadsheet takes for a formula as it is."),
+    ] = False,
+    max_rejects: Annotated[
+        int | None,
+        typer.Option("--max-rejects", metavar="N", min=0, help="Stop when more than N records can't be used."),
+    ] = None,
+) -> Outcome:
+    """Store each record of a partition exactly once; goes on where its file ends.
+
+    With -p the partitions are pinned, and the group's offsets are committed so that lag can be shown. Without -p the
+    group's members share the topic's partitions. Endless unless -e, -c or --timeout ends it; Ctrl-C stops cleanly.
+    """
+    from sensorstream.clients import open_client
+    from sensorstream.pipelines.capture import capture
+    from sensorstream.pipelines.capture_job import CaptureOptions, make_job
+
+    settings = session.settings_with(group=group)
+    target = make_job(
+        settings,
+        CaptureOptions(
+            topic=topic,
+            partitions=tuple(partition or ()),
+            group_given=group is not None,
+            offset=offset,
+            exit_at_end=exit_at_end,
+            count=count,
+            timeout=timeout,
+            to=to,
+            format=format_,
+            raw=raw,
+            max_rejects=max_rejects,
+        ),
+        session.listener,
+    )
+    if target.to_stdout and session.json:
+        from sensorstream.errors import UsageError
+
+        raise UsageError("--to - and --output json both want stdout", hint="leave one of them out")
+    with session.interruptible() as stop:
+        result = capture(open_client(settings), target.job, target.make_sink, stop=stop, listener=session.listener)
+    bounded = exit_at_end or count is not None
+    return _outcome(result, bounded=bounded, to_stdout=target.to_stdout)
+
+
+def _outcome(result: "CaptureResult", *, bounded: bool, to_stdout: bool) -> Outcome:
+    errors: list[str] = []
+    code = ExitCode.DONE
+    if result.rejected:
+        code = ExitCode.FAILED
+        errors.append(f"{result.rejected} records could not be used; they are kept in the .rejected.jsonl file")
+    if bounded and result.ended == "timeout":
+        code = ExitCode.FAILED
+        errors.append(f"no record came within the --timeout; {result.rows} were stored")
+    if bounded and result.ended == "stopped":
+        code = ExitCode.INTERRUPTED
+        errors.append("interrupted before the work was complete; start the same command again to go on")
+    text = None if to_stdout else (lambda console: _show(console, result))
+    return Outcome(result, text, status="partial" if errors else "ok", exit_code=code, errors=errors)
+
+
+def _show(console: "Console", result: "CaptureResult") -> None:
+    from sensorstream.cli.render import table, visible
+
+    rows = table("topic", "partition", "file", "rows", "rejected", "offsets", right=("partition", "rows", "rejected"))
+    for part in result.partitions:
+        offsets = f"{part.first_offset}..{part.next_offset - 1}" if part.next_offset > part.first_offset else "none"
+        rows.add_row(
+            visible(part.topic),
+            str(part.partition),
+            visible(part.target),
+            f"{part.rows:,}",
+            f"{part.rejected:,}",
+            offsets,
+        )
+    console.print(rows)

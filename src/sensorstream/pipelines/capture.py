@@ -1,0 +1,387 @@
+"""Stations 6-9: read partitions and store each record once, whatever happens in between.
+
+The file owns its position: a capture always seeks from it, and commits to Kafka only so that lag can be shown.
+Per partition and batch: write to the sink; then, every second or 5,000 rows, flush the sink together with the
+position, then commit the position to the group.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from sensorstream.clients.base import Client, Reader, Rebalance
+from sensorstream.errors import (
+    BrokerError,
+    OffsetOutOfRange,
+    PositionMismatch,
+    SinkError,
+    UnknownPartition,
+    UsageError,
+)
+from sensorstream.events import Listener, Notice, PartitionEnd, Progress, RowStored, ignore
+from sensorstream.pipelines.start_at import StartAt, resolve
+from sensorstream.records import ConsumedRecord, TopicIdentity, TopicPartition, commit_note
+from sensorstream.sinks.base import Sink
+from sensorstream.sinks.positioned_file import FileBusy
+
+COMMIT_EVERY_S: Final = 1.0
+COMMIT_EVERY_ROWS: Final = 5000
+LOGGED_ROWS: Final = 100
+"""A poll that brings more rows than this is told as progress, not row by row."""
+_POLL_S: Final = 0.5
+_BUSY_FILE_S: Final = 10.0
+
+SinkFactory = Callable[[TopicPartition, TopicIdentity], Sink]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureJob:
+    """What to capture, and when to stop.
+
+    ``partitions`` None joins ``group`` and shares the topic's partitions with its other members; otherwise just these
+    are read. ``commit`` False keeps the group's committed offsets as they are. ``count`` stops after so many records,
+    ``idle_timeout_s`` when none has come for that long, ``stop_at_end`` at the end as it is at the start;
+    ``max_rejects`` stops the job when more records than that can't be used.
+    """
+
+    topic: str
+    partitions: tuple[int, ...] | None
+    group: str
+    client_id: str
+    host: str
+    start: StartAt | None = None
+    commit: bool = True
+    stop_at_end: bool = False
+    count: int | None = None
+    idle_timeout_s: float | None = None
+    max_rejects: int | None = None
+    log_rows: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedPartition:
+    """What one partition came to in this run; offsets are from ``first_offset`` up to before ``next_offset``."""
+
+    topic: str
+    partition: int
+    target: str
+    first_offset: int
+    next_offset: int
+    rows: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureResult:
+    """How a capture ended: at the ``end``, after ``count`` records, at the ``timeout``, or ``stopped`` by the user."""
+
+    topic: str
+    group: str
+    ended: Literal["end", "count", "timeout", "stopped"]
+    rows: int
+    rejected: int
+    partitions: tuple[CapturedPartition, ...]
+
+
+class _Partition:
+    """One partition on its way into its sink."""
+
+    def __init__(self, tp: TopicPartition, sink: Sink, position: int) -> None:
+        self.tp = tp
+        self.sink = sink
+        self.first = self.position = self.stored = position
+        self.end: int | None = None
+        self.end_told = -1
+        self.unstored = 0
+
+    def summary(self) -> CapturedPartition:
+        sink = self.sink
+        return CapturedPartition(*self.tp, sink.name, self.first, self.stored, sink.rows, sink.rejected)
+
+
+def capture(
+    client: Client,
+    job: CaptureJob,
+    make_sink: SinkFactory,
+    *,
+    stop: threading.Event | None = None,
+    listener: Listener = ignore,
+) -> CaptureResult:
+    """Capture until ``stop`` is set or the job's own end is reached.
+
+    Raises UnknownTopic, UnknownPartition, ClusterUnreachable, PositionMismatch, OffsetOutOfRange, SinkError. What the
+    sinks hold is whole in every case.
+    """
+    with client.reader(group=job.group, client_id=job.client_id, listener=listener) as reader:
+        run = _Capture(reader, job, make_sink, stop or threading.Event(), listener)
+        try:
+            return run.run()
+        finally:
+            run.close()
+
+
+class _Capture:
+    def __init__(
+        self,
+        reader: Reader,
+        job: CaptureJob,
+        make_sink: SinkFactory,
+        stop: threading.Event,
+        listener: Listener,
+    ) -> None:
+        self._reader = reader
+        self._job = job
+        self._make_sink = make_sink
+        self._stop = stop
+        self._listener = listener
+        self._open: dict[TopicPartition, _Partition] = {}
+        self._finished: list[CapturedPartition] = []
+        self._identity = TopicIdentity(None, None)
+        self._taken = 0
+        self._stored_at = time.monotonic()
+        self._note = commit_note(job.client_id, job.host)
+
+    def run(self) -> CaptureResult:
+        reader, job = self._reader, self._job
+        known = reader.partitions_for(job.topic)
+        self._identity = reader.identity(job.topic)
+        if job.partitions is None:
+            reader.subscribe([job.topic], Rebalance(self._assigned, self._revoked, self._lost))
+        else:
+            for partition in job.partitions:
+                if not 0 <= partition < known:
+                    raise UnknownPartition(
+                        f"topic {job.topic} has no partition {partition}",
+                        hint=f"it has {known}: 0 to {known - 1}",
+                    )
+            reader.assign(self._assigned([TopicPartition(job.topic, number) for number in job.partitions]))
+        ended = self._loop()
+        self._store(self._open.values())
+        partitions = tuple(sorted(self._finished + [part.summary() for part in self._open.values()], key=_by_partition))
+        return CaptureResult(
+            job.topic,
+            job.group,
+            ended,
+            sum(part.rows for part in partitions),
+            sum(part.rejected for part in partitions),
+            partitions,
+        )
+
+    def close(self) -> None:
+        for part in self._open.values():
+            part.sink.close()
+
+    def _loop(self) -> Literal["end", "count", "timeout", "stopped"]:
+        job = self._job
+        heard_at = time.monotonic()
+        while not self._stop.is_set():
+            if job.count is not None and self._taken >= job.count:
+                return "count"
+            if job.stop_at_end and self._at_end():
+                return "end"
+            wanted = COMMIT_EVERY_ROWS if job.count is None else min(COMMIT_EVERY_ROWS, job.count - self._taken)
+            batches = self._reader.poll(self._patience(heard_at), wanted)
+            if any(batches.values()):
+                self._take(batches, wanted)
+                heard_at = time.monotonic()
+            else:
+                self._follow()
+                self._tell_ends()
+                if job.idle_timeout_s is not None and time.monotonic() - heard_at >= job.idle_timeout_s:
+                    return "timeout"
+            self._store_if_due()
+        return "stopped"
+
+    def _patience(self, heard_at: float) -> float:
+        """How long a poll may wait: not past the next commit, nor past the idle timeout."""
+        limit = self._job.idle_timeout_s
+        left = _POLL_S if limit is None else min(_POLL_S, limit - (time.monotonic() - heard_at))
+        return max(left, 0.0)
+
+    def _take(self, batches: Mapping[TopicPartition, Sequence[ConsumedRecord]], wanted: int) -> None:
+        job = self._job
+        log_rows = job.log_rows and sum(map(len, batches.values())) <= LOGGED_ROWS
+        for tp, batch in batches.items():
+            part = self._open.get(tp)
+            if part is None:
+                continue
+            records = batch
+            if part.end is not None and records and records[-1].offset >= part.end:
+                records = [record for record in records if record.offset < part.end]
+            if len(records) > wanted:
+                records = records[:wanted]
+            if not records:
+                continue
+            wanted -= len(records)
+            part.sink.write(records)
+            self._taken += len(records)
+            part.unstored += len(records)
+            part.position = records[-1].offset + 1
+            if log_rows:
+                for record in records:
+                    self._listener(RowStored(record.topic, record.partition, record.offset, record.value or b"null"))
+            else:
+                self._listener(Progress(f"{tp}", part.position, part.end if part.end is not None else None))
+        self._check_rejects()
+
+    def _check_rejects(self) -> None:
+        limit = self._job.max_rejects
+        rejected = sum(part.sink.rejected for part in self._open.values())
+        if limit is not None and rejected > limit:
+            self._store(self._open.values())
+            raise SinkError(
+                f"{rejected} records of {self._job.topic} could not be used, over --max-rejects {limit}",
+                hint="see the .rejected.jsonl file beside the capture",
+            )
+
+    def _follow(self) -> None:
+        """Move positions past control records and aborted transactions, which are never handed out."""
+        for part in self._open.values():
+            seen = self._reader.position(part.tp)
+            # Not past the agreed end: rows behind it may have been fetched, but were not stored.
+            seen = seen if part.end is None else min(seen, part.end)
+            part.position = max(part.position, seen)
+
+    def _at_end(self) -> bool:
+        self._follow()
+        if not self._open or any(part.end is None or part.position < part.end for part in self._open.values()):
+            return False
+        for part in self._open.values():
+            self._tell_end(part, part.position)
+        return True
+
+    def _tell_ends(self) -> None:
+        waiting = [part for part in self._open.values() if part.position > part.end_told]
+        if not waiting:
+            return
+        ends = self._reader.end_offsets([part.tp for part in waiting])
+        for part in waiting:
+            if part.position >= ends[part.tp]:
+                self._tell_end(part, part.position)
+
+    def _tell_end(self, part: _Partition, offset: int) -> None:
+        if part.end_told != offset:
+            part.end_told = offset
+            self._listener(PartitionEnd(part.tp.topic, part.tp.partition, offset))
+
+    def _store_if_due(self) -> None:
+        now = time.monotonic()
+        full = any(part.unstored >= COMMIT_EVERY_ROWS for part in self._open.values())
+        if full or now - self._stored_at >= COMMIT_EVERY_S:
+            self._store(self._open.values())
+
+    def _store(self, parts: Iterable[_Partition]) -> None:
+        """Flush the sinks with their positions, then commit those for the lag display."""
+        moved = [part for part in parts if part.position != part.stored or part.unstored]
+        now = time.monotonic()
+        if moved and now - self._stored_at >= COMMIT_EVERY_S:
+            self._check_identity()
+        self._stored_at = now
+        for part in moved:
+            part.sink.commit(part.position)
+            part.stored, part.unstored = part.position, 0
+        if moved and self._job.commit:
+            try:
+                self._reader.commit({part.tp: part.stored for part in moved}, self._note)
+            except BrokerError as error:
+                self._listener(Notice(f"the position was stored, but not committed to the group: {error}", "debug"))
+
+    def _check_identity(self) -> None:
+        """Refuse to mix two topics of the same name: one deleted and made again starts at offset 0."""
+        now = self._reader.identity(self._job.topic)
+        was = self._identity
+        if None not in (now.topic_id, was.topic_id) and now != was:
+            raise PositionMismatch(
+                f"topic {self._job.topic} was deleted and made again while it was read "
+                f"(id {was.topic_id}, now {now.topic_id})",
+                hint="what was captured before is whole; give another --to to capture the new topic",
+            )
+
+    def _assigned(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Open a sink for each new partition and say where to read on."""
+        reader, job = self._reader, self._job
+        first = reader.beginning_offsets(partitions)
+        ends = reader.end_offsets(partitions)
+        positions: dict[TopicPartition, int] = {}
+        for tp in partitions:
+            sink = self._make_sink(tp, self._identity)
+            stored = self._open_sink(sink)
+            if stored is None:
+                position = self._first_position(tp, first[tp], ends[tp])
+                self._listener(Notice(f"{tp}: capturing into {sink.name} from offset {position}"))
+                sink.start(position)
+            else:
+                position = stored
+                self._check_stored(tp, sink, stored, first[tp], ends[tp])
+                self._listener(Notice(f"{tp}: going on in {sink.name} at offset {position}"))
+            self._open[tp] = part = _Partition(tp, sink, position)
+            if job.stop_at_end:
+                part.end = ends[tp]
+            positions[tp] = position
+        return positions
+
+    def _first_position(self, tp: TopicPartition, first: int, end: int) -> int:
+        job = self._job
+        if job.start is None and job.partitions is None:
+            # A member that takes a partition over without its file goes on where the group was.
+            committed = self._reader.committed(tp)
+            if committed is not None:
+                return committed
+        position = resolve(job.start or StartAt("beginning"), self._reader, tp, first, end)
+        if not first <= position <= end:
+            raise UsageError(f"{tp} has no offset {position}", hint=f"it holds offsets {first} to {end - 1}")
+        return position
+
+    def _open_sink(self, sink: Sink) -> int | None:
+        """Open a sink; the member that had the partition before may need a moment to let go of the file."""
+        deadline = time.monotonic() + (_BUSY_FILE_S if self._job.partitions is None else 0.0)
+        while True:
+            try:
+                return sink.open()
+            except FileBusy:
+                if time.monotonic() >= deadline or self._stop.wait(0.1):
+                    raise
+
+    def _check_stored(self, tp: TopicPartition, sink: Sink, stored: int, first: int, end: int) -> None:
+        """Refuse to go on where the log no longer fits the stored position; nothing is skipped in silence."""
+        try:
+            if stored < first:
+                raise OffsetOutOfRange(
+                    f"{tp}: offsets {stored} to {first - 1} are no longer in the log; "
+                    f"retention has removed {first - stored} offsets that were not captured",
+                    hint=f"to go on without them, capture into another --to with -o {first}",
+                )
+            if stored > end:
+                raise OffsetOutOfRange(
+                    f"{tp}: the stored position {stored} lies behind the end of the log at {end}",
+                    hint="the topic has lost records or is another one; give another --to to capture anew",
+                )
+            if self._job.start is not None:
+                raise UsageError(
+                    f"{sink.name} holds rows up to offset {stored} already, so -o can't apply",
+                    hint="leave -o out to go on there, or give another --to",
+                )
+        except BaseException:
+            sink.close()
+            raise
+
+    def _revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        self._store([self._open[tp] for tp in partitions if tp in self._open])
+        self._let_go(partitions)
+
+    def _lost(self, partitions: Sequence[TopicPartition]) -> None:
+        """The partitions are somebody else's by now: what is not stored is dropped, nothing is written."""
+        self._let_go(partitions)
+
+    def _let_go(self, partitions: Sequence[TopicPartition]) -> None:
+        for tp in partitions:
+            part = self._open.pop(tp, None)
+            if part is not None:
+                self._finished.append(part.summary())
+                part.sink.close()
+
+
+def _by_partition(part: CapturedPartition) -> tuple[str, int]:
+    return part.topic, part.partition

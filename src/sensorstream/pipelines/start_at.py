@@ -1,0 +1,67 @@
+"""Where a capture begins: ``-o beginning|end|N|-N|@TIME``."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from sensorstream.clients.base import Reader
+from sensorstream.errors import UsageError
+from sensorstream.records import TopicPartition
+
+
+@dataclass(frozen=True, slots=True)
+class StartAt:
+    """``beginning``, ``end``, ``offset`` N, N before the end (``tail``), or a ``time`` in ms since 1970 UTC."""
+
+    kind: Literal["beginning", "end", "offset", "tail", "time"]
+    value: int = 0
+
+
+def parse(text: str) -> StartAt:
+    """Read the value of ``-o``.
+
+    ``@TIME`` is seconds or milliseconds since 1970, or ISO 8601, which is UTC where it names no zone.
+
+    Raises UsageError.
+    """
+    if text in ("beginning", "earliest", "start"):
+        return StartAt("beginning")
+    if text in ("end", "latest"):
+        return StartAt("end")
+    if text.startswith("@"):
+        return StartAt("time", _milliseconds(text[1:]))
+    digits = text.removeprefix("-")
+    if digits.isascii() and digits.isdecimal():
+        return StartAt("tail" if text.startswith("-") else "offset", int(digits))
+    raise UsageError(f"-o {text!r} is no offset", hint="it is beginning, end, N, -N (N before the end) or @TIME")
+
+
+def resolve(start: StartAt, reader: Reader, tp: TopicPartition, first: int, end: int) -> int:
+    """The offset that ``start`` means for a partition that holds ``first`` up to before ``end``."""
+    if start.kind == "beginning":
+        return first
+    if start.kind == "end":
+        return end
+    if start.kind == "tail":
+        return max(first, end - start.value)
+    if start.kind == "time":
+        found = reader.offset_for_time(tp, start.value)
+        return end if found is None else found
+    return start.value
+
+
+def _milliseconds(text: str) -> int:
+    if text.isascii() and text.isdecimal():
+        number = int(text)
+        # Ten digits of seconds last until the year 2286; what is longer is milliseconds.
+        return number if number >= 10**11 else number * 1000
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(
+            f"-o @{text}: {text!r} is no time",
+            hint="write seconds since 1970 or ISO 8601, as @2023-08-31T23:59:00",
+        ) from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)

@@ -1,0 +1,43 @@
+"""Station 9: what a capture asks of any place where records are stored."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sensorstream.records import ConsumedRecord
+
+
+class Sink(Protocol):
+    """Stores the records of one partition together with their position, the next offset to read.
+
+    What was written and not committed does not count: after a crash it is gone, and is read again.
+    """
+
+    @property
+    def name(self) -> str:
+        """Where the records go, for people: a path, or ``stdout``."""
+
+    @property
+    def rows(self) -> int:
+        """Records written since the sink was opened."""
+
+    @property
+    def rejected(self) -> int:
+        """Records since then that went to the rejected file instead."""
+
+    def open(self) -> int | None:
+        """Make the sink ready; return its stored position, or None where it holds nothing yet.
+
+        Raises PositionMismatch where it holds another partition's records, SinkError where it can't be used.
+        """
+
+    def start(self, offset: int) -> None:
+        """Begin a sink that holds nothing yet: its first position is ``offset``."""
+
+    def write(self, records: Sequence[ConsumedRecord]) -> None:
+        """Add records in offset order. A record that can't be stored goes to the rejected file whole."""
+
+    def commit(self, position: int) -> None:
+        """Make everything written durable, together with ``position``. Raises SinkError; nothing is half."""
+
+    def close(self) -> None:
+        """Let go without committing."""

@@ -1,0 +1,138 @@
+"""Station 9: the position that lives beside a captured file, replaced atomically.
+
+The sidecar ``<file>.position`` says how many bytes of the file count and which offset comes next. Every write of it
+is tmp + fsync + rename + fsync of the folder, so a reader sees the old one or the new one, never half of either.
+"""
+
+import json
+import os
+import zlib
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from sensorstream.errors import PositionMismatch, SinkError
+
+SCHEMA: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a captured file holds, up to its last position.
+
+    ``next_offset`` is the next offset to read; ``length`` and ``crc`` (CRC-32) are of the data file,
+    ``rejected_length`` of the rejected file; ``columns`` is the CSV header (empty: not written yet);
+    ``replacement`` names a finished file that is to take the data file's place.
+    """
+
+    topic: str
+    partition: int
+    cluster_id: str | None
+    topic_id: str | None
+    format: str
+    raw: bool
+    next_offset: int
+    length: int = 0
+    crc: int = 0
+    rejected_length: int = 0
+    columns: tuple[str, ...] = ()
+    replacement: str | None = None
+
+    def check_same_log(self, other: "Checkpoint", path: Path) -> None:
+        """Raise PositionMismatch, saying what differs, unless ``other`` describes the same log and format."""
+        for name, label in (
+            ("topic", "topic"),
+            ("partition", "partition"),
+            ("format", "format"),
+            ("raw", "--raw"),
+        ):
+            mine, wanted = getattr(self, name), getattr(other, name)
+            if mine != wanted:
+                raise PositionMismatch(
+                    f"{path} holds {label} {mine}, not {wanted}",
+                    hint="give another --to, or move the file away",
+                )
+        for name, label in (
+            ("cluster_id", "another cluster"),
+            ("topic_id", "a deleted topic of the same name"),
+        ):
+            mine, wanted = getattr(self, name), getattr(other, name)
+            if mine is not None and wanted is not None and mine != wanted:
+                raise PositionMismatch(
+                    f"{path} holds rows of {label} ({mine}, now {wanted}), "
+                    f"so its position {self.next_offset} means nothing here",
+                    hint="move the file and its .position away to capture anew",
+                )
+
+
+def sidecar(path: Path) -> Path:
+    """The position file of a captured file."""
+    return path.with_name(path.name + ".position")
+
+
+def load(path: Path) -> Checkpoint | None:
+    """Read the position of the captured file ``path``; None where it has none. Raises SinkError on a damaged one."""
+    place = sidecar(path)
+    try:
+        document: Any = json.loads(place.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SinkError(f"{place} can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise _damaged(place) from error
+    if not isinstance(document, dict):
+        raise _damaged(place)
+    seal = document.pop("seal", None)
+    if seal != _seal(document):
+        raise _damaged(place)
+    if document.pop("schema", None) != SCHEMA:
+        raise SinkError(f"{place} was written by another version of sensorstream", hint="move the file away")
+    try:
+        return replace(Checkpoint(**document), columns=tuple(document["columns"]))
+    except (TypeError, KeyError) as error:
+        raise _damaged(place) from error
+
+
+def store(path: Path, checkpoint: Checkpoint) -> None:
+    """Replace the position of the captured file ``path``, durably. Raises OSError."""
+    place = sidecar(path)
+    temporary = place.with_name(place.name + ".tmp")
+    document: dict[str, Any] = {"schema": SCHEMA, **asdict(checkpoint)}
+    document["seal"] = _seal(document)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(temporary, flags, 0o644)
+    try:
+        write_all(descriptor, json.dumps(document).encode() + b"\n")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    temporary.replace(place)
+    sync_folder(path.parent)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """``os.write`` until all of ``data`` is written; a single call may write less. Raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename or a new name in ``folder`` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _seal(document: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(document, sort_keys=True).encode())
+
+
+def _damaged(place: Path) -> SinkError:
+    return SinkError(
+        f"{place} is damaged: its contents do not match their checksum",
+        hint="move it and its data file away to capture anew",
+    )

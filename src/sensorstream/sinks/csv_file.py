@@ -1,0 +1,147 @@
+"""Station 9: records of one partition as one CSV file that is whole at any moment.
+
+The first record's columns make the header. A record with columns that the header lacks widens the whole file
+(rewritten once, atomically); one that lacks columns leaves their cells empty. The line ending is ``\\n``.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from sensorstream.errors import DecodeError
+from sensorstream.events import Listener, Notice, ignore
+from sensorstream.records import ConsumedRecord, Row
+from sensorstream.serde import json as json_serde
+from sensorstream.serde.csv_cells import to_cell
+from sensorstream.sinks.checkpoint import Checkpoint
+from sensorstream.sinks.positioned_file import PositionedFile
+from sensorstream.sinks.rejected import rejected_record
+
+MAX_COLUMNS: Final = 4096
+"""A record that would widen the file beyond this is rejected: each widening rewrites the file."""
+
+
+class CsvFileSink:
+    """Captures the JSON objects of one partition into a CSV file.
+
+    ``log`` says which partition of which topic and cluster is to be stored; with ``raw`` the text cells that a
+    spreadsheet would run as a formula are not escaped.
+    """
+
+    def __init__(self, path: Path, log: Checkpoint, listener: Listener = ignore) -> None:
+        self._file = PositionedFile(path)
+        self._log = log
+        self._listener = listener
+        self._columns: tuple[str, ...] = ()
+        self._known: frozenset[str] = frozenset()
+        self.rows = 0
+        self.rejected = 0
+
+    @property
+    def name(self) -> str:
+        """The file's path."""
+        return str(self._file.path)
+
+    def open(self) -> int | None:
+        """Lock the file and cut it to its position; see :class:`sensorstream.sinks.base.Sink`."""
+        stored = self._file.open(self._log)
+        if stored is None:
+            return None
+        self._take_columns(stored.columns)
+        return stored.next_offset
+
+    def start(self, offset: int) -> None:
+        """Begin the file at ``offset``."""
+        from dataclasses import replace
+
+        self._file.start(replace(self._log, next_offset=offset))
+
+    def write(self, records: Sequence[ConsumedRecord]) -> None:
+        """Add records; what is no JSON object goes to the rejected file."""
+        cells: list[list[str]] = []
+        for record in records:
+            try:
+                row = _decoded(record)
+            except DecodeError as error:
+                self._reject(record, error.message)
+                continue
+            if row.keys() != self._known and not self._fits(row, record, cells):
+                continue
+            raw = self._log.raw
+            cells.append([to_cell(row.get(column), raw) for column in self._columns])
+        self._append(cells)
+
+    def commit(self, position: int) -> None:
+        """Make everything written durable, with the next offset to read."""
+        self._file.commit(position, self._columns)
+
+    def close(self) -> None:
+        """Release the file; what was not committed is cut."""
+        self._file.close()
+
+    def _fits(self, row: Row, record: ConsumedRecord, cells: list[list[str]]) -> bool:
+        """Make the header hold every column of ``row``; False where the record was rejected instead."""
+        added = tuple(column for column in row if column not in self._known)
+        if not row:
+            self._reject(record, "an object without columns")
+            return False
+        if not added:
+            return True
+        columns = (*self._columns, *added)
+        if len(columns) > MAX_COLUMNS:
+            self._reject(record, f"its new columns would make {len(columns)}, over {MAX_COLUMNS}")
+            return False
+        self._append(cells)
+        cells.clear()
+        if self._columns:
+            # The rewrite must start from a state that a crash would come back to.
+            self._file.commit(record.offset, self._columns)
+            raw = self._log.raw
+
+            def widen(old: BinaryIO, new: BinaryIO) -> None:
+                _widen(old, new, [to_cell(column, raw) for column in columns])
+
+            self._file.replace_data(widen, columns)
+            self._listener(
+                Notice(f"{self.name}: new columns from offset {record.offset} on: {', '.join(added)}", "warning")
+            )
+        else:
+            self._file.append(_lines([[to_cell(column, self._log.raw) for column in columns]]))
+        self._take_columns(columns)
+        return True
+
+    def _append(self, cells: list[list[str]]) -> None:
+        if cells:
+            self._file.append(_lines(cells))
+            self.rows += len(cells)
+
+    def _reject(self, record: ConsumedRecord, reason: str) -> None:
+        self._listener(self._file.append_rejected(rejected_record(record, reason)))
+        self.rejected += 1
+
+    def _take_columns(self, columns: tuple[str, ...]) -> None:
+        self._columns, self._known = columns, frozenset(columns)
+
+
+def _decoded(record: ConsumedRecord) -> Row:
+    if record.value is None:
+        raise DecodeError("a record without a value (tombstone)")
+    return json_serde.decode(record.value)
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    # A lone surrogate can't come out of valid UTF-8 but can out of a JSON escape; it is kept as that escape.
+    return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _widen(old: BinaryIO, new: BinaryIO, header: Sequence[str]) -> None:
+    reader = csv.reader(io.TextIOWrapper(old, encoding="utf-8", newline=""))
+    narrow = len(next(reader))
+    padding = [""] * (len(header) - narrow)
+    new.write(_lines([header]))
+    for row in reader:
+        new.write(_lines([[*row, *padding]]))

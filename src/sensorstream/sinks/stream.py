@@ -1,0 +1,83 @@
+"""Station 9: records written to a stream, such as stdout; nothing is remembered between runs."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from sensorstream.errors import DecodeError
+from sensorstream.events import Listener, ignore
+from sensorstream.records import ConsumedRecord
+from sensorstream.serde import json as json_serde
+from sensorstream.serde.csv_cells import to_cell
+from sensorstream.sinks.rejected import RejectedFile, rejected_record
+
+
+class StreamSink:
+    """Writes values as JSON Lines or CSV. In CSV, new columns start a new header after a blank line."""
+
+    def __init__(
+        self, stream: BinaryIO, form: str, rejected: Path, *, raw: bool = False, listener: Listener = ignore
+    ) -> None:
+        self._stream = stream
+        self._form = form
+        self._raw = raw
+        self._rejected = RejectedFile(rejected, listener)
+        self._columns: tuple[str, ...] | None = None
+        self.rows = 0
+
+    @property
+    def name(self) -> str:
+        """Where the records go."""
+        return "stdout"
+
+    @property
+    def rejected(self) -> int:
+        """Records that went to the rejected file instead."""
+        return self._rejected.count
+
+    def open(self) -> int | None:
+        """Nothing is remembered: always None."""
+        return None
+
+    def start(self, offset: int) -> None:
+        """Nothing to do."""
+
+    def write(self, records: Sequence[ConsumedRecord]) -> None:
+        """Write records; one that can't be used goes to the rejected file, whole."""
+        out = bytearray()
+        for record in records:
+            try:
+                out += self._formatted(record)
+            except DecodeError as error:
+                self._rejected.add(rejected_record(record, error.message))
+            else:
+                self.rows += 1
+        if out:
+            self._stream.write(out)
+            self._stream.flush()
+
+    def commit(self, position: int) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """The stream belongs to the caller."""
+
+    def _formatted(self, record: ConsumedRecord) -> bytes:
+        if self._form == "jsonl":
+            return json_serde.one_line(b"null" if record.value is None else record.value) + b"\n"
+        if record.value is None:
+            raise DecodeError("a record without a value (tombstone)")
+        row = json_serde.decode(record.value)
+        columns = tuple(row)
+        lines: list[list[str]] = []
+        if self._columns is None or not set(columns) <= set(self._columns):
+            if self._columns is not None:
+                lines.append([])
+            self._columns = columns
+            lines.append([to_cell(column, self._raw) for column in columns])
+        lines.append([to_cell(row.get(column), self._raw) for column in self._columns])
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows(lines)
+        return text.getvalue().encode("utf-8", "backslashreplace")
