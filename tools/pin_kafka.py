@@ -33,9 +33,7 @@ class Mismatches(logging.Handler):
 
 def coordinates(context: Any, version: str) -> list[str]:
     """The run-time class path as ``group:artifact:version``, Kafka itself first."""
-    inputs, transitive = context.resolver.resolve(
-        [context.create_dependency(f"org.apache.kafka:kafka_2.13:{version}")]
-    )
+    inputs, transitive = context.resolver.resolve([context.create_dependency(f"org.apache.kafka:kafka_2.13:{version}")])
     found: dict[tuple[str, str], str] = {}
     for part in (*inputs, *transitive):
         if part.scope not in (None, "compile", "runtime") or part.type != "jar":

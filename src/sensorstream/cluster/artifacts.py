@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -18,12 +19,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from sensorstream.errors import ArtifactError, Interrupted, UsageError
-from sensorstream.events import Listener, Notice, Progress, ignore
+from sensorstream.events import Listener, Notice, ignore
 
 DEFAULT_VERSION: Final = "4.4.0"
 PINS: Final = Path(__file__).parent / "pins"
 _DOWNLOADS: Final = 6
 _TRIES: Final = 3
+_TELL_EVERY_S: Final = 2.0
 _STAMPS: Final = "verified.json"
 
 
@@ -151,9 +153,7 @@ def _download(version: str, jars: list[Jar], folder: Path, listener: Listener, s
     counter.finish()
 
 
-def _download_one(
-    jar: Jar, folder: Path, counter: "_Counter", stops: tuple[threading.Event, threading.Event]
-) -> None:
+def _download_one(jar: Jar, folder: Path, counter: "_Counter", stops: tuple[threading.Event, threading.Event]) -> None:
     from jgo.maven import MavenContext
     from jgo.maven._resolver import PythonResolver
 
@@ -180,9 +180,7 @@ def _download_one(
         if any(stop.is_set() for stop in stops):
             raise Interrupted("stopped while downloading", hint="what has been fetched is kept")
         with tempfile.TemporaryDirectory(prefix=".incoming-", dir=folder) as incoming:
-            context = MavenContext(
-                PythonResolver(progress_callback=progress), repo_cache=Path(incoming), timeout=30
-            )
+            context = MavenContext(PythonResolver(progress_callback=progress), repo_cache=Path(incoming), timeout=30)
             try:
                 got = Path(context.project(group, artifact).at_version(number).artifact().resolve())
             except (OSError, RuntimeError) as error:  # requests' errors are OSErrors
@@ -220,7 +218,7 @@ def _sha256(path: Path) -> str:
 
 
 class _Counter:
-    """Adds up the bytes of all downloads and tells the listener each time a whole megabyte is full."""
+    """Adds up the bytes of all downloads and says every few seconds how far they are."""
 
     def __init__(self, what: str, total: int, listener: Listener) -> None:
         self.total = total
@@ -228,19 +226,25 @@ class _Counter:
         self._listener = listener
         self._lock = threading.Lock()
         self._done = 0
-        self._told = -1
+        self._began = self._told = time.monotonic()
 
     def add(self, size: int) -> None:
         with self._lock:
             self._done += size
-            megabytes = self._done >> 20
-            if megabytes <= self._told:
+            now = time.monotonic()
+            if now - self._told < _TELL_EVERY_S:
                 return
-            self._told = megabytes
-            self._listener(Progress(self._what, self._done, self.total))
+            self._told = now
+            rate = self._done / (now - self._began)
+        self._listener(
+            Notice(
+                f"{self._what}: {self._done / 1e6:.0f} of {self.total / 1e6:.0f} MB downloaded, {rate / 1e6:.1f} MB/s"
+            )
+        )
 
     def finish(self) -> None:
-        self._listener(Progress(self._what, self.total, self.total))
+        seconds = time.monotonic() - self._began
+        self._listener(Notice(f"{self._what}: {self.total / 1e6:.0f} MB downloaded and verified in {seconds:.0f} s"))
 
 
 class _Stamps:

@@ -98,9 +98,7 @@ class LocalCluster:
                 for node_id in plan.missing:
                     self._start(plan, node_id, launch)
                 everyone = set(plan.known.ports)
-                health = self._wait(
-                    plan.known, everyone, stop, timeout_s, lambda seen: everyone <= set(seen.brokers)
-                )
+                health = self._wait(plan.known, everyone, stop, timeout_s, lambda seen: everyone <= set(seen.brokers))
             except BaseException:
                 self._undo(plan, fresh=fresh, known_before=known_before)
                 raise
@@ -257,9 +255,7 @@ class LocalCluster:
         plan.known.processes[node_id] = process
         state.save_state(self.folder, plan.known)
         self._listener(
-            Notice(
-                f"broker {node_id} starts on port {plan.known.ports[node_id]} (pid {process.pid})", "debug"
-            )
+            Notice(f"broker {node_id} starts on port {plan.known.ports[node_id]} (pid {process.pid})", "debug")
         )
 
     def _wait(
@@ -274,9 +270,7 @@ class LocalCluster:
         seen: ClusterHealth | None = None
         while True:
             if stop.is_set():
-                raise Interrupted(
-                    "stopped while the brokers were starting", hint="nothing new was left running"
-                )
+                raise Interrupted("stopped while the brokers were starting", hint="nothing new was left running")
             for node_id in sorted(watched):
                 one = self._node(known, node_id)
                 if node.running(known.processes.get(node_id), one.folder) is None:
@@ -291,11 +285,7 @@ class LocalCluster:
                         return seen
             if time.monotonic() > deadline:
                 missing = sorted(watched - set(seen.brokers if seen else ()))
-                what = (
-                    f"brokers {', '.join(map(str, missing))} are not registered"
-                    if missing
-                    else "there is no leader"
-                )
+                what = f"brokers {', '.join(map(str, missing))} are not registered" if missing else "there is no leader"
                 raise LocalClusterError(
                     f"the cluster was not ready within {timeout_s:g} s: {what}",
                     hint=f"see the logs in {self.folder}",
@@ -340,11 +330,7 @@ class LocalCluster:
             brokers.append(
                 BrokerStatus(
                     broker=node_id,
-                    state="stopped"
-                    if process is None
-                    else "running"
-                    if registered
-                    else node.condition(process),
+                    state="stopped" if process is None else "running" if registered else node.condition(process),
                     pid=process.pid if process else None,
                     port=port,
                     memory_bytes=node.memory_bytes(process) if process else None,
@@ -352,11 +338,7 @@ class LocalCluster:
                     log_file=str(self._node(known, node_id).log_file),
                 )
             )
-        whole = (
-            health is not None
-            and health.quorum_leader is not None
-            and set(health.brokers) == set(known.ports)
-        )
+        whole = health is not None and health.quorum_leader is not None and set(health.brokers) == set(known.ports)
         return ClusterStatus(
             name=self.name,
             state="running" if whole else "degraded" if live else "stopped",
@@ -382,13 +364,14 @@ class LocalCluster:
         with state.locked(self.folder):
             known = state.load_state(self.folder)
             found = node.find_all(self.folder)
-            processes = [process for group in found.values() for process in group]
-            killed = node.end_together(processes, deadline_s=_STOP_DEADLINE_S)
+            data = Path(known.data_dir) if known else self.folder / "data"
+            nodes = [(process, data / f"broker-{id_}") for id_, group in found.items() for process in group]
+            killed = node.end_together(nodes, deadline_s=_STOP_DEADLINE_S)
             if known is not None:
                 known.processes.clear()
                 state.save_state(self.folder, known)
             if delete_data:
-                _delete_data(Path(known.data_dir) if known else self.folder / "data")
+                _delete_data(data)
                 shutil.rmtree(self.folder, ignore_errors=True)
             gone = {process.pid: node_id for node_id, group in found.items() for process in group}
             return ClusterDown(
@@ -444,9 +427,7 @@ class LocalCluster:
                     if len(live) + 1 > len(known.ports) // 2:
                         self._wait(known, {broker}, stop, timeout_s, lambda seen: broker in seen.brokers)
                     else:
-                        self._listener(
-                            Notice("no majority of the controllers runs yet: start another", "warning")
-                        )
+                        self._listener(Notice("no majority of the controllers runs yet: start another", "warning"))
                 except BaseException:
                     self._undo(plan, fresh=False, known_before=True)
                     raise
@@ -505,9 +486,7 @@ class LocalCluster:
         name = f"broker-{node_id}"
         return node.Node(node_id, self.folder / name, Path(known.data_dir) / name)
 
-    def _processes(
-        self, known: state.ClusterState | None
-    ) -> "tuple[dict[int, psutil.Process], list[psutil.Process]]":
+    def _processes(self, known: state.ClusterState | None) -> "tuple[dict[int, psutil.Process], list[psutil.Process]]":
         """The nodes that run as noted, and processes of this cluster that nobody noted (their command was killed)."""
         live: dict[int, psutil.Process] = {}
         if known is not None:
@@ -517,10 +496,7 @@ class LocalCluster:
                     live[node_id] = found
         noted = {process.pid for process in live.values()}
         strays = [
-            process
-            for group in node.find_all(self.folder).values()
-            for process in group
-            if process.pid not in noted
+            process for group in node.find_all(self.folder).values() for process in group if process.pid not in noted
         ]
         return live, strays
 

@@ -31,14 +31,10 @@ _children: list[subprocess.Popen[bytes]] = []
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What every node of a cluster is started with: the runtime, the class path, and a start-up archive or None.
-
-    The archive is Java's class data sharing: classes come from it instead of being parsed from the jars.
-    """
+    """What every node of a cluster is started with: the runtime and the class path."""
 
     java: Java
     class_path: tuple[Path, ...]
-    archive: Path | None = None
 
     def command(self, folder: Path, main: Sequence[str], logging: Path, heap_mb: int = 256) -> list[str]:
         """The command line of a Java process that belongs to the node whose own folder is ``folder``."""
@@ -57,9 +53,6 @@ class Launch:
         if self.java.major >= 24:
             words.append("--enable-native-access=ALL-UNNAMED")  # else a warning each for zstd and snappy
             words.append("--sun-misc-unsafe-memory-access=allow")
-        if self.archive is not None:
-            words.append(f"-XX:SharedArchiveFile={self.archive}")
-            words.append("-Xlog:cds=off,cds+dynamic=off")
         words += ["-cp", os.pathsep.join(map(str, self.class_path)), *main]
         return words
 
@@ -189,47 +182,66 @@ def find_all(cluster_folder: Path) -> dict[int, list["psutil.Process"]]:
 def end(processes: Iterable["psutil.Process"], *, kill: bool = False, deadline_s: float = 20.0) -> list[int]:
     """End processes: ask all with SIGTERM, and those that are still there after ``deadline_s`` with SIGKILL.
 
-    Returns the pids that had to be killed (none when ``kill`` asked for it at once).
+    Returns the pids that did not end when asked (none when ``kill`` asked for SIGKILL at once).
     """
+    alive = list(processes)
+    _signal(alive, kill=kill)
+    alive = _wait_gone(alive, deadline_s)
+    _signal(alive, kill=True)
+    _wait_gone(alive, 10.0)
+    return [] if kill else [process.pid for process in alive]
+
+
+def end_together(nodes: Iterable[tuple["psutil.Process", Path]], *, deadline_s: float) -> list[int]:
+    """End all nodes of a cluster at once, given with their data folders.
+
+    Returns the pids that had to be killed before they had closed their logs: these will check them at the next start.
+    """
+    alive = dict(nodes)
+    _signal(alive, kill=False)
+    deadline = time.monotonic() + deadline_s
+    while alive and time.monotonic() < deadline:
+        for process in set(alive) - set(_wait_gone(list(alive), 0.1)):
+            alive.pop(process)
+        # The last quorum leader waits 5 s for a successor that can't come (KafkaRaftManager.shutdown). It has closed
+        # its logs by then, which it says by this file (LogManager.shutdown): nothing is lost by not waiting.
+        closed = [process for process, data in alive.items() if (data / ".kafka_cleanshutdown").exists()]
+        if len(closed) == len(alive):
+            end(closed, kill=True)
+            return []
+    end(alive, kill=True)
+    return [process.pid for process in alive]
+
+
+def _signal(processes: Iterable["psutil.Process"], *, kill: bool) -> None:
     import psutil
 
-    alive = list(processes)
-    for process in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
             if kill:
                 process.kill()
             else:
                 process.terminate()
                 process.resume()  # one that was frozen could not even read the request
-    _, alive = psutil.wait_procs(alive, timeout=deadline_s)
-    for process in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(alive, timeout=10)
-    _reap()
-    return [] if kill else [process.pid for process in alive]
 
 
-def end_together(processes: Sequence["psutil.Process"], *, deadline_s: float) -> list[int]:
-    """End all nodes of a cluster at once; returns the pids that had to be killed.
-
-    The last ones to go can't hand anything over, as no majority of controllers is left to hear them; they get
-    3 s after the majority has ended.
-    """
+def _wait_gone(processes: Sequence["psutil.Process"], timeout_s: float) -> list["psutil.Process"]:
+    """Those that are still alive after ``timeout_s``. A zombie is gone: it is its parent's to collect."""
     import psutil
 
-    deadline = time.monotonic() + deadline_s
-    alive = list(processes)
-    for process in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-            process.resume()
-    while alive and time.monotonic() < deadline:
-        gone, alive = psutil.wait_procs(alive, timeout=0.1)
-        if gone and len(alive) <= len(processes) // 2:
-            deadline = min(deadline, time.monotonic() + 3.0)
-    end(alive, kill=True)
-    return [process.pid for process in alive]
+    def lives(process: psutil.Process) -> bool:
+        try:
+            return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+
+    deadline = time.monotonic() + timeout_s
+    while True:
+        _reap()
+        processes = [process for process in processes if lives(process)]
+        if not processes or time.monotonic() > deadline:
+            return list(processes)
+        time.sleep(_POLL_S)
 
 
 def condition(process: "psutil.Process") -> Literal["starting", "frozen"]:

@@ -105,9 +105,7 @@ def available_memory() -> int:
     try:
         limit = int((group / "memory.max").read_text(encoding="ascii"))
         used = int((group / "memory.current").read_text(encoding="ascii"))
-        counters = dict(
-            line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines()
-        )
+        counters = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
         return min(free, limit - used + int(counters.get("inactive_file", 0)))
     except (OSError, ValueError):  # no such file; or "max", which is no limit
         return free

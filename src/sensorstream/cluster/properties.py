@@ -115,6 +115,7 @@ log4j.logger.org.apache.kafka.common.config.AbstractConfig=WARN
 
 _LOG4J2 = """\
 status=warn
+shutdownHook=disable
 appender.file.type=RollingFile
 appender.file.name=file
 appender.file.fileName={file}
