@@ -1,0 +1,41 @@
+"""``samples write``: sample files of any length, from the seeded generator."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sensorstream.cli.command import Outcome, Session, command
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sensorstream.samples import SamplesWritten
+
+samples = typer.Typer(help="Make sample files like those of the sensor lab.", no_args_is_help=True)
+
+
+@command(samples, "write", "samples write", kafka=False)
+def write(
+    session: Session,
+    *,
+    days: Annotated[int, typer.Option("--days", metavar="N", help="Days to write; a day is 1,440 rows a file.")] = 31,
+    folder: Annotated[
+        Path, typer.Option("--dir", metavar="D", help="The folder for the files; it is made if need be.")
+    ] = Path("samples"),
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed gives other weather.")] = 2308,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+) -> Outcome:
+    """Write AIR2308.csv, EARTH2308.csv and WATER2308.csv, one row a minute, newest first."""
+    from sensorstream.samples import write_samples
+
+    result = write_samples(folder, days, seed=seed, force=force, listener=session.listener)
+    return Outcome(result, lambda console: _show(console, result))
+
+
+def _show(console: "Console", result: "SamplesWritten") -> None:
+    from sensorstream.cli.render import size, visible
+
+    for file in result.files:
+        console.print(f"{visible(file.path)}: {file.rows} rows, {size(file.bytes)}")
+    console.print(f"{result.days} days, {result.first} to {result.last}, seed {result.seed}")
