@@ -9,7 +9,7 @@ from sensorstream.events import Listener, ignore
 
 
 class KafkaPythonClient:
-    """A :class:`~sensorstream.clients.base.Client`; nothing is connected before a publisher or reader is made."""
+    """A :class:`~sensorstream.clients.base.Client`; it connects when a publisher or reader is made."""
 
     name: Final = "kafka-python"
 
@@ -17,9 +17,7 @@ class KafkaPythonClient:
         self._bootstrap = bootstrap
         self._properties = properties or ClientProperties()
 
-    def publisher(
-        self, *, client_id: str = "sensorstream", listener: Listener = ignore
-    ) -> KafkaPythonPublisher:
+    def publisher(self, *, client_id: str = "sensorstream", listener: Listener = ignore) -> KafkaPythonPublisher:
         """A connected publisher. Raises ClusterUnreachable or CredentialsRefused within 10 s."""
         return KafkaPythonPublisher(self._bootstrap, self._properties, client_id, listener)
 

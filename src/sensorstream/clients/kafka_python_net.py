@@ -1,17 +1,19 @@
 """Stations 4 and 6: how a kafka-python client is connected, watched, asked and let go of.
 
 kafka-python 3.0.12 tells the cause of a failed connection to its log only, and waits without a deadline in
-places. Here each client gets its own connection manager that knows why a broker could not be reached, tells the
-listener when brokers go and come back, and bounds every attempt. The mends of this file, each with its fault:
+places. Here each client gets its own connection manager that knows why a broker could not be reached, tells
+the listener when brokers go and come back, and bounds every attempt. The mends of this file, each with its
+fault:
 
 - ``MendedNetClient.await_ready``: it raises where its caller expects False, and a transaction hangs for ever.
 - ``MendedNetClient.__init__``: ``allow_auto_create_topics=False`` never reaches the metadata request.
-- ``WatchedManager.get_connection``: one silent bootstrap address uses up the whole time for connecting, and a TLS
-  handshake with a silent peer has no deadline at all.
+- ``WatchedManager.get_connection``: one silent bootstrap address uses up the whole time for connecting, and a
+  TLS handshake with a silent peer has no deadline at all.
 - ``connect``: a client that could not connect leaves its thread and sockets behind.
 """
 
 import logging
+import re
 import socket
 import ssl
 import threading
@@ -110,7 +112,7 @@ class BrokerWatch:
             if _is_refusal(cause):
                 return CredentialsRefused(
                     f"{address} refuses the connection: {reason(cause)}",
-                    hint="check security.protocol, sasl.mechanism, the user name, the password and the certificates",
+                    hint="check security.protocol, sasl.mechanism, user name, password and certificates",
                 )
         told = [f"{address}: {reason(causes[address])}" for address in bootstrap if address in causes]
         if not told:
@@ -141,12 +143,12 @@ def _is_final(error: BaseException) -> bool:
 
 def _is_quick(error: BaseException) -> bool:
     text = str(error)
-    return any(word in text for word in ("ECONNREFUSED", "DNS lookup failed", "EHOSTUNREACH", "ENETUNREACH"))
+    return any(word in text for word in ("ECONNREFUSED", "DNS ", "EHOSTUNREACH", "ENETUNREACH"))
 
 
 _PLAIN_WORDS: Final = (
     ("ECONNREFUSED", "the connection is refused, nobody listens there"),
-    ("DNS lookup failed", "the host name is not known"),
+    ("DNS ", "the host name is not known"),
     ("EHOSTUNREACH", "there is no route to the host"),
     ("ENETUNREACH", "there is no route to the network"),
     ("CERTIFICATE_VERIFY_FAILED", "its certificate can't be verified"),
@@ -168,9 +170,9 @@ def reason(error: BaseException) -> str:
     if isinstance(error, kafka_errors.SaslAuthenticationFailedError):
         return f"authentication failed ({text.rpartition(': ')[2] or 'no reason given'})"
     if isinstance(error, kafka_errors.KafkaError):
-        text = text.removeprefix("[Error ")
-        described = getattr(error, "description", "") or ""
-        return text.partition("] ")[2] or described or text or type(error).__name__
+        text = re.sub(r"^\[Error -?\d+\] ", "", text)  # as in: [Error 7] RequestTimedOutError: what happened
+        name, _, said = text.partition(":")
+        return said.strip() or getattr(error, "description", "") or name or type(error).__name__
     return text or type(error).__name__
 
 
@@ -213,9 +215,7 @@ class WatchedManager(KafkaConnectionManager):  # type: ignore[misc]  # the libra
 
     def note_brokers(self) -> None:
         """Tell the watch which brokers the cluster has."""
-        self.watch.brokers(
-            {f"{broker.host}:{broker.port}": broker.node_id for broker in self.cluster.brokers()}
-        )
+        self.watch.brokers({f"{broker.host}:{broker.port}": broker.node_id for broker in self.cluster.brokers()})
 
 
 class MendedNetClient(KafkaNetClient):  # type: ignore[misc]
@@ -245,8 +245,8 @@ def quiet_logs() -> None:
 def connect(make: Callable[..., T], bootstrap: tuple[str, ...], watch: BrokerWatch, **options: Any) -> T:
     """A connected producer, consumer or admin client of kafka-python.
 
-    Raises ClusterUnreachable or CredentialsRefused naming the cause within 10 s, ConfigError for options that the
-    library turns down.
+    Raises ClusterUnreachable or CredentialsRefused naming the cause within 10 s, ConfigError for options that
+    the library turns down.
     """
     quiet_logs()
     made: list[MendedNetClient] = []
@@ -267,9 +267,7 @@ def connect(make: Callable[..., T], bootstrap: tuple[str, ...], watch: BrokerWat
         watch.closing = True
         for net in made:
             release(net)
-        if isinstance(
-            error, kafka_errors.KafkaConfigurationError | ValueError | RuntimeError | AssertionError
-        ):
+        if isinstance(error, kafka_errors.KafkaConfigurationError | ValueError | RuntimeError | AssertionError):
             raise ConfigError(f"the Kafka client refuses its options: {reason(error)}") from error
         if isinstance(error, kafka_errors.KafkaError | OSError):
             raise watch.error(bootstrap) from error
@@ -304,9 +302,7 @@ def metadata(manager: Any, topics: list[str] | None, timeout_s: float = ASK_S) -
     error: BaseException | None = None
     while True:
         request = MetadataRequest(
-            topics=None
-            if topics is None
-            else [MetadataRequest.MetadataRequestTopic(name=name) for name in topics],
+            topics=None if topics is None else [MetadataRequest.MetadataRequestTopic(name=name) for name in topics],
             allow_auto_topic_creation=False,
             include_cluster_authorized_operations=False,
             include_topic_authorized_operations=False,
@@ -333,9 +329,7 @@ def describe_topic(manager: Any, topic: str, timeout_s: float = ASK_S) -> tuple[
     Raises UnknownTopic (with the nearest name), ClusterUnreachable, BrokerError.
     """
     deadline = time.monotonic() + timeout_s
-    unknown_until = (
-        time.monotonic() + 0.5
-    )  # one broker may not have heard yet of a topic that is just created
+    unknown_until = time.monotonic() + 0.5  # one broker may not have heard yet of a topic that is just created
     pause = threading.Event()
     while True:
         answer = metadata(manager, [topic], max(0.1, deadline - time.monotonic()))
@@ -347,10 +341,7 @@ def describe_topic(manager: Any, topic: str, timeout_s: float = ASK_S) -> tuple[
         if kind is kafka_errors.UnknownTopicOrPartitionError and now >= unknown_until:
             names = [other.name for other in metadata(manager, None, 2.0).topics]
             raise refusals.unknown_topic(topic, names)
-        if (
-            kind in (kafka_errors.InvalidTopicError, kafka_errors.TopicAuthorizationFailedError)
-            or now >= deadline
-        ):
+        if kind in (kafka_errors.InvalidTopicError, kafka_errors.TopicAuthorizationFailedError) or now >= deadline:
             raise broker_error(f"topic {topic!r} can't be used", kind())
         pause.wait(0.1)
 

@@ -1,16 +1,16 @@
 """Station 4, publish, with kafka-python: idempotent, acknowledged by all in-sync replicas, bounded waits.
 
-Records go straight into the producer's accumulator: the checks of ``KafkaProducer.send`` are made here once per
-topic, and a :class:`BatchDelivery` of two fields stands for the library's future and its callbacks (8 microseconds
-a record become 3). The mends of this file, by the fault they mend in kafka-python 3.0.12:
+Records go straight into the producer's accumulator: the checks of ``KafkaProducer.send`` are made here once
+per topic, and a :class:`BatchDelivery` of two fields stands for the library's future and its callbacks
+(8 microseconds a record become 3). The mends of this file, by the fault they mend in kafka-python 3.0.12:
 
-- ``MendedProducer.__init__``: after a delivery timeout the producer drops its id and never asks for a new one;
-  nothing is sent any more and ``flush`` waits for ever.
+- ``MendedProducer.__init__``: after a delivery timeout the producer drops its id and never asks for a new
+  one; nothing is sent any more and ``flush`` waits for ever.
 - ``MendedProducer.close``: collecting any producer silences the library's log for the whole process.
 - ``KafkaPythonPublisher.flush``: the library's timeout is for each batch, not for all of them together.
 - ``KafkaPythonPublisher.close``: ``close(timeout)`` may raise and leave the producer open.
-- ``KafkaPythonPublisher.publish``: one record over the limit is fatal for an idempotent producer; an unknown topic is
-  created on the way; both are looked at before anything is queued.
+- ``KafkaPythonPublisher.publish``: one record over the limit is fatal for an idempotent producer; an unknown
+  topic is created on the way; both are looked at before anything is queued.
 """
 
 import threading
@@ -115,9 +115,7 @@ class MendedProducer(KafkaProducer):  # type: ignore[misc]  # the library is unt
 
         def reset_producer_id() -> None:
             forget_id()
-            transactions._current_state = (
-                TransactionState.UNINITIALIZED
-            )  # so that the sender asks for a new one
+            transactions._current_state = TransactionState.UNINITIALIZED  # so that the sender asks for a new one
 
         transactions.reset_producer_id = reset_producer_id
 
@@ -151,9 +149,7 @@ class KafkaPythonPublisher:
         self._producer = connect(MendedProducer, bootstrap, self._watch, **options)
         if self._producer._transaction_manager is None:
             self._producer.close(timeout=1)
-            raise BrokerError(
-                "the brokers are too old for idempotent publishing", hint="Kafka 0.11 or later is needed"
-            )
+            raise BrokerError("the brokers are too old for idempotent publishing", hint="Kafka 0.11 or later is needed")
         self._accumulator = self._producer._accumulator
         self._manager = self._producer._sender._client._manager
         self._batch_size: int = self._producer.config["batch_size"]
@@ -267,7 +263,7 @@ class KafkaPythonPublisher:
             accumulator._flushes_in_progress.decrement()
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Flush for at most ``timeout_s``, then let go of everything; what is still open counts as unknown."""
+        """Flush for at most ``timeout_s``, then let go of everything; what is open then is unknown."""
         if not self._closed:
             self._closed = True
             self._end(timeout_s)

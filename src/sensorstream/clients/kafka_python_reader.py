@@ -1,18 +1,19 @@
-"""Station 6, read, with kafka-python: read_committed, from positions the caller gives, never skipping in silence.
+"""Station 6, read, with kafka-python: read_committed, from given positions, never skipping in silence.
 
-Group members use the cooperative-sticky assignor alone. kafka-python joins a group inside ``poll`` and calls its
-rebalance listener on its own thread, where nothing may wait. Here the listener only notes what happened; the
-callbacks of :class:`~sensorstream.clients.base.Rebalance` run on the caller's own thread, still inside ``poll``,
-after the join and before anything is fetched. That is early enough: under the cooperative protocol revoked
-partitions go to another member only when this one joins again, and it joins again only in the next round of
-``poll``. Heartbeats go on meanwhile, on the library's thread.
+Group members use the cooperative-sticky assignor alone. kafka-python joins a group inside ``poll`` and calls
+its rebalance listener on its own thread, where nothing may wait. Here the listener only notes what happened;
+the callbacks of :class:`~sensorstream.clients.base.Rebalance` run on the caller's own thread, still inside
+``poll``, after the join and before anything is fetched. That is early enough: under the cooperative protocol
+revoked partitions go to another member only when this one joins again, and it joins again only in the next
+round of ``poll``. Heartbeats go on meanwhile, on the library's thread.
 
 The mends of this file, by the fault they mend in kafka-python 3.0.12:
 
 - ``_GroupRounds.poll``: the callbacks, as above.
-- ``_GroupRounds.join``: a join that completes between two polls is thrown away, and the group joins all over again.
-- ``KafkaPythonReader.poll``: a deleted topic gives empty polls for ever, a recreated one is read on as if it were
-  the same.
+- ``_GroupRounds.join``: a join that completes between two polls is thrown away, and the group joins all over
+  again.
+- ``KafkaPythonReader.poll``: a deleted topic gives empty polls for ever, a recreated one is read on as if it
+  were the same.
 - ``KafkaPythonReader.close``: leaving the group waits without a deadline.
 """
 
@@ -200,9 +201,7 @@ class KafkaPythonReader:
         self._partitions[kafka_partition] = partition
         return kafka_partition
 
-    def poll(
-        self, timeout_s: float, max_records: int = 5000
-    ) -> Mapping[TopicPartition, Sequence[ConsumedRecord]]:
+    def poll(self, timeout_s: float, max_records: int = 5000) -> Mapping[TopicPartition, Sequence[ConsumedRecord]]:
         """Records that have come; empty when none came within ``timeout_s``."""
         try:
             fetched = self._consumer.poll(
@@ -223,9 +222,7 @@ class KafkaPythonReader:
         """Raise UnknownTopic when a topic that is being read is gone or is another one now."""
         for topic, expected in self._topic_ids.items():
             current = self._cluster.topic_id(topic)
-            if self._cluster.partitions_for_topic(topic) is not None and (
-                expected is None or current == expected
-            ):
+            if self._cluster.partitions_for_topic(topic) is not None and (expected is None or current == expected):
                 continue
             try:
                 row = describe_topic(self._manager, topic, timeout_s=2.0)[1]
@@ -296,9 +293,7 @@ class KafkaPythonReader:
         wanted = KafkaPartition(*partition)
         self._check_partitions([wanted])
         try:
-            found = self._consumer.offsets_for_times({wanted: max(0, timestamp_ms)}, timeout_ms=_ASK_MS)[
-                wanted
-            ]
+            found = self._consumer.offsets_for_times({wanted: max(0, timestamp_ms)}, timeout_ms=_ASK_MS)[wanted]
         except kafka_errors.KafkaError as error:
             raise broker_error(f"{partition}: the offset for a time can't be read", error) from error
         return None if found is None or found.offset < 0 else int(found.offset)
@@ -317,15 +312,11 @@ class KafkaPythonReader:
         """Commit positions for the group."""
         if self._group is None:
             raise UsageError("a reader without a group can't commit", hint="name a group with -g")
-        offsets = {
-            KafkaPartition(*one): OffsetAndMetadata(offset, note, -1) for one, offset in positions.items()
-        }
+        offsets = {KafkaPartition(*one): OffsetAndMetadata(offset, note, -1) for one, offset in positions.items()}
         try:
             self._consumer.commit(offsets, timeout_ms=_COMMIT_MS)
         except (kafka_errors.KafkaError, RuntimeError) as error:
-            raise BrokerError(
-                f"the group's positions were not committed: {broker_error('commit', error)}"
-            ) from error
+            raise BrokerError(f"the group's positions were not committed: {broker_error('commit', error)}") from error
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch nothing from these partitions until resumed."""

@@ -1,9 +1,9 @@
 """Stations 4-6 in memory: a broker for tests and dry runs that keeps the promises of a real one.
 
 Topics have partitions with real offsets and timestamps, groups have committed offsets and share partitions
-cooperatively. Everything is deterministic: a record is in the log when ``publish`` returns, keys choose the same
-partitions as on Kafka, partitions are shared in the order in which members joined. Faults are asked for by name:
-:meth:`MemoryBroker.hold`, :meth:`~MemoryBroker.refuse`, :meth:`~MemoryBroker.delete_records`,
+cooperatively. Everything is deterministic: a record is in the log when ``publish`` returns, keys choose the
+same partitions as on Kafka, partitions are shared in the order in which members joined. Faults are asked for
+by name: :meth:`MemoryBroker.hold`, :meth:`~MemoryBroker.refuse`, :meth:`~MemoryBroker.delete_records`,
 :meth:`~MemoryBroker.evict`, :meth:`~MemoryBroker.stop` and the deletion of a topic.
 """
 
@@ -46,9 +46,7 @@ class MemoryDelivery:
         """Wait for the outcome; the record's offset."""
         with self._broker.changed:
             if not self._broker.changed.wait_for(self.done, timeout_s):
-                raise DeliveryTimeout(
-                    f"{self._where}: no acknowledgement of a record within {timeout_s:.0f} s"
-                )
+                raise DeliveryTimeout(f"{self._where}: no acknowledgement of a record within {timeout_s:.0f} s")
         if self._error is not None:
             raise self._error
         return -1 if self._offset is None else self._offset
@@ -338,9 +336,7 @@ class MemoryPublisher:
             size += sum(len(name) + len(content) for name, content in headers)
             if size > RECORD_LIMIT:
                 raise refusals.record_too_large(topic, size, RECORD_LIMIT)
-            delivery = self._broker.append(
-                TopicPartition(topic, partition), key, value, timestamp_ms, tuple(headers)
-            )
+            delivery = self._broker.append(TopicPartition(topic, partition), key, value, timestamp_ms, tuple(headers))
             if not delivery.done():
                 self._open.append(delivery)
             return delivery
@@ -363,9 +359,7 @@ class MemoryPublisher:
         except DeliveryTimeout:
             with self._broker.changed:
                 for delivery in self._open:
-                    delivery.settle(
-                        None, DeliveryTimeout("it is not known whether a record was delivered: closed")
-                    )
+                    delivery.settle(None, DeliveryTimeout("it is not known whether a record was delivered: closed"))
                 self._broker.changed.notify_all()
 
     def __enter__(self) -> Self:
@@ -423,9 +417,7 @@ class MemoryReader:
             self._topics = tuple(topics)
             self._rebalance = rebalance
 
-    def poll(
-        self, timeout_s: float, max_records: int = 5000
-    ) -> Mapping[TopicPartition, Sequence[ConsumedRecord]]:
+    def poll(self, timeout_s: float, max_records: int = 5000) -> Mapping[TopicPartition, Sequence[ConsumedRecord]]:
         """Records that have come; empty when none came within ``timeout_s``."""
         deadline = time.monotonic() + timeout_s
         while True:
@@ -470,11 +462,7 @@ class MemoryReader:
             if self._broker.stopped:
                 return
             group = self._broker.group(self._group)
-            lost = (
-                sorted(self._positions)
-                if self._member is not None and self._member not in group.members
-                else []
-            )
+            lost = sorted(self._positions) if self._member is not None and self._member not in group.members else []
             if self._member is None or lost or self._member not in group.members:
                 self._member = self._broker.join(self._group, self._topics)
         if lost:
@@ -502,9 +490,7 @@ class MemoryReader:
             positions = rebalance.assigned(assigned)
             self._positions.update({partition: positions[partition] for partition in assigned})
 
-    def _give_up(
-        self, partitions: Sequence[TopicPartition], tell: Callable[[Sequence[TopicPartition]], None]
-    ) -> None:
+    def _give_up(self, partitions: Sequence[TopicPartition], tell: Callable[[Sequence[TopicPartition]], None]) -> None:
         self._given_up = {partition: self._positions.pop(partition) for partition in partitions}
         self._paused.difference_update(partitions)
         try:

@@ -203,7 +203,7 @@ class ClientProperties:
     values: Mapping[str, Any] = field(default_factory=dict)
 
     def for_kafka_python(self, role: Role) -> dict[str, Any]:
-        """Keyword arguments for kafka-python's producer, consumer or admin client; secrets are revealed here."""
+        """Keyword arguments for kafka-python's client of this role; secrets are revealed here."""
         arguments = {}
         for key, value in self.values.items():
             option = _OPTIONS[key]
@@ -219,9 +219,9 @@ def parse_properties(
 ) -> ClientProperties:
     """Check options as they were written.
 
-    ``origins`` tells (under ``properties.<key>``) where each came from, for the message. Raises ConfigError for an
-    unknown key (with the nearest right one), a wrong value, an option that breaks a promise, or credentials and
-    protocol that don't fit each other.
+    ``origins`` tells (under ``properties.<key>``) where each came from, for the message. Raises ConfigError
+    for an unknown key (with the nearest right one), a wrong value, an option that breaks a promise, or
+    credentials and protocol that don't fit each other.
     """
     values: dict[str, Any] = {}
     for written, given in properties.items():
@@ -269,9 +269,7 @@ def _credentials(text: str, where: str) -> dict[str, Any]:
                 hint='it is written: org.apache...LoginModule required username="U" password="P";',
             )
         quoted, single, bare = match.groups()
-        found[name] = (
-            re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else single if bare is None else bare
-        )
+        found[name] = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else single if bare is None else bare
     return {"sasl.username": found["username"], "sasl.password": Secret(found["password"])}
 
 

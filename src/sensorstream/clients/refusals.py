@@ -43,9 +43,7 @@ def record_too_large(topic: str, size: int, limit: int) -> RecordTooLarge:
     )
 
 
-def out_of_range(
-    partition: TopicPartition, wanted: int, first: int | None, end: int | None
-) -> OffsetOutOfRange:
+def out_of_range(partition: TopicPartition, wanted: int, first: int | None, end: int | None) -> OffsetOutOfRange:
     """The next offset to read is not in the log, which holds ``first`` up to (not including) ``end``."""
     if first is not None and wanted < first:
         return OffsetOutOfRange(

@@ -1,0 +1,55 @@
+"""Station 5 managed: topics, consumer groups and brokers, through kafka-python's admin client.
+
+Every function takes the settings, makes one connection, and gives a frozen result; what is not known is None.
+Raises ClusterUnreachable, CredentialsRefused, BrokerError and what each function names.
+"""
+
+from sensorstream.admin.cluster import describe_cluster
+from sensorstream.admin.groups import describe_group, end_offsets, list_groups
+from sensorstream.admin.results import (
+    BrokerDescription,
+    ClusterDescription,
+    GroupDescription,
+    GroupMember,
+    PartitionDescription,
+    TopicAltered,
+    TopicCreation,
+    TopicDescription,
+    TopicDescriptions,
+    TopicList,
+    TopicsCreated,
+    TopicsDeleted,
+    TopicSummary,
+)
+from sensorstream.admin.topics import (
+    alter_topic,
+    create_topics,
+    delete_topics,
+    describe_topics,
+    list_topics,
+)
+
+__all__ = [
+    "BrokerDescription",
+    "ClusterDescription",
+    "GroupDescription",
+    "GroupMember",
+    "PartitionDescription",
+    "TopicAltered",
+    "TopicCreation",
+    "TopicDescription",
+    "TopicDescriptions",
+    "TopicList",
+    "TopicSummary",
+    "TopicsCreated",
+    "TopicsDeleted",
+    "alter_topic",
+    "create_topics",
+    "delete_topics",
+    "describe_cluster",
+    "describe_group",
+    "describe_topics",
+    "end_offsets",
+    "list_groups",
+    "list_topics",
+]

@@ -1,0 +1,45 @@
+"""Station 5 managed: the brokers, and who controls the cluster."""
+
+from sensorstream.admin.results import BrokerDescription, ClusterDescription
+from sensorstream.clients.kafka_python_admin import Session, administer
+from sensorstream.config import Settings
+
+
+def describe_cluster(settings: Settings) -> ClusterDescription:
+    """The brokers, who controls the cluster, and how many partitions each leads and holds."""
+
+    def read(session: Session) -> ClusterDescription:
+        answer = session.metadata(None)
+        controller = _controller(session, answer.controller_id)
+        partitions = [one for row in answer.topics for one in row.partitions]
+        version = session.manager.broker_version
+        return ClusterDescription(
+            answer.cluster_id,
+            ".".join(map(str, version)) if version else None,
+            controller,
+            tuple(
+                BrokerDescription(
+                    int(broker.node_id),
+                    broker.host,
+                    broker.port,
+                    broker.node_id == controller,
+                    sum(one.leader_id == broker.node_id for one in partitions),
+                    sum(broker.node_id in one.replica_nodes for one in partitions),
+                )
+                for broker in sorted(answer.brokers, key=lambda broker: int(broker.node_id))
+            ),
+        )
+
+    return administer(settings, "the cluster can't be described", read)
+
+
+def _controller(session: Session, told: int) -> int | None:
+    """On KRaft a broker names any broker as controller; the leader of the metadata quorum is the real one."""
+    from kafka.errors import KafkaError
+
+    try:
+        quorum = session.client.describe_metadata_quorum()
+        leader = quorum["topics"][0]["partitions"][0]["leader_id"]
+    except (KafkaError, LookupError):
+        leader = told
+    return int(leader) if leader is not None and leader >= 0 else None

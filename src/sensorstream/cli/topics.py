@@ -1,0 +1,187 @@
+"""``topics``: create, list, describe, delete and alter topics."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sensorstream.cli.command import Outcome, Session, command
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sensorstream import admin
+    from sensorstream.config import TopicSettings
+
+topics = typer.Typer(help="Create, list, describe, delete and alter topics.", no_args_is_help=True)
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A topic configuration, e.g. retention.ms=86400000 (repeatable)."),
+]
+
+
+@command(topics, "create", "topics create")
+def create(
+    session: Session,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Default: the configured topics; AIR, EARTH, WATER built in."),
+    ] = None,
+    *,
+    partitions: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Partitions of each topic. Default: as configured, else 2."),
+    ] = None,
+    replication_factor: Annotated[
+        int | None,
+        typer.Option(min=1, max=32767, metavar="N", help="Replicas of each partition. Default: as configured, else 3."),
+    ] = None,
+    configs: SetOption = None,
+) -> Outcome:
+    """Create topics; those that exist are left as they are."""
+    from dataclasses import replace
+
+    from sensorstream import admin
+    from sensorstream.config import parse_pairs
+
+    settings = session.settings
+    wanted: list[TopicSettings] = []
+    for topic in [settings.topic(name) for name in dict.fromkeys(names)] if names else settings.topics:
+        wanted.append(
+            replace(
+                topic,
+                partitions=topic.partitions if partitions is None else partitions,
+                replication_factor=topic.replication_factor if replication_factor is None else replication_factor,
+                configs={**topic.configs, **parse_pairs(configs or (), "--set")},
+            )
+        )
+    result = admin.create_topics(settings, wanted)
+    return Outcome(result, text=lambda console: _show_created(console, result))
+
+
+def _show_created(console: "Console", result: "admin.TopicsCreated") -> None:
+    from sensorstream.cli.render import known
+
+    for topic in result.topics:
+        what = "created" if topic.created else "exists already, left as it is"
+        console.print(
+            f"{known(topic.name)}: {what} (partitions: {topic.partitions}, replicas: {topic.replication_factor})"
+        )
+
+
+@command(topics, "list", "topics list")
+def list_(session: Session) -> Outcome:
+    """List all topics but Kafka's own."""
+    from sensorstream import admin
+
+    result = admin.list_topics(session.settings)
+
+    def show(console: "Console") -> None:
+        from sensorstream.cli.render import known, table
+
+        figures = ("PARTITIONS", "REPLICAS", "UNDER-REPLICATED")
+        rows = table("TOPIC", *figures, right=figures)
+        for topic in result.topics:
+            rows.add_row(
+                known(topic.name),
+                str(topic.partitions),
+                str(topic.replication_factor),
+                str(topic.under_replicated),
+            )
+        console.print(rows if result.topics else "There are no topics.")
+
+    return Outcome(result, text=show)
+
+
+@command(topics, "describe", "topics describe")
+def describe(
+    session: Session,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all topics.")] = None,
+) -> Outcome:
+    """Show each partition's leader, replicas, in-sync replicas, first and next offset."""
+    from sensorstream import admin
+
+    result = admin.describe_topics(session.settings, names or ())
+    return Outcome(result, text=lambda console: _show_described(console, result))
+
+
+def _show_described(console: "Console", result: "admin.TopicDescriptions") -> None:
+    from sensorstream.cli.render import known, table
+
+    for topic in result.topics:
+        console.print(f"{known(topic.name)}  (topic id {known(topic.topic_id)})")
+        for key, value in sorted(topic.configs.items()):
+            console.print(f"  {known(key)} = {known(value)}")
+        rows = table(
+            "PARTITION", "LEADER", "REPLICAS", "IN SYNC", "FIRST", "NEXT", right=("PARTITION", "FIRST", "NEXT")
+        )
+        for one in topic.partitions:
+            rows.add_row(
+                str(one.partition),
+                "none" if one.leader is None else str(one.leader),
+                ",".join(map(str, one.replicas)),
+                ",".join(map(str, one.isr)),
+                known(one.first_offset),
+                known(one.next_offset),
+            )
+        console.print(rows)
+
+
+@command(topics, "delete", "topics delete")
+def delete(
+    session: Session,
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="The topics to delete.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> Outcome:
+    """Delete topics with all their records, on all brokers."""
+    from sensorstream import admin
+    from sensorstream.errors import UsageError
+
+    settings = session.settings
+    if not yes:
+        import sys
+
+        if session.json or not sys.stdin.isatty():
+            raise UsageError(f"deleting {', '.join(names)} is not confirmed", hint="add --yes")
+        typer.confirm(f"Delete {', '.join(names)} with all records?", abort=True, err=True)
+    result = admin.delete_topics(settings, names)
+
+    def show(console: "Console") -> None:
+        from sensorstream.cli.render import known
+
+        for name in result.deleted:
+            console.print(f"{known(name)}: deleted")
+
+    return Outcome(result, text=show)
+
+
+@command(topics, "alter", "topics alter")
+def alter(
+    session: Session,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The topic to change.")],
+    *,
+    partitions: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Its new number of partitions; they can only be added."),
+    ] = None,
+    configs: SetOption = None,
+) -> Outcome:
+    """Add partitions to a topic, or change its configuration."""
+    from sensorstream import admin
+    from sensorstream.config import parse_pairs
+
+    result = admin.alter_topic(
+        session.settings, name, partitions=partitions, configs=parse_pairs(configs or (), "--set")
+    )
+
+    def show(console: "Console") -> None:
+        from sensorstream.cli.render import known
+
+        if partitions is not None:
+            console.print(f"{known(result.name)}: {result.partitions_before} -> {result.partitions} partitions")
+        for key, value in result.configs.items():
+            console.print(f"{known(result.name)}: {known(key)} = {known(value)}")
+
+    return Outcome(result, text=show)

@@ -1,0 +1,155 @@
+"""Station 5, asked and told through kafka-python's admin client: connected, bounded, retried where it is not.
+
+A :class:`Session` is one connected admin client. :func:`administer` runs one action on it and, when a controller or
+coordinator has moved or a broker has just died, once more on a new client: kafka-python 3.0.12 keeps a dead
+controller or coordinator in its cache for ever.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import kafka.errors as kafka_errors
+from kafka.admin import KafkaAdminClient
+from kafka.structs import TopicPartition as KafkaPartition
+
+from sensorstream.clients.kafka_python_net import (
+    BrokerWatch,
+    broker_error,
+    connect,
+    metadata,
+    release,
+)
+from sensorstream.clients.properties import parse_properties
+from sensorstream.config import Settings
+from sensorstream.errors import SensorstreamError, UsageError
+from sensorstream.records import TopicPartition
+
+T = TypeVar("T")
+
+REQUEST_MS: Final = 10000
+RETRY_S: Final = 20.0
+"""How long an action is tried again while brokers are elected or restarted."""
+_EARLIEST: Final = -2
+_LATEST: Final = -1
+_READ_COMMITTED: Final = 1
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
+
+_PASSING: Final = (
+    kafka_errors.NotControllerError,
+    kafka_errors.NotCoordinatorError,
+    kafka_errors.CoordinatorNotAvailableError,
+    kafka_errors.CoordinatorLoadInProgressError,
+    kafka_errors.NodeNotReadyError,
+    kafka_errors.KafkaConnectionError,
+    kafka_errors.RequestTimedOutError,
+    kafka_errors.KafkaTimeoutError,
+    kafka_errors.NotLeaderForPartitionError,
+    kafka_errors.LeaderNotAvailableError,
+    kafka_errors.UnknownBrokerIdError,
+)
+
+
+def check_topic_name(name: str) -> str:
+    """The name, when Kafka can have a topic of it. Raises UsageError before anything is sent."""
+    if name in (".", "..") or not _NAME.fullmatch(name):
+        shown = name if len(name) <= 60 else f"{name[:57]}..."
+        raise UsageError(
+            f"{shown!r} can't be the name of a topic",
+            hint="it is 1 to 249 letters, digits, dots, underscores and hyphens",
+        )
+    return name
+
+
+class Session:
+    """One connected admin client of kafka-python."""
+
+    def __init__(self, settings: Settings) -> None:
+        properties = parse_properties(settings.properties, settings.origins)
+        options = {
+            "client_id": "sensorstream-admin",
+            "request_timeout_ms": REQUEST_MS,
+            "reconnect_backoff_max_ms": 1000,
+            **properties.for_kafka_python("admin"),
+        }
+        self.watch = BrokerWatch()
+        self.client = connect(KafkaAdminClient, settings.bootstrap, self.watch, **options)
+        self.manager = self.client._manager
+
+    def metadata(self, topics: list[str] | None) -> Any:
+        """The cluster's answer about these topics (None: all)."""
+        return metadata(self.manager, topics)
+
+    def ask(self, request: Any, node_id: int | None = None) -> Any:
+        """Send one request to a broker (None: any) and return its answer."""
+        return self.manager.run(self.manager.send, request, node_id)
+
+    def offsets(self, partitions: Iterable[TopicPartition], *, first: bool) -> dict[TopicPartition, int]:
+        """The first, or the last stable, offset of each partition; a partition that does not tell is left out.
+
+        The last stable offset is where a read_committed reader ends.
+        """
+        wanted = {KafkaPartition(*one): _EARLIEST if first else _LATEST for one in partitions}
+        if not wanted:
+            return {}
+        found: dict[Any, Any] = {}
+        try:
+            found = self._list_offsets(wanted)
+        except kafka_errors.KafkaError:
+            for partition, spec in wanted.items():  # one that has no leader must not hide the others
+                with suppress(kafka_errors.KafkaError):
+                    found.update(self._list_offsets({partition: spec}))
+        return {TopicPartition(*partition): int(one.offset) for partition, one in found.items() if one.offset >= 0}
+
+    def _list_offsets(self, wanted: Mapping[Any, int]) -> dict[Any, Any]:
+        from kafka.protocol.consumer import IsolationLevel
+
+        found: dict[Any, Any] = self.client.list_partition_offsets(
+            dict(wanted), isolation_level=IsolationLevel(_READ_COMMITTED), timeout_ms=2000
+        )
+        return found
+
+    def close(self) -> None:
+        """Let go of everything; never raises."""
+        self.watch.closing = True
+        with suppress(Exception):
+            self.client.close()
+        release(self.client._client)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def administer(settings: Settings, what: str, action: Callable[[Session], T]) -> T:
+    """Run ``action`` on a connected admin client; again on a new one after a passing fault.
+
+    ``what`` says what could not be done, for the message of an error. The action must bear being run twice.
+    """
+    deadline = time.monotonic() + RETRY_S
+    while True:
+        with Session(settings) as session:
+            try:
+                return action(session)
+            except SensorstreamError:
+                raise
+            except _PASSING as error:
+                if time.monotonic() >= deadline:
+                    raise broker_error(what, error) from error
+            except (kafka_errors.KafkaError, RuntimeError, OSError) as error:
+                raise broker_error(what, error) from error
+
+
+def answer_error(code: int) -> type[Exception]:
+    """The library's exception for an error code of the protocol."""
+    kind: type[Exception] = kafka_errors.for_code(code)
+    if issubclass(kind, _PASSING):
+        raise kind
+    return kind
