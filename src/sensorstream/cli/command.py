@@ -68,7 +68,7 @@ class Session:
         self.verbose = verbose
         self.stop = threading.Event()
         self.stop_signal: signal.Signals | None = None
-        self._properties = properties
+        self._properties = tuple(properties)
         self._command_config = command_config
         self._profile = profile
 
@@ -83,6 +83,17 @@ class Session:
             command_config=self._command_config,
             profile=self._profile,
         )
+
+    @property
+    def connection_arguments(self) -> list[str]:
+        """The connection options as they were given, for another command to be started with."""
+        bootstrap = self.flags.get("bootstrap")
+        client = self.flags.get("client")
+        arguments = ["--bootstrap", str(bootstrap)] if bootstrap else []
+        arguments += [part for pair in self._properties for part in ("-X", pair)]
+        arguments += ["--command-config", str(self._command_config)] if self._command_config else []
+        arguments += ["--profile", self._profile] if self._profile else []
+        return arguments + (["--client", str(client)] if client else [])
 
     def settings_with(self, **flags: object) -> "Settings":
         """The settings with a command's own flags (None: not given) on top."""
@@ -105,6 +116,8 @@ class Session:
     def interruptible(self) -> Iterator[threading.Event]:
         """While inside, the first Ctrl-C or SIGTERM sets the stop event, and the second one forces the end."""
 
+        from sensorstream.pipelines.owner import stop_with_owner
+
         def ask(number: int, frame: FrameType | None) -> None:
             if self.stop.is_set():
                 raise KeyboardInterrupt
@@ -118,6 +131,7 @@ class Session:
         if hasattr(signal, "SIGHUP"):
             numbers.append(signal.SIGHUP)
         before = {number: signal.signal(number, ask) for number in numbers}
+        stop_with_owner(self.stop)
         try:
             yield self.stop
         finally:

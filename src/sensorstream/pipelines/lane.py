@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from sensorstream.clients.base import Delivery, Publisher
 from sensorstream.clients.partitioner import partition_for_key
-from sensorstream.errors import DecodeError, DeliveryError, DeliveryTimeout, RecordTooLarge, UsageError
+from sensorstream.errors import DecodeError, DeliveryError, DeliveryTimeout, RecordTooLarge, SourceError, UsageError
 from sensorstream.events import Listener, Progress, RowPublished
 from sensorstream.records import Rejected, SourceRow
 from sensorstream.serde.json import RowEncoder
@@ -66,7 +66,8 @@ class Lane:
     def __init__(
         self,
         topic: str,
-        source: Source,
+        make_source: Callable[[int], Source],
+        first_row: int,
         rules: Rules,
         *,
         rejected: Path,
@@ -77,7 +78,8 @@ class Lane:
         log_rows: bool,
     ) -> None:
         self.topic = topic
-        self.source = source
+        self.source = make_source(first_row)
+        self._make_source = make_source
         self.sent = self.acknowledged = self.failed = 0
         self.ended = False
         self._rules = rules
@@ -189,15 +191,22 @@ class Lane:
         limit = self._rules.limit
         self._next_row = max(self._next_row, self.source.position)
         if self._loop and not stop.is_set() and (limit is None or self.sent < limit) and self.source.position:
-            self.source.close()
-            self.source.open()
-            self._schedule.restart()
+            self._begin_anew()
             return False
         if self._open:
             self._wait(self._open[0])
             self._reap()
         self.ended = not self._open
         return self.ended
+
+    def _begin_anew(self) -> None:
+        columns = self.source.columns
+        self.source.close()
+        self.source = self._make_source(0)
+        self.source.open()
+        if self.source.columns != columns:
+            raise SourceError(f"{self.source.name}: its columns have changed since the last round")
+        self._schedule.restart()
 
     def _publish(self, row: SourceRow) -> None:
         value = self._encoder.encode(row.cells)

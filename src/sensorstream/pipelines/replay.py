@@ -7,7 +7,7 @@ been acknowledged, and puts it back. A source is in one thread's hands at a time
 import heapq
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -26,10 +26,11 @@ FLUSH_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class ReplaySource:
-    """One source, the topic it feeds, and the row (counted from 0) it begins at."""
+    """A topic and the source that feeds it. ``make_source`` opens nothing; it takes the row, from 0, to begin at."""
 
     topic: str
-    source: Source
+    make_source: Callable[[int], Source]
+    first_row: int
     rules: Rules
     rejected: Path
 
@@ -114,7 +115,8 @@ class _Lanes:
                 partitions = self._publisher.partitions_for(source.topic)
                 lane = Lane(
                     source.topic,
-                    source.source,
+                    source.make_source,
+                    source.first_row,
                     source.rules,
                     rejected=source.rejected,
                     publisher=self._publisher,

@@ -12,6 +12,7 @@ from sensorstream.events import Listener, ignore
 from sensorstream.pipelines.lane import Rules
 from sensorstream.pipelines.replay import ReplayJob, ReplaySource
 from sensorstream.records import check_topic_name
+from sensorstream.sources.base import Source
 from sensorstream.sources.csv_file import CsvSource
 from sensorstream.sources.schedule import Schedule, make_schedule
 
@@ -47,6 +48,8 @@ def make_job(settings: Settings, options: ReplayOptions, listener: Listener = ig
     """Check the options and plan the replay. Raises UsageError; no file has been opened yet."""
     _check(options)
     pairs = source_files(settings, options.sources)
+    if options.loop and any(path == "-" for _, path in pairs):
+        raise UsageError("--loop can't begin stdin anew", hint="give it a file")
     first_rows = _first_rows(options.from_row, [topic for topic, _ in pairs])
     sources = []
     for topic, path in pairs:
@@ -75,15 +78,16 @@ def make_job(settings: Settings, options: ReplayOptions, listener: Listener = ig
         )
         # The same checks for every source, before the first one is opened.
         rules.make_schedule(0)
-        source = CsvSource(
-            path,
-            encoding=options.encoding,
-            delimiter=options.delimiter,
-            start_row=first_rows.get(topic, 0),
-            listener=listener,
-        )
         stem = "stdin" if path == "-" else Path(path).stem
-        sources.append(ReplaySource(topic, source, rules, options.rejects_folder / f"{stem}.rejected.jsonl"))
+        sources.append(
+            ReplaySource(
+                topic,
+                _csv_source(path, options, listener),
+                first_rows.get(topic, 0),
+                rules,
+                options.rejects_folder / f"{stem}.rejected.jsonl",
+            )
+        )
     slow = options.rate if options.rate is not None else 1 / settings.delay if settings.delay else float("inf")
     log_rows = options.speed is None and slow * len(sources) <= LOGGED_ROWS_PER_S
     return ReplayJob(sources, settings.thread, options.loop, log_rows)
@@ -105,6 +109,19 @@ def source_files(settings: Settings, given: Sequence[str]) -> list[tuple[str, st
     if sum(path == "-" for _, path in pairs) > 1:
         raise UsageError("stdin can feed one topic only", hint="give the other --source a file")
     return pairs
+
+
+def _csv_source(path: str, options: ReplayOptions, listener: Listener) -> Callable[[int], Source]:
+    def make(first_row: int) -> Source:
+        return CsvSource(
+            path,
+            encoding=options.encoding,
+            delimiter=options.delimiter,
+            start_row=first_row,
+            listener=listener,
+        )
+
+    return make
 
 
 def _schedule_for(pace: Callable[..., Schedule]) -> Callable[[int | None], Schedule]:

@@ -1,0 +1,49 @@
+# make demo: the whole lab on a real three-broker Kafka. make test: the whole suite. Both make what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint types imports check bench campaign build clean
+
+demo: $(STAMP)
+	$(BIN)/sensorstream demo
+
+test: $(STAMP)
+	$(BIN)/pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+imports: $(STAMP)
+	$(BIN)/lint-imports
+
+check: lint types imports
+
+bench: $(STAMP)
+	$(BIN)/python -m bench.run
+
+campaign: $(STAMP)
+	$(BIN)/pytest -m campaign -o timeout=0
+
+build: $(STAMP)
+	$(BIN)/python -m build
+
+# uv where it is installed, else venv and pip; both read the dependency group from pyproject.toml.
+$(STAMP): pyproject.toml
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv --quiet --allow-existing --python '>=3.11,<3.15' $(VENV) && \
+		uv pip install --quiet --python $(BIN)/python -e '.[all]' --group dev; \
+	else \
+		$(PYTHON) -m venv $(VENV) && \
+		$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
+		$(BIN)/python -m pip install --quiet -e '.[all]' --group dev; \
+	fi
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

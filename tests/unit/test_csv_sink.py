@@ -1,0 +1,267 @@
+"""The CSV sink: whole at any moment, widened without loss, never mistaken for another log's file."""
+
+import csv
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sensorstream.errors import PositionMismatch, SinkError
+from sensorstream.events import Event, Notice, RowRejected
+from sensorstream.records import ConsumedRecord
+from sensorstream.sinks import checkpoint
+from sensorstream.sinks.checkpoint import Checkpoint
+from sensorstream.sinks.csv_file import CsvFileSink
+from sensorstream.sinks.positioned_file import FileBusy
+
+LOG = Checkpoint("AIR", 0, "cluster", "topic", "csv", raw=False, next_offset=0)
+
+
+def record(offset: int, value: object) -> ConsumedRecord:
+    raw = value if isinstance(value, bytes | None) else json.dumps(value).encode()
+    return ConsumedRecord("AIR", 0, offset, 0, None, raw)
+
+
+def started(path: Path, listener: object = None) -> CsvFileSink:
+    sink = CsvFileSink(path, LOG, listener or (lambda event: None))  # type: ignore[arg-type]
+    if sink.open() is None:
+        sink.start(0)
+    return sink
+
+
+def killed_after(work: Callable[[], None]) -> None:
+    """Do it in a process of its own that is killed at once when it has done it."""
+    process = multiprocessing.get_context("fork").Process(target=_work_and_die, args=(work,))
+    process.start()
+    process.join(30)
+    assert process.exitcode == -signal.SIGKILL
+
+
+def _work_and_die(work: Callable[[], None]) -> None:
+    work()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def rows(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def test_stores_rows_with_their_position(tmp_path: Path) -> None:
+    sink = started(tmp_path / "a.csv")
+    sink.write([record(0, {"a": 1, "b": "x\ny"}), record(1, {"a": None, "b": "0012"})])
+    sink.commit(2)
+    sink.close()
+    assert rows(tmp_path / "a.csv") == [["a", "b"], ["1", "x\ny"], ["", "0012"]]
+    stored = checkpoint.load(tmp_path / "a.csv")
+    assert stored is not None
+    assert (stored.next_offset, stored.columns) == (2, ("a", "b"))
+    assert stored.length == (tmp_path / "a.csv").stat().st_size
+
+
+def test_what_was_not_committed_is_cut_at_the_next_start(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+
+    def capture() -> None:
+        sink = started(path)
+        sink.write([record(0, {"a": 1})])
+        sink.commit(1)
+        (tmp_path / "committed").write_bytes(path.read_bytes())
+        sink.write([record(1, {"a": 'half a row with a "quote\n'})])
+
+    killed_after(capture)
+    committed = (tmp_path / "committed").read_bytes()
+    assert path.stat().st_size > len(committed)
+    with path.open("ab") as file:
+        file.write(b'"torn')
+    again = CsvFileSink(path, LOG)
+    assert again.open() == 1
+    assert path.read_bytes() == committed
+    again.write([record(1, {"a": 2})])
+    again.commit(2)
+    again.close()
+    assert rows(path) == [["a"], ["1"], ["2"]]
+
+
+def test_close_without_commit_leaves_only_the_committed_rows(tmp_path: Path) -> None:
+    sink = started(tmp_path / "a.csv")
+    sink.write([record(0, {"a": 1})])
+    sink.commit(1)
+    sink.write([record(1, {"a": 2})])
+    sink.close()
+    assert rows(tmp_path / "a.csv") == [["a"], ["1"]]
+
+
+def test_a_record_with_new_columns_widens_the_whole_file(tmp_path: Path) -> None:
+    told: list[Event] = []
+    path = tmp_path / "a.csv"
+    sink = started(path, told.append)
+    sink.write(
+        [record(0, {"a": 1, "b": "=x"}), record(1, {"b": 2, "c": "new\nline", "a": 3}), record(2, {"a": 4, "d": 5})]
+    )
+    sink.commit(3)
+    sink.close()
+    assert rows(path) == [
+        ["a", "b", "c", "d"],
+        ["1", "'=x", "", ""],
+        ["3", "2", "new\nline", ""],
+        ["4", "", "", "5"],
+    ]
+    assert [event.text for event in told if isinstance(event, Notice)]
+    again = CsvFileSink(path, LOG)
+    assert again.open() == 3
+    again.close()
+
+
+@pytest.mark.parametrize("moment", ["before the rename", "after the rename"])
+def test_a_crash_while_widening_loses_nothing(tmp_path: Path, moment: str) -> None:
+    path = tmp_path / "a.csv"
+    sink = started(path)
+    sink.write([record(0, {"a": 1})])
+    sink.commit(1)
+    sink.close()
+    narrow = path.read_bytes()
+    sink = CsvFileSink(path, LOG)
+    sink.open()
+    sink.write([record(1, {"a": 2, "b": 3})])
+    # The state as a crash leaves it: the position names the finished file, which has or has not got the name.
+    sink.close()
+    wide = path.read_bytes()
+    after = checkpoint.load(path)
+    assert after is not None
+    checkpoint.store(path, Checkpoint(**{**_fields(after), "replacement": "a.csv.rewrite"}))
+    if moment == "before the rename":
+        (tmp_path / "a.csv.rewrite").write_bytes(wide)
+        path.write_bytes(narrow)
+    again = CsvFileSink(path, LOG)
+    assert again.open() == 1
+    again.write([record(1, {"a": 2, "b": 3})])
+    again.commit(2)
+    again.close()
+    assert rows(path) == [["a", "b"], ["1", ""], ["2", "3"]]
+    assert not (tmp_path / "a.csv.rewrite").exists()
+
+
+def _fields(point: Checkpoint) -> dict[str, object]:
+    return {name: getattr(point, name) for name in Checkpoint.__dataclass_fields__}
+
+
+def test_what_is_no_json_object_goes_whole_to_the_rejected_file(tmp_path: Path) -> None:
+    told: list[Event] = []
+    sink = started(tmp_path / "a.csv", told.append)
+    bad = [b"not json", b'{"a": NaN}', b"\xff\xfe", None, b"[1]", b"{}", b"[" * 100_000]
+    sink.write([record(0, {"a": 1}), *[record(1 + at, value) for at, value in enumerate(bad)], record(8, {"a": 2})])
+    sink.commit(9)
+    sink.close()
+    assert rows(tmp_path / "a.csv") == [["a"], ["1"], ["2"]]
+    lines = [json.loads(line) for line in (tmp_path / "a.rejected.jsonl").read_text().splitlines()]
+    assert [line["offset"] for line in lines] == [1, 2, 3, 4, 5, 6, 7]
+    assert lines[0]["value"] == "not json"
+    assert lines[2]["value_base64"] == "//4="
+    assert lines[3]["value"] is None
+    assert all(line["reason"] and "\n" not in line["reason"] for line in lines)
+    assert sink.rejected == 7
+    assert sum(isinstance(event, RowRejected) for event in told) == 7
+
+
+def test_rejected_lines_that_were_not_committed_are_cut_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+
+    def capture() -> None:
+        sink = started(path)
+        sink.write([record(0, b"bad")])
+        sink.commit(1)
+        sink.write([record(1, b"worse")])
+
+    killed_after(capture)
+    again = CsvFileSink(path, LOG)
+    assert again.open() == 1
+    again.write([record(1, b"worse")])
+    again.commit(2)
+    again.close()
+    lines = (tmp_path / "a.rejected.jsonl").read_text().splitlines()
+    assert [json.loads(line)["offset"] for line in lines] == [0, 1]
+
+
+def test_a_file_of_somebody_else_is_never_touched(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("precious\n")
+    with pytest.raises(SinkError, match="no position file"):
+        CsvFileSink(path, LOG).open()
+    assert path.read_text() == "precious\n"
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        (Checkpoint("EARTH", 0, "cluster", "topic", "csv", raw=False, next_offset=0), "topic AIR, not EARTH"),
+        (Checkpoint("AIR", 1, "cluster", "topic", "csv", raw=False, next_offset=0), "partition 0, not 1"),
+        (Checkpoint("AIR", 0, "cluster", "topic2", "csv", raw=False, next_offset=0), "deleted topic"),
+        (Checkpoint("AIR", 0, "cluster2", "topic", "csv", raw=False, next_offset=0), "another cluster"),
+        (Checkpoint("AIR", 0, "cluster", "topic", "csv", raw=True, next_offset=0), "--raw"),
+    ],
+)
+def test_a_position_of_another_log_is_refused(tmp_path: Path, other: Checkpoint, says: str) -> None:
+    path = tmp_path / "a.csv"
+    sink = started(path)
+    sink.write([record(0, {"a": 1})])
+    sink.commit(1)
+    sink.close()
+    before = path.read_bytes()
+    with pytest.raises(PositionMismatch, match=says):
+        CsvFileSink(path, other).open()
+    assert path.read_bytes() == before
+
+
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
+    sink = started(tmp_path / "a.csv")
+    with pytest.raises(FileBusy):
+        CsvFileSink(tmp_path / "a.csv", LOG).open()
+    sink.close()
+    again = CsvFileSink(tmp_path / "a.csv", LOG)
+    assert again.open() == 0
+    again.close()
+
+
+def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").symlink_to(tmp_path / "elsewhere.csv")
+    sink = CsvFileSink(tmp_path / "a.csv", LOG)
+    with pytest.raises(SinkError):
+        if sink.open() is None:
+            sink.start(0)
+    assert not (tmp_path / "elsewhere.csv").exists()
+
+
+def test_a_changed_file_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    sink = started(path)
+    sink.write([record(0, {"a": 1}), record(1, {"a": 2})])
+    sink.commit(2)
+    sink.close()
+    path.write_text("a\n7\n8\n")
+    with pytest.raises(SinkError, match="changed since"):
+        CsvFileSink(path, LOG).open()
+    assert path.read_text() == "a\n7\n8\n"
+
+
+def test_a_damaged_position_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    sink = started(path)
+    sink.write([record(0, {"a": 1})])
+    sink.commit(1)
+    sink.close()
+    place = checkpoint.sidecar(path)
+    place.write_text(place.read_text().replace('"next_offset": 1', '"next_offset": 2'))
+    with pytest.raises(SinkError, match="damaged"):
+        CsvFileSink(path, LOG).open()
+
+
+def test_a_name_that_is_too_long_says_so(tmp_path: Path) -> None:
+    sink = CsvFileSink(tmp_path / ("x" * 300 + ".csv"), LOG)
+    with pytest.raises(SinkError, match="too long"):
+        if sink.open() is None:
+            sink.start(0)
