@@ -69,3 +69,11 @@ class BrokerStopped:
     broker: int
     was_running: bool
     killed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of a broker's log."""
+
+    broker: int
+    text: str

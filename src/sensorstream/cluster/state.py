@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from sensorstream.errors import LocalClusterError, UsageError
+from sensorstream.errors import Interrupted, LocalClusterError, UsageError
 
 DEFAULT_NAME: Final = "default"
 _LOCK_WAIT_S: Final = 120.0
@@ -118,15 +119,23 @@ def save_formatted(data_dir: Path, formatted: Formatted) -> None:
 
 
 @contextmanager
-def locked(folder: Path, wait_s: float = _LOCK_WAIT_S) -> Iterator[None]:
+def locked(folder: Path, stop: threading.Event | None = None, wait_s: float = _LOCK_WAIT_S) -> Iterator[None]:
     """Hold the cluster's lock; the system lets it go when the process ends, however it ends.
 
-    Raises LocalClusterError when another command holds it for longer than ``wait_s``.
+    Raises LocalClusterError when another command holds it for longer than ``wait_s``, or the folder can't be
+    made; Interrupted when ``stop`` was set meanwhile.
     """
+    stop = stop or threading.Event()
     path = folder / "lock"
     deadline = time.monotonic() + wait_s
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LocalClusterError(
+                f"the state folder {folder} can't be made: {error.strerror}",
+                hint="set SENSORSTREAM_STATE_DIR to a folder that can be written",
+            ) from error
         with path.open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -136,7 +145,10 @@ def locked(folder: Path, wait_s: float = _LOCK_WAIT_S) -> Iterator[None]:
                         f"another command is starting or stopping the cluster {folder.name!r}",
                         hint="wait for it to end, then try again",
                     ) from error
-                time.sleep(0.05)
+                if stop.wait(0.05):
+                    raise Interrupted(
+                        "stopped while waiting for another command", hint="nothing was started"
+                    ) from error
                 continue
             # The holder before us may have deleted the folder, and this file with it: then it locks nothing.
             if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:

@@ -1,0 +1,240 @@
+"""``cluster up | status | down | stop-broker | start-broker | logs``: station 5, Kafka itself, on this machine."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from sensorstream.cli.command import Outcome, Session, command
+from sensorstream.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sensorstream.cluster import BrokerStatus, ClusterStatus
+    from sensorstream.cluster.results import LogLine
+
+cluster = typer.Typer(
+    help="Start, watch and stop a real Apache Kafka on this machine; needs neither Docker nor Java.",
+    no_args_is_help=True,
+)
+
+Name = Annotated[str, typer.Option("--name", metavar="NAME", help="Which cluster; several may run side by side.")]
+BrokerId = Annotated[int, typer.Argument(metavar="ID", help="The broker's number, as 'cluster status' shows it.")]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownLogs:
+    """The lines of the logs, broker by broker."""
+
+    lines: "tuple[LogLine, ...]"
+
+
+@command(cluster, "up", "cluster up", kafka=False)
+def up(
+    session: Session,
+    *,
+    brokers: Annotated[
+        int | None,
+        typer.Option("--brokers", min=1, max=9, show_default=False, help="How many brokers. Default: 3."),
+    ] = None,
+    kafka_version: Annotated[
+        str | None,
+        typer.Option(
+            "--kafka-version",
+            metavar="V",
+            help="A version of Kafka such as 3.7.0, or 3.9 for its newest patch. Default: a current 4.x.",
+        ),
+    ] = None,
+    ports: Annotated[
+        str | None,
+        typer.Option("--ports", metavar="P,P,P", help="A port for each broker, or auto. Default: 29092,39092,49092."),
+    ] = None,
+    name: Name = "default",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", metavar="DIR", help="Where the brokers keep their data. Default: the state folder."),
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Download nothing; fail if something is missing.")] = False,
+) -> Outcome:
+    """Start a cluster, or what is missing of it, and wait until it is ready.
+
+    A cluster that was formatted before keeps its data, its version and its number of brokers.
+    """
+    from sensorstream.cluster import LocalCluster
+
+    chosen = _ports(ports)
+    with session.interruptible() as stop:
+        result = LocalCluster(name, listener=session.listener).up(
+            brokers=brokers,
+            kafka_version=kafka_version,
+            ports=chosen,
+            data_dir=data_dir,
+            offline=offline,
+            stop=stop,
+        )
+
+    def text(console: "Console") -> None:
+        what = "is already running" if result.already_running else f"is ready after {result.seconds:.1f} s"
+        count = f"{result.brokers} broker{'s' if result.brokers > 1 else ''}"
+        console.print(
+            f"cluster {name} {what}: Kafka {result.kafka_version}, {count}, quorum leader {result.quorum_leader}"
+        )
+        console.print(f"bootstrap {','.join(result.bootstrap)}", soft_wrap=True)
+
+    return Outcome(result, text)
+
+
+@command(cluster, "status", "cluster status", kafka=False)
+def status(session: Session, *, name: Name = "default") -> Outcome:
+    """Show brokers, memory, the quorum's leader and partitions; exits with 1 unless the whole cluster runs."""
+    from sensorstream.cluster import LocalCluster
+
+    result = LocalCluster(name, listener=session.listener).status()
+    if result.state == "running":
+        return Outcome(result, lambda console: _status(console, result))
+    flag = "" if name == "default" else f" --name {name}"
+    if result.state == "degraded":
+        down = ", ".join(f"broker {one.broker} is {one.state}" for one in result.brokers if one.state != "running")
+        message = f"cluster {name} runs in part: {down or 'it does not answer yet'}"
+        return Outcome(
+            result,
+            lambda console: _status(console, result),
+            status="partial",
+            exit_code=ExitCode.FAILED,
+            errors=[f"{message}; start what is missing: sensorstream cluster up{flag}"],
+        )
+    message = f"cluster {name} is not running; start it: sensorstream cluster up{flag}"
+    return Outcome(result, status="error", exit_code=ExitCode.FAILED, errors=[message])
+
+
+@command(cluster, "down", "cluster down", kafka=False)
+def down(
+    session: Session,
+    *,
+    delete_data: Annotated[
+        bool, typer.Option("--delete-data", help="Delete topics and records as well, and forget the cluster.")
+    ] = False,
+    name: Name = "default",
+) -> Outcome:
+    """Stop a cluster; its data is kept for the next 'cluster up'."""
+    from sensorstream.cluster import LocalCluster
+
+    result = LocalCluster(name, listener=session.listener).down(delete_data=delete_data)
+
+    def text(console: "Console") -> None:
+        if result.stopped:
+            stopped = ", ".join(map(str, result.stopped))
+            console.print(f"cluster {name} is down: stopped broker{'s' if len(result.stopped) > 1 else ''} {stopped}")
+        else:
+            console.print(f"cluster {name} was not running")
+        if result.killed:
+            console.print(f"killed, as they did not end in time: {', '.join(map(str, result.killed))}")
+        if result.data_deleted:
+            console.print("its data is deleted")
+
+    return Outcome(result, text)
+
+
+@command(cluster, "stop-broker", "cluster stop-broker", kafka=False)
+def stop_broker(
+    session: Session,
+    broker: BrokerId,
+    *,
+    kill: Annotated[bool, typer.Option("--kill", help="As a crash would (SIGKILL), without handing over.")] = False,
+    name: Name = "default",
+) -> Outcome:
+    """Stop one broker, its partitions handed over first; the others go on."""
+    from sensorstream.cluster import LocalCluster
+
+    result = LocalCluster(name, listener=session.listener).stop_broker(broker, kill=kill)
+    how = ("was killed" if result.killed else "has stopped") if result.was_running else "was not running"
+    return Outcome(result, lambda console: console.print(f"broker {broker} {how}"))
+
+
+@command(cluster, "start-broker", "cluster start-broker", kafka=False)
+def start_broker(session: Session, broker: BrokerId, *, name: Name = "default") -> Outcome:
+    """Start one stopped broker and wait until it is registered."""
+    from sensorstream.cluster import LocalCluster
+
+    with session.interruptible() as stop:
+        result = LocalCluster(name, listener=session.listener).start_broker(broker, stop=stop)
+    return Outcome(
+        result, lambda console: console.print(f"broker {broker} runs on port {result.port} (pid {result.pid})")
+    )
+
+
+@command(cluster, "logs", "cluster logs", kafka=False)
+def logs(
+    session: Session,
+    broker: Annotated[int | None, typer.Argument(metavar="[ID]", help="One broker only. Default: all.")] = None,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as the logs grow, until Ctrl-C.")] = False,
+    lines: Annotated[
+        int | None, typer.Option("--lines", min=0, metavar="N", help="The last N lines of each log. Default: all.")
+    ] = None,
+    name: Name = "default",
+) -> Outcome:
+    """Show what the brokers have logged."""
+    from sensorstream.cluster import LocalCluster
+
+    if follow and session.json:
+        raise UsageError("--follow has no end and --output json is one object", hint="use one of them")
+    local = LocalCluster(name, listener=session.listener)
+    if session.json:
+        return Outcome(ShownLogs(tuple(local.logs(broker, last=lines, follow=False, stop=session.stop))))
+    files = local.log_files(broker)
+
+    def text(console: "Console") -> None:
+        from sensorstream.cli.render import visible
+
+        with session.interruptible() as stop:
+            for line in local.logs(broker, last=lines, follow=follow, stop=stop):
+                mark = f"{line.broker} | " if len(files) > 1 else ""
+                console.out(f"{mark}{visible(line.text)}", highlight=False)
+
+    return Outcome(None, text)
+
+
+def _ports(text: str | None) -> tuple[int, ...] | Literal["auto"] | None:
+    if text is None or text == "auto":
+        return text  # type: ignore[return-value]
+    try:
+        return tuple(int(port) for port in text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"--ports {text}: expected numbers with commas between them, or auto",
+            hint="as in --ports 29092,39092,49092",
+        ) from error
+
+
+def _status(console: "Console", result: "ClusterStatus") -> None:
+    from sensorstream.cli.render import known, size, table
+
+    rows = table("broker", "state", "pid", "port", "memory", "role", right=("broker", "pid", "port", "memory"))
+    for one in result.brokers:
+        rows.add_row(
+            str(one.broker),
+            one.state,
+            "-" if one.pid is None else str(one.pid),
+            str(one.port),
+            "-" if one.pid is None else size(one.memory_bytes),
+            _role(one, result),
+        )
+    console.print(f"cluster {result.name}: {result.state}, Kafka {known(result.kafka_version)}")
+    console.print(rows)
+    console.print(
+        f"partitions: {known(result.online_partitions)} online, {known(result.offline_partitions)} offline, "
+        f"{known(result.under_replicated_partitions)} under-replicated, in {known(result.topics)} topics"
+    )
+    console.print(f"bootstrap {','.join(result.bootstrap)}", soft_wrap=True)
+    console.print(f"data {result.data_dir}", soft_wrap=True)
+
+
+def _role(one: "BrokerStatus", result: "ClusterStatus") -> str:
+    if one.pid is None:
+        return "-"
+    if result.quorum_leader is None:
+        return "unknown"
+    return "broker, active controller" if one.quorum_leader else "broker, controller"

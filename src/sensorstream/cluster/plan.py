@@ -1,0 +1,199 @@
+"""Station 5: what ``cluster up`` has to do: what is asked compared with what is there, before anything is touched."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from sensorstream.cluster import artifacts, node, preflight, state
+from sensorstream.cluster.properties import LOOPBACK
+from sensorstream.config import DEFAULT_PORTS
+from sensorstream.errors import LocalClusterError, UsageError
+
+if TYPE_CHECKING:
+    import psutil
+
+DEFAULT_BROKERS: Final = 3
+
+Ports: TypeAlias = Sequence[int] | Literal["auto"]
+"""A port for each broker, 0 for any free one; ``auto``: any free ones for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked of ``up``; None means: as it was, else the default."""
+
+    brokers: int | None = None
+    kafka_version: str | None = None
+    ports: Ports | None = None
+    data_dir: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """With which version, ports and folders a cluster is to run, and which nodes are missing.
+
+    ``fresh`` data is still to be formatted. ``strays`` are processes of this cluster that nobody has noted, since
+    the command that started them was killed.
+    """
+
+    version: str
+    known: state.ClusterState
+    fresh: bool
+    missing: tuple[int, ...]
+    strays: "tuple[psutil.Process, ...]"
+
+
+def addresses(ports: dict[int, int]) -> tuple[str, ...]:
+    """The brokers' addresses, ``host:port``."""
+    return tuple(f"{LOOPBACK}:{port}" for port in ports.values())
+
+
+def name_flag(name: str) -> str:
+    """What a command line needs to mean this cluster."""
+    return "" if name == state.DEFAULT_NAME else f" --name {name}"
+
+
+def node_of(folder: Path, known: state.ClusterState, node_id: int) -> node.Node:
+    """A node of the cluster whose folder this is."""
+    name = f"broker-{node_id}"
+    return node.Node(node_id, folder / name, Path(known.data_dir) / name)
+
+
+def processes(
+    folder: Path, known: state.ClusterState | None
+) -> "tuple[dict[int, psutil.Process], tuple[psutil.Process, ...]]":
+    """The nodes that run as noted, and the strays."""
+    live: dict[int, psutil.Process] = {}
+    if known is not None:
+        for node_id, process in known.processes.items():
+            found = node.running(process, node_of(folder, known, node_id).folder)
+            if found is not None:
+                live[node_id] = found
+    noted = {process.pid for process in live.values()}
+    everyone = (process for group in node.find_all(folder).values() for process in group)
+    return live, tuple(process for process in everyone if process.pid not in noted)
+
+
+def make_plan(name: str, wanted: Wanted) -> Plan:
+    """Work out what is to be done; raises for all that can be known before anything is touched.
+
+    Raises UsageError, LocalClusterError (other data, another version, too little memory), PortTaken.
+    """
+    folder = state.cluster_folder(name)
+    known = state.load_state(folder)
+    data = _data_dir(name, folder, known, wanted.data_dir)
+    formatted = state.load_formatted(data)
+    _check_data(name, formatted, data, wanted)
+    if formatted is not None and formatted.complete:
+        version, count = formatted.kafka_version, formatted.brokers
+    else:
+        version, count = artifacts.choose_version(wanted.kafka_version), _count(wanted)
+    live, strays = processes(folder, known)
+    if known is None or len(known.ports) != count:
+        known = state.ClusterState(str(data), _default_ports(count), {})
+    ports = known.ports if wanted.ports is None else _ports(wanted.ports, count, known.ports if live else None)
+    if live and ports != known.ports:
+        raise LocalClusterError(
+            f"cluster {name!r} is already running on {','.join(addresses(known.ports))}",
+            hint=f"stop it first: sensorstream cluster down{name_flag(name)}",
+        )
+    missing = tuple(node_id for node_id in ports if node_id not in live)
+    if not strays:  # else they may hold the very ports; they are ended first, and a new plan is made
+        preflight.require_ports(ports[node_id] for node_id in missing)
+    if missing:
+        preflight.require_memory(len(missing))
+    running = {node_id: known.processes[node_id] for node_id in live}
+    controllers = known.controller_ports if live else _controller_ports(known, ports)
+    return Plan(
+        version=version,
+        known=state.ClusterState(str(data), ports, controllers, running),
+        fresh=formatted is None or not formatted.complete,
+        missing=missing,
+        strays=strays,
+    )
+
+
+def _data_dir(name: str, folder: Path, known: state.ClusterState | None, asked: Path | None) -> Path:
+    remembered = Path(known.data_dir) if known else folder / "data"
+    if asked is None:
+        return remembered
+    data = asked.expanduser().resolve()
+    if data != remembered and state.load_formatted(remembered) is not None:
+        raise LocalClusterError(
+            f"cluster {name!r} has its data in {remembered}",
+            hint=f"give another --name, or first: sensorstream cluster down --delete-data{name_flag(name)}",
+        )
+    return data
+
+
+def _check_data(name: str, formatted: state.Formatted | None, data: Path, wanted: Wanted) -> None:
+    """Refuse data that is not ours, or was formatted as something else than what is asked now."""
+    if formatted is None:
+        foreign = next(data.glob("broker-*"), None)
+        if foreign is not None:
+            raise LocalClusterError(
+                f"{foreign} is there already and is not from this program", hint="choose another --data-dir"
+            )
+        return
+    if formatted.name != name:
+        raise LocalClusterError(
+            f"{data} holds the data of the cluster {formatted.name!r}", hint="choose another --data-dir"
+        )
+    if not formatted.complete:
+        return
+    delete = f"to begin anew: sensorstream cluster down --delete-data{name_flag(name)}"
+    if formatted.kafka_version not in artifacts.pinned_versions():
+        raise LocalClusterError(
+            f"the data in {data} is of Kafka {formatted.kafka_version}, which is not pinned here any more", hint=delete
+        )
+    version = (
+        formatted.kafka_version if wanted.kafka_version is None else artifacts.choose_version(wanted.kafka_version)
+    )
+    if version != formatted.kafka_version:
+        raise LocalClusterError(
+            f"cluster {name!r} was formatted for Kafka {formatted.kafka_version}, not {version}", hint=delete
+        )
+    if wanted.brokers not in (None, formatted.brokers):
+        raise LocalClusterError(
+            f"cluster {name!r} was formatted with {formatted.brokers} brokers, not {wanted.brokers}", hint=delete
+        )
+
+
+def _count(wanted: Wanted) -> int:
+    if wanted.brokers is not None:
+        return wanted.brokers
+    return DEFAULT_BROKERS if wanted.ports in (None, "auto") else len(wanted.ports)
+
+
+def _default_ports(count: int) -> dict[int, int]:
+    first, step = DEFAULT_PORTS[0], DEFAULT_PORTS[1] - DEFAULT_PORTS[0]
+    return {index + 1: first + step * (index % 4) + index // 4 for index in range(count)}
+
+
+def _ports(asked: Ports, count: int, running: dict[int, int] | None) -> dict[int, int]:
+    if asked == "auto":
+        asked = (0,) * count
+    if len(asked) != count:
+        raise UsageError(f"{len(asked)} ports for {count} brokers", hint=f"give {count} of them, or --ports auto")
+    for port in asked:
+        if not 0 <= port <= 65535:
+            raise UsageError(f"{port} is not a port", hint="ports are 1 to 65535")
+        if port and list(asked).count(port) > 1:
+            raise UsageError(f"port {port} is named twice", hint="each broker needs its own")
+    if running is not None and not any(asked):
+        return running
+    free = iter(preflight.free_ports(sum(port == 0 for port in asked), avoid=asked))
+    return {index + 1: port or next(free) for index, port in enumerate(asked)}
+
+
+def _controller_ports(known: state.ClusterState, ports: dict[int, int]) -> dict[int, int]:
+    """Those of the last time where they are still free, else new ones: nobody but the nodes needs to know them."""
+    before = known.controller_ports
+    if (
+        before.keys() == ports.keys()
+        and not set(before.values()) & set(ports.values())
+        and all(preflight.is_free(port) for port in before.values())
+    ):
+        return before
+    return dict(zip(ports, preflight.free_ports(len(ports), avoid=ports.values()), strict=True))
