@@ -137,14 +137,15 @@ def _outcome(result: "ReplayResult", *, interrupted: bool) -> Outcome:
         errors.append(f"to go on, add: {flags}")
     return Outcome(
         result,
-        lambda console: _show(console, result),
+        lambda console: show_replay(console, result),
         status="ok" if status == "ok" else "partial",
         exit_code=code,
         errors=errors,
     )
 
 
-def _show(console: "Console", result: "ReplayResult") -> None:
+def show_replay(console: "Console", result: "ReplayResult") -> None:
+    """The sources with their counts, and the line of the whole."""
     from sensorstream.cli.render import table, visible
 
     rows = table(

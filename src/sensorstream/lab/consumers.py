@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +39,14 @@ class ConsumerProcess:
     """One ``sensorstream consume`` of one pinned partition; its stderr becomes prefixed notices."""
 
     def __init__(
-        self, tp: TopicPartition, folder: Path, arguments: Sequence[str], listener: Listener, *, quiet: bool
+        self,
+        tp: TopicPartition,
+        folder: Path,
+        arguments: Sequence[str],
+        listener: Listener,
+        *,
+        quiet: bool,
+        environment: Mapping[str, str],
     ) -> None:
         self.tp = tp
         self._listener = listener
@@ -59,7 +66,7 @@ class ConsumerProcess:
             errors="backslashreplace",
             # A session of its own: the terminal's Ctrl-C reaches the owner alone, who stops all in the right order.
             start_new_session=True,
-            env={**os.environ, OWNER_VARIABLE: str(os.getpid())},
+            env={**os.environ, **environment, OWNER_VARIABLE: str(os.getpid())},
         )
         self._output = ""
         self._last_error: str | None = None
@@ -129,12 +136,14 @@ class Consumers:
         listener: Listener,
         *,
         quiet: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._partitions = partitions
         self._folder = folder
         self._arguments = arguments
         self._listener = listener
         self._quiet = quiet
+        self._environment = environment or {}
         self._processes: list[ConsumerProcess] = []
         self._ends: list[ConsumerEnd] | None = None
 
@@ -142,7 +151,14 @@ class Consumers:
         try:
             for tp in self._partitions:
                 self._processes.append(
-                    ConsumerProcess(tp, self._folder, self._arguments, self._listener, quiet=self._quiet)
+                    ConsumerProcess(
+                        tp,
+                        self._folder,
+                        self._arguments,
+                        self._listener,
+                        quiet=self._quiet,
+                        environment=self._environment,
+                    )
                 )
         except BaseException:
             self.stop()

@@ -7,7 +7,7 @@ position, then commit the position to the group.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -92,6 +92,7 @@ class _Partition:
         self.tp = tp
         self.sink = sink
         self.first = self.position = self.stored = position
+        self.committed: int | None = None
         self.end: int | None = None
         self.end_told = -1
         self.unstored = 0
@@ -140,7 +141,7 @@ class _Capture:
         self._finished: list[CapturedPartition] = []
         self._identity = TopicIdentity(None, None)
         self._taken = 0
-        self._stored_at = time.monotonic()
+        self._stored_at = 0.0
         self._note = commit_note(job.client_id, job.host)
 
     def run(self) -> CaptureResult:
@@ -272,7 +273,7 @@ class _Capture:
         if full or now - self._stored_at >= COMMIT_EVERY_S:
             self._store(self._open.values())
 
-    def _store(self, parts: Iterable[_Partition]) -> None:
+    def _store(self, parts: Collection[_Partition]) -> None:
         """Flush the sinks with their positions, then commit those for the lag display."""
         moved = [part for part in parts if part.position != part.stored or part.unstored]
         now = time.monotonic()
@@ -282,9 +283,15 @@ class _Capture:
         for part in moved:
             part.sink.commit(part.position)
             part.stored, part.unstored = part.position, 0
-        if moved and self._job.commit:
+        self._commit([part for part in parts if part.committed != part.stored])
+
+    def _commit(self, parts: Sequence[_Partition]) -> None:
+        """Show the stored positions to the group; the first time at once, so that lag knows this reader."""
+        if parts and self._job.commit:
             try:
-                self._reader.commit({part.tp: part.stored for part in moved}, self._note)
+                self._reader.commit({part.tp: part.stored for part in parts}, self._note)
+                for part in parts:
+                    part.committed = part.stored
             except BrokerError as error:
                 self._listener(Notice(f"the position was stored, but not committed to the group: {error}", "debug"))
 

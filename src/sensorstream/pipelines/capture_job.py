@@ -73,7 +73,7 @@ def make_job(settings: Settings, options: CaptureOptions, listener: Listener = i
         topic=options.topic,
         partitions=options.partitions or None,
         group=settings.group,
-        client_id=f"sensorstream-{socket.gethostname()}-{os.getpid()}",
+        client_id=f"sensorstream-{os.getpid()}",
         host=socket.gethostname(),
         start=start,
         # Looking at a topic on the screen must not move the offsets of the group that stores it.

@@ -1,0 +1,92 @@
+"""``run``: the producer and one consumer process per partition together."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sensorstream.cli import options
+from sensorstream.cli.command import Outcome, Session, command
+from sensorstream.errors import ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sensorstream.lab.run import LabRun
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make it a command of the program."""
+    command(app, "run", "run")(run)
+
+
+def run(
+    session: Session,
+    *,
+    thread: options.Thread = None,
+    delay: options.Delay = None,
+    source: options.SourceOption = None,
+    group: options.Group = None,
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the captured files go.")] = Path(),
+    exit_at_end: Annotated[
+        bool, typer.Option("--exit", "-e", help="Stop when everything that was published is captured.")
+    ] = False,
+) -> Outcome:
+    """Publish the sources and capture every partition, each by a process of its own; Ctrl-C stops all cleanly."""
+    from sensorstream.clients import open_client
+    from sensorstream.lab.run import LabJob
+    from sensorstream.lab.run import run as run_lab
+    from sensorstream.pipelines.replay_job import ReplayOptions, make_job
+
+    settings = session.settings_with(thread=thread, delay=delay, group=group)
+    replay_options = ReplayOptions(sources=tuple(source or ()), delay_given=delay is not None, rejects_folder=to)
+    job = LabJob(
+        make_job(settings, replay_options, session.listener),
+        to,
+        settings.group,
+        session.connection_arguments,
+        stop_when_captured=exit_at_end,
+        quiet=session.quiet,
+    )
+    with session.interruptible() as stop:
+        result = run_lab(open_client(settings), settings, job, stop=stop, listener=session.listener)
+    return _outcome(result, ended_by_itself=exit_at_end and not session.stop.is_set())
+
+
+def _outcome(result: "LabRun", *, ended_by_itself: bool) -> Outcome:
+    errors = []
+    if result.replay.problem:
+        errors.append(result.replay.problem)
+    if not result.replay.delivered:
+        errors.append(f"of {result.replay.sent} rows sent, {result.replay.acknowledged} were acknowledged")
+    for consumer in result.consumers:
+        if consumer.exit_code:
+            reason = consumer.error or f"exit code {consumer.exit_code}"
+            errors.append(f"the consumer of {consumer.topic}[{consumer.partition}] failed: {reason}")
+    if ended_by_itself and not result.captured and not errors:
+        errors.append("not everything that was published is captured")
+    return Outcome(
+        result,
+        lambda console: show_run(console, result),
+        status="partial" if errors else "ok",
+        exit_code=ExitCode.FAILED if errors else ExitCode.DONE,
+        errors=errors,
+    )
+
+
+def show_run(console: "Console", result: "LabRun") -> None:
+    """The published sources and the captured files, as two tables."""
+    from sensorstream.cli.produce import show_replay
+    from sensorstream.cli.render import known, table, visible
+
+    show_replay(console, result.replay)
+    rows = table("topic", "partition", "file", "rows", "rejected", right=("partition", "rows", "rejected"))
+    for consumer in result.consumers:
+        rows.add_row(
+            visible(consumer.topic),
+            str(consumer.partition),
+            known(consumer.file),
+            known(consumer.rows),
+            known(consumer.rejected),
+        )
+    console.print(rows)
