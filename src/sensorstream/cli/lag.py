@@ -23,10 +23,11 @@ def lag(session: Session, *, group: options.Group = None) -> Outcome:
     from sensorstream.monitor.lag import group_lag
 
     result = group_lag(session.settings, group)
-    return Outcome(result, text=lambda console: _show(console, result))
+    return Outcome(result, text=lambda console: show_lag(console, result))
 
 
-def _show(console: "Console", result: "GroupLag") -> None:
+def show_lag(console: "Console", result: "GroupLag") -> None:
+    """The lag table, as the seed lab has it."""
     from sensorstream.cli.render import known, table
 
     figures = ("PARTITION", "LAG", "CURRENT OFFSET", "END OFFSET")

@@ -172,7 +172,7 @@ def reason(error: BaseException) -> str:
     if isinstance(error, kafka_errors.KafkaError):
         text = re.sub(r"^\[Error -?\d+\] ", "", text)  # as in: [Error 7] RequestTimedOutError: what happened
         name, _, said = text.partition(":")
-        return said.strip() or getattr(error, "description", "") or name or type(error).__name__
+        return said.strip() or name or type(error).__name__
     return text or type(error).__name__
 
 

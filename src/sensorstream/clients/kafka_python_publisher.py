@@ -99,7 +99,7 @@ def _delivery_error(where: TopicPartition, error: BaseException) -> DeliveryErro
     return DeliveryError(f"{where}: a record was not delivered: {reason(error)}")
 
 
-class _Abandoned(Exception):  # noqa: N818  # a state, told to the deliveries, never raised to the user
+class _Abandoned(Exception):
     """The publisher was closed before the record was acknowledged."""
 
 

@@ -32,7 +32,7 @@ class PartitionLag:
 
 @dataclass(frozen=True, slots=True)
 class GroupLag:
-    """A group's lag. ``state`` is Kafka's word (Empty: no live member); ``total_lag`` None if any lag is unknown."""
+    """A group's lag. ``state`` is Kafka's word (Empty: no live member); ``total_lag`` is None if any lag is unknown."""
 
     group: str
     state: str
@@ -71,7 +71,7 @@ def lag_of(group: admin.GroupDescription, ends: Mapping[TopicPartition, int]) ->
             )
         )
     known = [row.lag for row in rows if row.lag is not None]
-    return GroupLag(group.group, group.state, sum(known) if len(known) == len(rows) else None, tuple(rows))
+    return GroupLag(group.group, group.state, sum(known) if known and len(known) == len(rows) else None, tuple(rows))
 
 
 def group_lag(settings: Settings, group: str | None = None) -> GroupLag:
