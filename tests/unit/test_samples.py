@@ -1,6 +1,7 @@
 """The sample generator: the committed files, any length, and what makes them plausible."""
 
 import csv
+import itertools
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def test_one_row_a_minute_newest_first(topic: str, station: str) -> None:
     rows = rows_of(samples_folder() / NAMES[topic])
     times = [datetime.strptime(row["Time"], "%d/%m/%Y %H:%M:%S") for row in rows]
     assert times[0] == datetime(2023, 8, 31, 23, 59)
-    assert all(a - b == timedelta(minutes=1) for a, b in zip(times, times[1:], strict=False))
+    assert all(a - b == timedelta(minutes=1) for a, b in itertools.pairwise(times))
     assert len(rows) == 2880
     assert {row["Station"] for row in rows} == {station}
 
@@ -108,7 +109,7 @@ def test_readings_are_plausible_and_some_are_missing() -> None:
 def test_files_that_are_there_stay_unless_forced(tmp_path: Path) -> None:
     mine = tmp_path / "WATER2308.csv"
     mine.write_text("mine")
-    with pytest.raises(UsageError, match="there already.*--force"):
+    with pytest.raises(UsageError, match=r"there already.*--force"):
         write_samples(tmp_path, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["WATER2308.csv"]
     assert mine.read_text() == "mine"

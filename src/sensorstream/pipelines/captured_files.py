@@ -1,0 +1,225 @@
+"""Station 9, read back: which captured files there are, and their rows as the source would have them."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from sensorstream.errors import DecodeError, SourceError, UsageError
+from sensorstream.records import Number, Value
+from sensorstream.serde.csv_cells import source_cell, to_cell
+from sensorstream.serde.json import RowEncoder, decode, is_number, quote
+from sensorstream.sinks import checkpoint
+from sensorstream.sources.csv_file import CsvSource
+
+_NAME: Final = re.compile(r"(?P<topic>.+)_Consumer_(?P<partition>[0-9]{1,9})\.(?P<format>csv|jsonl)")
+_BATCH: Final = 2000
+_CELLS: Final = 1 << 15
+_CELL_LENGTH: Final = 128
+_MAX_ROW: Final = 8 << 20  # a source's longest row (1 MiB), with every character escaped or quoted
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedFile:
+    """A captured file of one partition; ``raw``: its text cells were not escaped."""
+
+    path: Path
+    topic: str
+    partition: int
+    format: str
+    raw: bool
+
+
+def find_captured(paths: Sequence[Path], *, raw: bool = False) -> list[CapturedFile]:
+    """The captured files among ``paths``; of a folder, all in it.
+
+    Topic and partition stand in the file's position (its sidecar) or in its name, ``AIR_Consumer_0.csv``; ``raw``
+    is for files without a position. Raises SourceError (there is no such path, or a folder without any), UsageError
+    (a name that says nothing, two files of one partition).
+    """
+    found: dict[tuple[str, int], CapturedFile] = {}
+    for path in paths:
+        if path.is_dir():
+            inside = [captured for each in sorted(path.iterdir()) if (captured := _captured(each, raw))]
+            if not inside:
+                raise SourceError(
+                    f"there is no captured file in {path}",
+                    hint="capture with: sensorstream consume -t TOPIC -p PARTITION --to FOLDER",
+                )
+        elif path.exists():
+            one = _captured(path, raw)
+            if one is None:
+                raise UsageError(
+                    f"{path}: the name doesn't say which partition it holds",
+                    hint="name it TOPIC_Consumer_PARTITION.csv or .jsonl",
+                )
+            inside = [one]
+        else:
+            raise SourceError(f"there is no file {path}", hint="name captured files, or their folder")
+        for captured in inside:
+            other = found.setdefault((captured.topic, captured.partition), captured)
+            if other.path != captured.path:
+                raise UsageError(
+                    f"{other.path} and {captured.path} both hold {captured.topic}[{captured.partition}]",
+                    hint="name just one of them",
+                )
+    return sorted(found.values(), key=lambda captured: (captured.topic, captured.partition))
+
+
+def _captured(path: Path, raw: bool) -> CapturedFile | None:
+    if not path.is_file() or path.suffix not in (".csv", ".jsonl") or path.name.endswith(".rejected.jsonl"):
+        return None
+    position = checkpoint.load(path)
+    if position is not None:
+        return CapturedFile(path, position.topic, position.partition, path.suffix[1:], position.raw)
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        return None
+    return CapturedFile(path, match["topic"], int(match["partition"]), match["format"], raw)
+
+
+class Form(Protocol):
+    """How the rows of one captured format are compared. A row of type ``object`` is that form's own."""
+
+    def expected(self, cells: list[str]) -> object:
+        """What a source row must have become."""
+
+    def rows(self, file: CapturedFile) -> Iterator[tuple[int, object]]:
+        """Line and row of each captured one."""
+
+    def plain(self, row: object) -> object:
+        """A row in the form in which ``expected`` gives it."""
+
+    def key(self, row: object) -> int:
+        """A hash of a row."""
+
+    def cells(self, row: object) -> list[str]:
+        """A row's cells, to be shown to a person."""
+
+
+class CsvForm:
+    """Rows of captured CSV files: lists of cells in the order of the source's columns."""
+
+    def __init__(self, columns: tuple[str, ...], raw: bool) -> None:
+        self._columns = columns
+        self._raw = raw
+        self._captured_cell = _CapturedCells(raw).__getitem__
+
+    def expected(self, cells: list[str]) -> object:
+        """The cells as the sink writes them."""
+        return list(map(self._captured_cell, cells))
+
+    def rows(self, file: CapturedFile) -> Iterator[tuple[int, object]]:
+        """The file's rows; one that is not CSV of its header's width comes as a row of one odd cell."""
+        if file.path.stat().st_size == 0:
+            return  # begun, and no record has come
+        with CsvSource(file.path, max_row=_MAX_ROW) as source:
+            arrange = self._arrangement([source_cell(name, file.raw) for name in source.columns])
+            while batch := source.read(_BATCH):
+                found = [(row.line, row.cells if arrange is None else arrange(row.cells)) for row in batch.rows]
+                if batch.rejected:
+                    for bad in batch.rejected:
+                        head = (bad.raw or b"")[:80]
+                        found.append((int(bad.where["line"]), [f"{bad.reason}: {head!r}"]))
+                    found.sort()
+                yield from found
+
+    def _arrangement(self, header: list[str]) -> Callable[[list[str]], list[str]] | None:
+        """How to bring a row into the source's order of columns; None where it has that order."""
+        if tuple(header) == self._columns:
+            return None
+        places = [header.index(name) if name in header else None for name in self._columns]
+        others = [at for at, name in enumerate(header) if name not in self._columns]
+
+        def arrange(cells: list[str]) -> list[str]:
+            known = ["" if at is None else cells[at] for at in places]
+            # A value in a column that the source doesn't have makes the row another one.
+            return known + [f"{header[at]}={cells[at]}" for at in others if cells[at]]
+
+        return arrange
+
+    def plain(self, row: object) -> object:
+        """The row itself."""
+        return row
+
+    def key(self, row: object) -> int:
+        """A hash of the cells."""
+        assert isinstance(row, list)  # noqa: S101  # for the type checker
+        return hash(tuple(row))
+
+    def cells(self, row: object) -> list[str]:
+        """The cells, as they stand in the captured file."""
+        assert isinstance(row, list)  # noqa: S101  # for the type checker
+        return row
+
+
+class JsonlForm:
+    """Rows of captured JSON Lines files: the bytes of one line."""
+
+    def __init__(self, columns: tuple[str, ...]) -> None:
+        self._columns = columns
+        self._encode = RowEncoder(columns).encode
+
+    def expected(self, cells: list[str]) -> object:
+        """The JSON that is published for a row."""
+        return self._encode(cells)
+
+    def rows(self, file: CapturedFile) -> Iterator[tuple[int, object]]:
+        """The file's lines."""
+        with file.path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                yield number, line.rstrip(b"\r\n")
+
+    def plain(self, row: object) -> object:
+        """The same object as the encoder writes it: compact, keys in the source's order."""
+        values = self._decoded(row)
+        if values is None:
+            return row
+        known = [name for name in self._columns if name in values]
+        others = [name for name in values if name not in self._columns]
+        return ("{" + ",".join(f"{quote(name)}:{_json(values[name])}" for name in known + others) + "}").encode()
+
+    def key(self, row: object) -> int:
+        """A hash of the bytes."""
+        return hash(row)
+
+    def cells(self, row: object) -> list[str]:
+        """The values as JSON, in the source's order; values that the source doesn't know come last."""
+        values = self._decoded(row)
+        if values is None:
+            assert isinstance(row, bytes)  # noqa: S101  # for the type checker
+            return [row[:200].decode("utf-8", "backslashreplace")]
+        known = [_json(values[name]) if name in values else "" for name in self._columns]
+        return known + [f"{name}={_json(value)}" for name, value in values.items() if name not in self._columns]
+
+    def _decoded(self, row: object) -> dict[str, Value] | None:
+        assert isinstance(row, bytes)  # noqa: S101  # for the type checker
+        try:
+            return decode(row)
+        except DecodeError:
+            return None
+
+
+class _CapturedCells(dict[str, str]):
+    """Source cell to captured cell, remembered."""
+
+    def __init__(self, raw: bool) -> None:
+        super().__init__()
+        self._raw = raw
+
+    def __missing__(self, cell: str) -> str:
+        made = to_cell(Number(cell) if is_number(cell) else cell, self._raw)
+        if len(cell) <= _CELL_LENGTH:
+            if len(self) >= _CELLS:
+                self.clear()
+            self[cell] = made
+        return made
+
+
+def _json(value: Value) -> str:
+    if value is None or value == "":
+        return "null" if value is None else '""'
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return quote(value) if type(value) is str else str(value)

@@ -1,0 +1,351 @@
+"""Station 1 against 9: was each source row captured exactly once, in order per partition, value by value?
+
+Source and captured files are read side by side, so memory doesn't grow with them. How rows are matched stands in
+:mod:`sensorstream.pipelines.matching`.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from sensorstream.errors import Interrupted, UsageError
+from sensorstream.events import Listener, Notice, Progress, ignore
+from sensorstream.pipelines.captured_files import CapturedFile, CsvForm, Form, JsonlForm, find_captured
+from sensorstream.pipelines.matching import CapturedRows, Found, Matcher, Tally
+from sensorstream.records import SourceRow
+from sensorstream.sources.csv_file import CsvSource
+
+PartitionRule = Literal["row", "any"]
+Kind = Literal["missing", "doubled", "reordered", "different", "misplaced", "unexpected"]
+
+_BATCH: Final = 2000
+_LISTED: Final = 1000
+_CELL_SHOWN: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """How sources are read and rows are assigned.
+
+    ``partition_by`` "row": row index modulo ``partitions`` (None: the highest captured partition and one more);
+    "any": any partition will do, the order within each captured file being the source's. ``limit``: only the first
+    so many rows of each source were published. ``raw``: captured CSV without a position holds unescaped text.
+    """
+
+    partition_by: PartitionRule = "row"
+    partitions: int | None = None
+    limit: int | None = None
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    raw: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference, and where it is; lines count from 1. What a kind has no use for is None.
+
+    missing: a source row is in no captured file. doubled: a captured row is there once more than in the source.
+    misplaced: a captured row is one of another partition. unexpected: a captured row is not in the source.
+    reordered: a captured row comes before one that it follows in the source. different: a value was changed.
+    """
+
+    kind: Kind
+    source_file: str
+    source_line: int | None
+    captured_file: str | None
+    captured_line: int | None
+    column: str | None
+    expected: str | None
+    captured: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A source row that could not be published and so is not compared."""
+
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TopicVerdict:
+    """The figures of one topic, in rows; ``rejected_rows`` lists the first 1,000 of ``rejected``."""
+
+    topic: str
+    source: str
+    captured_files: tuple[str, ...]
+    partitions: int
+    expected: int
+    captured: int
+    missing: int
+    doubled: int
+    reordered: int
+    different: int
+    misplaced: int
+    unexpected: int
+    rejected: int
+    rejected_rows: tuple[RejectedRow, ...]
+    first_difference: Difference | None
+    exactly_once: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What :func:`verify` found; ``exactly_once`` is the verdict over all topics."""
+
+    exactly_once: bool
+    partition_by: str
+    topics: tuple[TopicVerdict, ...]
+
+
+def verify(
+    sources: Mapping[str, str],
+    captured: Sequence[Path],
+    *,
+    options: VerifyOptions | None = None,
+    sources_given: bool = False,
+    listener: Listener = ignore,
+    stop: threading.Event | None = None,
+) -> Verification:
+    """Compare the source files (topic to path) with captured files and folders of captured files.
+
+    Topics: every one of ``sources``; when they were not given by the user and just single files are named, those
+    of the files. Raises UsageError, SourceError (a file that can't be read), Interrupted (``stop`` was set).
+    """
+    options = options or VerifyOptions()
+    files = find_captured(captured, raw=options.raw)
+    by_topic: dict[str, list[CapturedFile]] = {}
+    for file in files:
+        by_topic.setdefault(file.topic, []).append(file)
+    named = {file.topic for file in files if file.path in captured}
+    for topic in by_topic.keys() - sources.keys():
+        if topic in named:
+            raise UsageError(
+                f"{by_topic[topic][0].path}: topic {topic} has no source", hint=f"name it: --source {topic}=FILE"
+            )
+        # Whoever names sources leaves the others out on purpose.
+        level: Literal["debug", "warning"] = "debug" if sources_given else "warning"
+        listener(Notice(f"topic {topic} has no source, its captured files are not compared", level))
+    only_files = all(file.path in captured for file in files) and not sources_given
+    topics = [topic for topic in sources if topic in by_topic or not only_files]
+    comparisons = [
+        _Comparison(topic, sources[topic], by_topic.get(topic, []), options, listener=listener, stop=stop)
+        for topic in topics
+    ]
+    verdicts = tuple(comparison.run() for comparison in comparisons)
+    return Verification(all(verdict.exactly_once for verdict in verdicts), options.partition_by, verdicts)
+
+
+class _Comparison:
+    """One topic: a source file and its captured files."""
+
+    def __init__(
+        self,
+        topic: str,
+        path: str,
+        files: Sequence[CapturedFile],
+        options: VerifyOptions,
+        *,
+        listener: Listener,
+        stop: threading.Event | None,
+    ) -> None:
+        if path == "-":
+            raise UsageError("verify reads a source more than once and can't take stdin", hint="name a file")
+        highest = max((file.partition for file in files), default=-1)
+        self._partitions = options.partitions or highest + 1 or 1
+        if highest >= self._partitions:
+            raise UsageError(
+                f"--partitions {self._partitions}, but there is a captured file of {topic}[{highest}]",
+                hint="partitions count from 0",
+            )
+        kinds = {(file.format, file.raw) for file in files}
+        if options.partition_by == "any" and len(kinds) > 1:
+            raise UsageError(f"the captured files of {topic} are of different formats", hint="verify them one by one")
+        self._topic = topic
+        self._path = path
+        self._files = files
+        self._options = options
+        self._listener = listener
+        self._stop = stop
+        self._rejected = 0
+        self._rejected_rows: list[RejectedRow] = []
+
+    def run(self) -> TopicVerdict:
+        """Read both sides and give the verdict."""
+        with self._open() as source:
+            self._columns = source.columns
+            self._make_matchers()
+            self._read(source)
+        tallies = [matcher.finish() for matcher in self._matchers]
+        return self._verdict(tallies, self._sort_surplus(tallies))
+
+    def _open(self) -> CsvSource:
+        return CsvSource(self._path, encoding=self._options.encoding, delimiter=self._options.delimiter)
+
+    def _make_matchers(self) -> None:
+        any_partition = self._options.partition_by == "any"
+        groups: list[list[CapturedFile]] = [[] for _ in range(1 if any_partition else self._partitions)]
+        for file in self._files:
+            groups[0 if any_partition else file.partition].append(file)
+        self._matchers: list[Matcher[object]] = []
+        self._forms: list[Form] = []
+        for group in groups:
+            jsonl = bool(group) and group[0].format == "jsonl"
+            raw = bool(group) and group[0].raw
+            form: Form = JsonlForm(self._columns) if jsonl else CsvForm(self._columns, raw)
+            streams = [CapturedRows(str(file.path), form.rows(file), form.plain if jsonl else None) for file in group]
+            self._forms.append(form)
+            self._matchers.append(Matcher(streams, form.key, _Similar(form)))
+
+    def _read(self, source: CsvSource) -> None:
+        expects = [matcher.expect for matcher in self._matchers]
+        makers = [form.expected for form in self._forms]
+        shares = len(expects)
+        while rows := self._batch(source, listing=True):
+            for index, line, cells in rows:
+                share = index % shares
+                expects[share](index, line, makers[share](cells))
+            self._listener(Progress(f"{self._topic} verified", rows[-1].index + 1, self._options.limit))
+
+    def _batch(self, source: CsvSource, *, listing: bool = False) -> list[SourceRow]:
+        """The next usable rows; empty at the end."""
+        limit = self._options.limit
+        while True:
+            if self._stop is not None and self._stop.is_set():
+                raise Interrupted("interrupted before the comparison was complete")
+            want = _BATCH if limit is None else min(_BATCH, limit - source.position)
+            batch = source.read(want) if want > 0 else None
+            if not batch:
+                return []
+            if listing:
+                self._rejected += len(batch.rejected)
+                for bad in batch.rejected[: _LISTED - len(self._rejected_rows)]:
+                    self._rejected_rows.append(RejectedRow(int(bad.where["line"]), bad.reason))
+            if batch.rows:
+                return batch.rows
+
+    def _sort_surplus(self, tallies: Sequence[Tally[object]]) -> "_Surplus":
+        """Tell what the surplus captured rows are; the source is read once more, only when there are any."""
+        surplus = _Surplus()
+        left = [dict(tally.surplus) for tally in tallies]
+        total = sum(tally.surplus_rows for tally in tallies)
+        if not any(left):
+            return surplus
+        shares = len(tallies)
+        with self._open() as source:
+            while rows := self._batch(source):
+                for index, _, cells in rows:
+                    for at, keys in enumerate(left):
+                        if not keys:
+                            continue
+                        key = self._forms[at].key(self._forms[at].expected(cells))
+                        count = keys.pop(key, 0)
+                        if not count:
+                            continue
+                        if at == index % shares:
+                            surplus.doubled += count
+                            surplus.doubled_keys.add((at, key))
+                        else:
+                            surplus.misplaced += count
+                            surplus.misplaced_keys.add((at, key))
+        surplus.unexpected = total - surplus.doubled - surplus.misplaced
+        return surplus
+
+    def _verdict(self, tallies: Sequence[Tally[object]], surplus: "_Surplus") -> TopicVerdict:
+        firsts = [(tally.first, at) for at, tally in enumerate(tallies) if tally.first is not None]
+        first = min(firsts, key=lambda pair: pair[0].at) if firsts else None
+        return TopicVerdict(
+            topic=self._topic,
+            source=self._path,
+            captured_files=tuple(str(file.path) for file in self._files),
+            partitions=self._partitions,
+            expected=sum(tally.expected for tally in tallies),
+            captured=sum(tally.captured for tally in tallies),
+            missing=sum(tally.missing for tally in tallies),
+            doubled=surplus.doubled,
+            reordered=sum(tally.reordered for tally in tallies),
+            different=sum(tally.different for tally in tallies),
+            misplaced=surplus.misplaced,
+            unexpected=surplus.unexpected,
+            rejected=self._rejected,
+            rejected_rows=tuple(self._rejected_rows),
+            first_difference=None if first is None else self._difference(*first, surplus),
+            exactly_once=first is None,
+        )
+
+    def _difference(self, found: Found[object], share: int, surplus: "_Surplus") -> Difference:
+        form = self._forms[share]
+        source = f"{self._path} line {found.source_line}"
+        place = f"{found.file} line {found.captured_line}"
+        column = expected = captured = None
+        kind: Kind
+        if found.kind == "missing":
+            kind = "missing"
+            where = self._where_expected(share)
+            text = f"{source} is missing{where}"
+        elif found.kind == "reordered":
+            kind = "reordered"
+            text = f"{place} is out of order: it is {source}"
+        elif found.kind == "different":
+            kind = "different"
+            column, expected, captured = self._first_column(form.cells(found.expected), form.cells(found.captured))
+            text = f"{place}, column {column}: {captured!r} where {source} has {expected!r}"
+        else:
+            key = (share, form.key(found.captured))
+            if key in surplus.doubled_keys:
+                kind, what = "doubled", "is there once too often"
+            elif key in surplus.misplaced_keys:
+                kind, what = "misplaced", "belongs to another partition (see --partition-by any)"
+            else:
+                kind, what = "unexpected", f"is not in {self._path}"
+            text = f"{place} {what}"
+        return Difference(
+            kind, self._path, found.source_line, found.file, found.captured_line, column, expected, captured, text
+        )
+
+    def _where_expected(self, share: int) -> str:
+        if self._options.partition_by == "any":
+            return ""
+        files = [file for file in self._files if file.partition == share]
+        if files:
+            return f" from {files[0].path}"
+        return f": there is no captured file of {self._topic}[{share}]"
+
+    def _first_column(self, expected: list[str], captured: list[str]) -> tuple[str, str, str]:
+        """The first column that differs, with both its values."""
+        for at in range(max(len(expected), len(captured))):
+            mine = expected[at] if at < len(expected) else ""
+            other = captured[at] if at < len(captured) else ""
+            if mine != other:
+                name = self._columns[at] if at < len(self._columns) else "(more)"
+                return name, mine[:_CELL_SHOWN], other[:_CELL_SHOWN]
+        return "(order)", "", ""
+
+
+@dataclass(slots=True)
+class _Surplus:
+    doubled: int = 0
+    misplaced: int = 0
+    unexpected: int = 0
+    doubled_keys: set[tuple[int, int]] = field(default_factory=set)
+    misplaced_keys: set[tuple[int, int]] = field(default_factory=set)
+
+
+class _Similar:
+    """Whether two unequal rows are one row with changed values: the first cell and at least half of all agree,
+    or all but the first do."""
+
+    def __init__(self, form: Form) -> None:
+        self._form = form
+
+    def __call__(self, expected: object, captured: object) -> bool:
+        mine, other = self._form.cells(expected), self._form.cells(captured)
+        same = sum(a == b for a, b in zip(mine, other, strict=False))
+        if not other:
+            return False
+        if mine[0] != other[0]:
+            return len(mine) == 1 or (len(mine) > 2 and same == len(mine) - 1)
+        return same * 2 >= len(mine)
