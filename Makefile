@@ -25,7 +25,7 @@ imports: $(STAMP)
 check: lint types imports
 
 bench: $(STAMP)
-	$(BIN)/python -m bench.run
+	$(BIN)/python -m bench
 
 campaign: $(STAMP)
 	$(BIN)/pytest -m campaign -o timeout=0

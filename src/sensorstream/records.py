@@ -69,11 +69,11 @@ class TopicIdentity(NamedTuple):
 class SourceRow(NamedTuple):
     """One row of a source file, still in the letters of the file.
 
-    ``index`` counts the file's data rows from 0, unusable ones included; ``line`` is the line, counted from 1,
+    ``number`` counts the file's data rows from 0, unusable ones included; ``line`` is the line, counted from 1,
     on which the row begins; ``cells`` are as many as the source has columns.
     """
 
-    index: int
+    number: int
     line: int
     cells: list[str]
 

@@ -119,9 +119,7 @@ def _fail(message: str, hint: str, code: ExitCode, arguments: Sequence[str], pat
 
 def _wants_json(arguments: Sequence[str]) -> bool:
     """Whether the caller asked for JSON; read by hand, since a usage error comes before parsing is done."""
-    return "--output=json" in arguments or any(
-        pair == ("--output", "json") for pair in pairwise(arguments)
-    )
+    return "--output=json" in arguments or any(pair == ("--output", "json") for pair in pairwise(arguments))
 
 
 def _os_error(error: OSError) -> str:

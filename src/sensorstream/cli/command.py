@@ -170,6 +170,7 @@ def command(
         function: Callable[Concatenate[Session, P], Outcome],
     ) -> Callable[Concatenate[Session, P], Outcome]:
         own = list(inspect.signature(function).parameters.values())[1:]
+        body: Callable[..., Outcome] = function
 
         @functools.wraps(function)
         def run(**values: Any) -> None:
@@ -179,7 +180,7 @@ def command(
             from sensorstream.cli import render
 
             render.start_logging(verbose=session.verbose)
-            outcome = function(session, **values)
+            outcome = body(session, **values)
             render.finish(session, outcome)
             raise typer.Exit(int(outcome.exit_code))
 
@@ -191,7 +192,7 @@ def command(
         signature = inspect.Signature([*keyword_only, *added])
         run.__signature__ = signature  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in [*keyword_only, *added]}
-        del run.__wrapped__  # type: ignore[attr-defined]
+        del run.__wrapped__
         group.command(name)(run)
         return function
 

@@ -211,6 +211,10 @@ class Narrator:
         with self._lock:
             job = self._jobs.setdefault(event.what, _Job(now, event.done))
             job.latest, job.at = event, now
+            if event.done == event.total and not event.estimated:
+                # What is done needs no line any more: the result tells it.
+                del self._jobs[event.what]
+                return
             every = _TERMINAL_EVERY_S if self._terminal else PROGRESS_EVERY_S
             if now - self._shown_at < every:
                 return

@@ -85,7 +85,7 @@ def show_run(console: "Console", result: "LabRun") -> None:
         rows.add_row(
             visible(consumer.topic),
             str(consumer.partition),
-            known(consumer.file),
+            known(None if consumer.file is None else Path(consumer.file).name),
             known(consumer.rows),
             known(consumer.rejected),
         )

@@ -24,6 +24,8 @@ from sensorstream.sources.schedule import Schedule, time_parser
 
 BATCH_ROWS: Final = 500
 """Rows that a lane publishes before it lets go of its thread."""
+_READ_AHEAD: Final = 4 * 1024 * 1024
+"""From so many bytes on, what a source has read says how far it is."""
 MAX_OPEN_ROWS: Final = 20_000
 MAX_OPEN_BYTES: Final = 16 * 1024 * 1024
 """What may be sent and unanswered, per source; a row counts at least its share of the client's bookkeeping."""
@@ -82,6 +84,7 @@ class Lane:
         self._make_source = make_source
         self.sent = self.acknowledged = self.failed = 0
         self.ended = False
+        self._exhausted = False
         self._rules = rules
         self._publisher = publisher
         self._partitions = partitions
@@ -173,11 +176,12 @@ class Lane:
         """The next row, left in the queue; rejected ones are put aside. None at the end of the source or the limit."""
         limit = self._rules.limit
         while not self._ready:
-            if self.ended or (limit is not None and self.sent + self.rejected >= limit):
+            if self._exhausted or (limit is not None and self.sent + self.rejected >= limit):
                 return None
             want = BATCH_ROWS if limit is None else min(BATCH_ROWS, limit - self.sent - self.rejected)
             batch = self.source.read(want)
             if not batch:
+                self._exhausted = True
                 return None
             for rejected in batch.rejected:
                 self._reject(rejected)
@@ -204,6 +208,7 @@ class Lane:
         self.source.close()
         self.source = self._make_source(0)
         self.source.open()
+        self._exhausted = False
         if self.source.columns != columns:
             raise SourceError(f"{self.source.name}: its columns have changed since the last round")
         self._schedule.restart()
@@ -211,7 +216,7 @@ class Lane:
     def _publish(self, row: SourceRow) -> None:
         value = self._encoder.encode(row.cells)
         key = None if self._key_at is None else row.cells[self._key_at].encode()
-        partition: int | None = row.index % self._partitions
+        partition: int | None = row.number % self._partitions
         if self._rules.partition_by == "key":
             partition = None if key is None else partition_for_key(key, self._partitions)
         elif self._hashed_at is not None:
@@ -224,9 +229,9 @@ class Lane:
             self._reject(Rejected({"file": self.source.name, "line": row.line}, error.message, value))
         else:
             self.sent += 1
-            self._open.append(_Sent(row.index, partition or 0, value, time.monotonic(), delivery))
+            self._open.append(_Sent(row.number, partition or 0, value, time.monotonic(), delivery))
             self._open_bytes += len(value) + 500
-        self._next_row = row.index + 1
+        self._next_row = row.number + 1
 
     def _timestamp(self, row: SourceRow) -> int | None:
         """The record's time in ms since 1970 UTC; None for now. Raises DecodeError on a cell that is no time."""
@@ -299,9 +304,12 @@ class Lane:
     def _tell(self) -> None:
         total, estimated = self._rules.limit, False
         read, size, rows = self.source.bytes_read, self.source.size_bytes, self.source.position
-        if total is None and not self._loop and size and read:
-            estimated = read < size
-            total = round(rows * size / read) if estimated else rows
+        if total is None and not self._loop:
+            if self._exhausted:
+                total = rows
+            elif size and _READ_AHEAD < read < size:
+                # The rows that are read and not handed out yet make it a little too small at first.
+                total, estimated = round(rows * size / read), True
         self._listener(Progress(self.topic, self.acknowledged, total, self.failed, estimated))
 
     def _column(self, name: str | None, option: str) -> int | None:

@@ -208,7 +208,7 @@ class _Comparison:
             for index, line, cells in rows:
                 share = index % shares
                 expects[share](index, line, makers[share](cells))
-            self._listener(Progress(f"{self._topic} verified", rows[-1].index + 1, self._options.limit))
+            self._listener(Progress(f"{self._topic} verified", rows[-1].number + 1, self._options.limit))
 
     def _batch(self, source: CsvSource, *, listing: bool = False) -> list[SourceRow]:
         """The next usable rows; empty at the end."""

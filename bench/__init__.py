@@ -1,0 +1,1 @@
+"""Benchmarks: ratios against peers, measured in one run, several rounds, medians. ``make bench`` runs them all."""

@@ -1,0 +1,110 @@
+"""What is compared with what. The peers kcat and Miller are Debian packages of these names."""
+
+import shutil
+import sys
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.measure import Case, measure
+from sensorstream import admin
+from sensorstream.config import Settings, TopicSettings
+from sensorstream.samples import write_samples
+
+SENSORSTREAM = [sys.executable, "-m", "sensorstream"]
+
+
+def air_file(folder: Path, rows: int) -> Path:
+    """A CSV file of AIR rows from the sample generator, made once."""
+    path = folder / f"AIR-{rows}.csv"
+    if not path.exists():
+        made = folder / f"samples-{rows}"
+        write_samples(made, days=-(-rows // 1440))
+        with (made / "AIR2308.csv").open(encoding="utf-8") as source, path.open("w", encoding="utf-8") as target:
+            for number, line in enumerate(source):
+                if number > rows:
+                    break
+                target.write(line)
+        shutil.rmtree(made)
+    return path
+
+
+def peers() -> None:
+    """Raise when a peer is not installed: a comparison without its peer says nothing."""
+    missing = [name for name in ("kcat", "mlr") if shutil.which(name) is None]
+    if missing:
+        raise SystemExit(f"bench: {' and '.join(missing)} not found; install the Debian packages kcat and miller")
+
+
+def csv_to_topic(settings: Settings, folder: Path, rows: int, clients: Sequence[str]) -> Case:
+    """Publish a CSV file to a topic of two partitions, every row acknowledged by all in-sync replicas."""
+    path = air_file(folder, rows)
+    bootstrap = ",".join(settings.bootstrap)
+    topic = _topic(settings, partitions=2)
+    mlr_kcat = (
+        f"set -o pipefail; mlr --icsv --ojsonl cat {path} | "
+        f"kcat -P -b {bootstrap} -t {topic} -X acks=all -X enable.idempotence=true"
+    )
+    commands: dict[str, Sequence[str]] = {
+        f"sensorstream ({client})": [
+            *(*SENSORSTREAM, "produce", "-b", bootstrap, "--client", client, "--delay", "0", "-q"),
+            *("--source", f"{topic}={path}"),
+        ]
+        for client in clients
+    }
+    commands["mlr | kcat -P"] = ["bash", "-c", mlr_kcat]
+    commands["seed lab's script"] = [sys.executable, "-m", "bench.seed_lab", bootstrap, topic, str(path)]
+    return Case("CSV to topic", rows, commands)
+
+
+def topic_to_csv(settings: Settings, folder: Path, rows: int, clients: Sequence[str]) -> Case:
+    """Capture one partition into a CSV file; ours keeps its position, the peer does not."""
+    path = air_file(folder, rows)
+    bootstrap = ",".join(settings.bootstrap)
+    topic = _topic(settings, partitions=1)
+    measure([*SENSORSTREAM, "produce", "-b", bootstrap, "--delay", "0", "-q", "--source", f"{topic}={path}"])
+    target = folder / "captured"
+
+    def prepare() -> None:
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir()
+
+    kcat_mlr = (
+        f"set -o pipefail; kcat -C -b {bootstrap} -t {topic} -p 0 -o beginning -e -q -X isolation.level=read_committed"
+        f" | mlr --ijsonl --ocsv cat > {target}/kcat.csv"
+    )
+    commands: dict[str, Sequence[str]] = {
+        f"sensorstream ({client})": [
+            *(*SENSORSTREAM, "consume", "-b", bootstrap, "--client", client, "-q", "-e"),
+            *("-t", topic, "-p", "0", "--to", str(target)),
+        ]
+        for client in clients
+    }
+    commands["kcat -C | mlr"] = ["bash", "-c", kcat_mlr]
+    return Case("topic to CSV", rows, commands, prepare)
+
+
+def startup() -> Case:
+    """How long ``--help`` takes beside that of a bare Typer program."""
+    commands = {
+        "sensorstream --help": [*SENSORSTREAM, "--help"],
+        "bare Typer --help": [sys.executable, "-m", "bench.bare_typer", "--help"],
+    }
+    return Case("start-up", 0, commands)
+
+
+def memory(settings: Settings, folder: Path, rows: int, client: str) -> Case:
+    """Publish a long file; what counts is the peak memory."""
+    path = air_file(folder, rows)
+    topic = _topic(settings, partitions=2)
+    command = [
+        *(*SENSORSTREAM, "produce", "-b", ",".join(settings.bootstrap), "--client", client, "--delay", "0", "-q"),
+        *("--source", f"{topic}={path}"),
+    ]
+    return Case(f"{rows:,} rows", rows, {f"sensorstream ({client})": command})
+
+
+def _topic(settings: Settings, partitions: int) -> str:
+    name = f"bench-{uuid.uuid4().hex[:8]}"
+    admin.create_topics(settings, [TopicSettings(name, partitions=partitions)])
+    return name

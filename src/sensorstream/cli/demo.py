@@ -1,0 +1,65 @@
+"""``demo``: the whole lab on the sample data, ending by itself with a verdict."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sensorstream.cli.command import Outcome, Session, command
+from sensorstream.errors import ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sensorstream.lab.demo import Demonstration
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make it a command of the program."""
+    command(app, "demo", "demo", kafka=False)(demo)
+
+
+def demo(
+    session: Session,
+    *,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the cluster running and the captured files.")] = False,
+    kafka_version: Annotated[
+        str | None, typer.Option("--kafka-version", metavar="V", help="Another version of Kafka.")
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Download nothing; fail if something is missing.")] = False,
+) -> Outcome:
+    """Show the whole lab: three brokers, three topics, three threads, six consumers, lag, and the proof of it.
+
+    It runs on free ports and in a folder of its own, and leaves nothing behind.
+    """
+    from sensorstream.lab.demo import demonstrate
+
+    with session.interruptible() as stop:
+        result = demonstrate(
+            keep=keep, kafka_version=kafka_version, offline=offline, stop=stop, listener=session.listener
+        )
+    errors = [] if result.passed else ["the demonstration failed: not every row was captured exactly once"]
+    code = ExitCode.DONE if result.passed else ExitCode.WRONG_DATA
+    return Outcome(
+        result,
+        lambda console: _show(console, result),
+        status="ok" if result.passed else "partial",
+        exit_code=code,
+        errors=errors,
+    )
+
+
+def _show(console: "Console", result: "Demonstration") -> None:
+    from sensorstream.cli.lag import show_lag
+    from sensorstream.cli.run import show_run
+    from sensorstream.cli.verify import show_verification
+
+    show_run(console, result.run)
+    if result.run.lag is not None:
+        show_lag(console, result.run.lag)
+    show_verification(console, result.verification)
+    console.print(f"demo: {'passed' if result.passed else 'FAILED'} after {result.seconds:.1f} s")
+    if result.cluster_name is not None:
+        console.print(
+            f"The files are in {result.folder}; the cluster runs on, at {','.join(result.cluster.bootstrap)}."
+        )
+        console.print(f"Take it down with: sensorstream cluster down --name {result.cluster_name} --delete-data")
