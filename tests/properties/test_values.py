@@ -15,9 +15,7 @@ from sensorstream.serde.json import RowEncoder, decode, is_number
 any_text = st.text(st.characters(exclude_categories=()))  # lone surrogates and control characters too
 numberish = st.from_regex(r"[+\-]?[0-9]{0,22}(\.[0-9]{0,22})?([eE][+\-]?[0-9]{0,4})?", fullmatch=True)
 formulaish = st.from_regex(r"'{0,3}[=+\-@\t\r']{0,2}[a-z0-9.]{0,5}", fullmatch=True)
-cells = st.one_of(
-    any_text, numberish, formulaish, st.sampled_from(["", "0012", "NaN", "-0", "1e400", " 5", "'=1"])
-)
+cells = st.one_of(any_text, numberish, formulaish, st.sampled_from(["", "0012", "NaN", "-0", "1e400", " 5", "'=1"]))
 columns = st.lists(any_text, min_size=1, max_size=8, unique=True)
 
 
@@ -54,9 +52,7 @@ def test_every_cell_comes_back_in_its_own_letters(row: tuple[list[str], list[str
     got = decode(RowEncoder(names).encode(values))
     assert list(got) == names
     assert [source_cell(to_cell(value, raw), raw) for value in got.values()] == values
-    assert all(
-        isinstance(value, Number) == is_number(cell) for cell, value in zip(values, got.values(), strict=True)
-    )
+    assert all(isinstance(value, Number) == is_number(cell) for cell, value in zip(values, got.values(), strict=True))
 
 
 @given(cells)
@@ -123,9 +119,7 @@ def test_no_bytes_raise_anything_else(value: bytes) -> None:
         assert error.message.isprintable()
 
 
-@pytest.mark.parametrize(
-    "deep", [b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 100_000 + b"1" + b"}" * 100_000]
-)
+@pytest.mark.parametrize("deep", [b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 100_000 + b"1" + b"}" * 100_000])
 def test_nesting_without_end_is_an_error_that_says_so(deep: bytes) -> None:
     with pytest.raises(DecodeError, match="nested too deep"):
         decode(b'{"x":' + deep + b"}")
