@@ -19,6 +19,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import kafka.errors as kafka_errors
@@ -45,6 +46,8 @@ REFUSED_S: Final = 3.0
 """How long to go on when every address refuses at once: long enough for a broker that is just starting."""
 ATTEMPT_S: Final = 2.5
 """How long one bootstrap address may take before the next one is tried."""
+LOOK_AGAIN_S: Final = 2.0
+"""How often a broker that is away is tried, so that its return is told."""
 ASK_S: Final = 10.0
 """How long a question to the cluster may stay unanswered."""
 
@@ -73,21 +76,27 @@ class BrokerWatch:
         if back and not self.closing:
             self._listener(Notice(f"{name} is back"))
 
-    def failed(self, node_id: int | str, address: str, error: BaseException) -> None:
-        """A connection could not be made, or was lost."""
+    def is_away(self, address: str) -> bool:
+        """Whether the broker at this address went and has not come back."""
+        with self._lock:
+            return address in self._away
+
+    def failed(self, node_id: int | str, address: str, error: BaseException) -> bool:
+        """A connection could not be made, or was lost; whether that is news of a broker that was there."""
         with self._lock:
             self.causes[address] = error
             if not self.connected:
                 if _is_final(error):
                     self.hopeless = error
-                return
+                return False
             if self.closing or address in self._away:
-                return
+                return False
             self._away.add(address)
             name = self._name(node_id, address)
             others = len(self._known) - len(self._away)
         going_on = "going on with the others" if others > 0 else "waiting for a broker to come back"
         self._listener(Notice(f"{name} is away; {going_on}", "warning"))
+        return True
 
     def brokers(self, addresses: Mapping[str, int]) -> None:
         """The brokers (address to id) that the cluster consists of now."""
@@ -142,8 +151,9 @@ def _is_final(error: BaseException) -> bool:
 
 
 def _is_quick(error: BaseException) -> bool:
-    text = str(error)
-    return any(word in text for word in ("ECONNREFUSED", "DNS ", "EHOSTUNREACH", "ENETUNREACH"))
+    """Whether the address says no at once, and most likely will again."""
+    marks = ("ECONNREFUSED", "DNS ", "UNREACH", "socket disconnected", "IllegalSaslState", "UNEXPECTED_EOF")
+    return any(mark in str(error) for mark in marks)
 
 
 _PLAIN_WORDS: Final = (
@@ -153,7 +163,11 @@ _PLAIN_WORDS: Final = (
     ("ENETUNREACH", "there is no route to the network"),
     ("CERTIFICATE_VERIFY_FAILED", "its certificate can't be verified"),
     ("WRONG_VERSION_NUMBER", "it does not speak TLS there"),
+    ("UNEXPECTED_EOF", "it does not speak TLS there"),
     ("record layer failure", "it does not speak TLS there"),
+    ("IllegalSaslState", "it does not ask for a user name there, see security.protocol"),
+    ("UnsupportedSaslMechanism", "it does not take this sasl.mechanism"),
+    ("socket disconnected", "it closes the connection; it may want TLS or a user name, see security.protocol"),
     ("I/O wait timed out", "no answer in time"),
     ("Connection timed out", "no answer in time"),
 )
@@ -197,8 +211,8 @@ class WatchedManager(KafkaConnectionManager):  # type: ignore[misc]  # the libra
             node = self.cluster.broker_metadata(node_id)
             address = f"{node.host}:{node.port}"
             connection.init_future.add_callback(lambda _: self._reached(node_id, address))
-            connection.init_future.add_errback(lambda error: self.watch.failed(node_id, address, error))
-            connection.close_future.add_errback(lambda error: self.watch.failed(node_id, address, error))
+            connection.init_future.add_errback(lambda error: self._failed(node_id, address, error))
+            connection.close_future.add_errback(lambda error: self._failed(node_id, address, error))
             limit = (timeout_ms or self.socket_connection_setup_timeout_ms(node_id)) / 1000
 
             def end_attempt() -> None:
@@ -212,6 +226,20 @@ class WatchedManager(KafkaConnectionManager):  # type: ignore[misc]  # the libra
     def _reached(self, node_id: Any, address: str) -> None:
         self.watch.reached(node_id, address)
         self.note_brokers()
+
+    def _failed(self, node_id: Any, address: str, error: BaseException) -> None:
+        if self.watch.failed(node_id, address, error):
+            self._net.call_later(LOOK_AGAIN_S, lambda: self._look_again(address))
+
+    def _look_again(self, address: str) -> None:
+        """Try a broker that is away from time to time: nobody else does while the others lead its partitions."""
+        if self.closed or self.watch.closing or not self.watch.is_away(address):
+            return
+        for broker in self.cluster.brokers():
+            if f"{broker.host}:{broker.port}" == address:
+                with suppress(kafka_errors.KafkaError):
+                    self.get_connection(broker.node_id)
+        self._net.call_later(LOOK_AGAIN_S, lambda: self._look_again(address))
 
     def note_brokers(self) -> None:
         """Tell the watch which brokers the cluster has."""

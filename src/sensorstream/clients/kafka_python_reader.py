@@ -31,7 +31,14 @@ from kafka.structs import TopicPartition as KafkaPartition
 
 from sensorstream.clients import refusals
 from sensorstream.clients.base import Rebalance
-from sensorstream.clients.kafka_python_net import ASK_S, BrokerWatch, broker_error, connect, describe_topic
+from sensorstream.clients.kafka_python_net import (
+    ASK_S,
+    BrokerWatch,
+    broker_error,
+    connect,
+    describe_topic,
+    reason,
+)
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.errors import BrokerError, UnknownTopic, UsageError
 from sensorstream.events import Listener
@@ -316,7 +323,7 @@ class KafkaPythonReader:
         try:
             self._consumer.commit(offsets, timeout_ms=_COMMIT_MS)
         except (kafka_errors.KafkaError, RuntimeError) as error:
-            raise BrokerError(f"the group's positions were not committed: {broker_error('commit', error)}") from error
+            raise BrokerError(f"the group's positions were not committed: {reason(error)}") from error
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch nothing from these partitions until resumed."""

@@ -73,6 +73,16 @@ def _file(text: str) -> str:
     return str(Path(text).expanduser())
 
 
+def _pem(mark: str) -> _Check:
+    def check(text: str) -> str:
+        path = _file(text)
+        if f"{mark}-----" not in Path(path).read_text("ascii", "replace"):
+            raise ValueError(f"a PEM file with a {mark}")
+        return path
+
+    return check
+
+
 def _protocol(text: str) -> str:
     if text.upper() not in SECURITY_PROTOCOLS:
         raise ValueError(f"one of {', '.join(SECURITY_PROTOCOLS)}")
@@ -136,14 +146,14 @@ _OPTIONS: Final[Mapping[str, _Option]] = {
     "sasl.mechanism": _Option(_mechanism, "sasl_mechanism", _ALL),
     "sasl.username": _Option(_text, "sasl_plain_username", _ALL),
     "sasl.password": _Option(_text, "sasl_plain_password", _ALL),
-    "ssl.truststore.location": _Option(_file, "ssl_cafile", _ALL),
-    "ssl.keystore.location": _Option(_file, "ssl_certfile", _ALL),
-    "ssl.key.location": _Option(_file, "ssl_keyfile", _ALL),
+    "ssl.truststore.location": _Option(_pem("CERTIFICATE"), "ssl_cafile", _ALL),
+    "ssl.keystore.location": _Option(_pem("CERTIFICATE"), "ssl_certfile", _ALL),
+    "ssl.key.location": _Option(_pem("PRIVATE KEY"), "ssl_keyfile", _ALL),
     "ssl.key.password": _Option(_text, "ssl_password", _ALL),
     "ssl.endpoint.identification.algorithm": _Option(
         lambda text: _one_of("https", "", "none")(text.lower()) == "https", "ssl_check_hostname", _ALL
     ),
-    "ssl.crl.location": _Option(_file, "ssl_crlfile", _ALL),
+    "ssl.crl.location": _Option(_pem("CRL"), "ssl_crlfile", _ALL),
 }
 
 _ALIASES: Final = {
@@ -209,8 +219,6 @@ class ClientProperties:
             option = _OPTIONS[key]
             if role in option.roles:
                 arguments[option.name] = value.reveal() if isinstance(value, Secret) else value
-        if role == "admin":  # kafka-python's admin client does not know it
-            arguments.pop("metrics_enabled", None)
         return arguments
 
 

@@ -1,0 +1,190 @@
+import copy
+from pathlib import Path
+
+import pytest
+
+from sensorstream.clients import open_client
+from sensorstream.clients.properties import ClientProperties, parse_properties
+from sensorstream.config import Secret, Settings
+from sensorstream.errors import ConfigError
+
+SASL = {"security.protocol": "sasl_plaintext", "sasl.mechanism": "plain"}
+JAAS = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+
+
+def refused(**properties: str | Secret) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        parse_properties({key.replace("_", "."): value for key, value in properties.items()})
+    return caught.value
+
+
+def test_options_are_typed_and_reach_the_client_that_takes_them() -> None:
+    parsed = parse_properties(
+        {"linger.ms": "5", "fetch.max.wait.ms": "250", "client.id": "lab", "compression.type": "GZIP"}
+    )
+    assert parsed.for_kafka_python("producer") == {
+        "linger_ms": 5,
+        "client_id": "lab",
+        "compression_type": "gzip",
+    }
+    assert parsed.for_kafka_python("consumer") == {"fetch_max_wait_ms": 250, "client_id": "lab"}
+    assert parsed.for_kafka_python("admin") == {"client_id": "lab"}
+
+
+def test_every_option_is_one_that_the_client_knows() -> None:
+    from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+
+    from sensorstream.clients.properties import _OPTIONS
+
+    configs = {
+        "producer": KafkaProducer.DEFAULT_CONFIG,
+        "consumer": KafkaConsumer.DEFAULT_CONFIG,
+        "admin": KafkaAdminClient.DEFAULT_CONFIG,
+    }
+    for key, option in _OPTIONS.items():
+        for role in option.roles:
+            assert option.name in configs[role], f"{key} for the {role}"
+
+
+def test_a_misspelt_key_is_named_with_the_nearest_right_one_and_where_it_came_from() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_properties({"lingr.ms": "5"}, {"properties.lingr.ms": "-X"})
+    assert caught.value.message == "-X: unknown client property 'lingr.ms'"
+    assert caught.value.hint == "did you mean 'linger.ms'?"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "wanted"),
+    [
+        ("linger.ms", "soon", "whole number"),
+        ("linger.ms", "-1", "whole number"),
+        ("batch.size", "99999999999", "whole number"),
+        ("compression.type", "zip", "gzip"),
+        ("security.protocol", "TLS", "SASL_SSL"),
+        ("check.crcs", "yes", "true or false"),
+        ("client.id", "", "not empty"),
+        ("ssl.endpoint.identification.algorithm", "http", "https"),
+        ("send.buffer.bytes", "-2", "whole number"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_expected(key: str, value: str, wanted: str) -> None:
+    with pytest.raises(ConfigError, match=wanted) as caught:
+        parse_properties({key: value})
+    assert key in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("acks", "1"),
+        ("enable.idempotence", "false"),
+        ("enable.auto.commit", "true"),
+        ("auto.offset.reset", "earliest"),
+        ("isolation.level", "read_uncommitted"),
+        ("max.in.flight.requests.per.connection", "6"),
+        ("value.deserializer", "org.apache.kafka.common.serialization.StringDeserializer"),
+        ("group.id", "g"),
+        ("transactional.id", "t"),
+        ("ssl.truststore.type", "JKS"),
+    ],
+)
+def test_what_would_break_a_promise_is_refused_with_the_reason(key: str, value: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_properties({key: value})
+    assert key in caught.value.message
+    assert caught.value.hint
+
+
+def test_what_is_done_anyway_may_be_said() -> None:
+    said = {
+        "acks": "all",
+        "enable.idempotence": "true",
+        "enable.auto.commit": "false",
+        "auto.offset.reset": "none",
+        "isolation.level": "read_committed",
+    }
+    assert parse_properties(said).values == {}
+
+
+def test_the_security_protocol_is_checked_and_written_as_the_client_needs_it() -> None:
+    parsed = parse_properties({**SASL, "sasl.username": "anna", "sasl.password": Secret("p=w;1")}).for_kafka_python(
+        "admin"
+    )
+    assert parsed == {
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "PLAIN",
+        "sasl_plain_username": "anna",
+        "sasl_plain_password": "p=w;1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "password"),
+    [
+        ('username="anna" password="a=b;c\\"d";', 'a=b;c"d'),
+        ("password='x y' username='anna';", "x y"),
+        ("username=anna password=plain;", "plain"),
+    ],
+)
+def test_user_name_and_password_come_out_of_a_jaas_line(written: str, password: str) -> None:
+    parsed = parse_properties({**SASL, "sasl.jaas.config": Secret(f"{JAAS} {written}")})
+    arguments = parsed.for_kafka_python("producer")
+    assert (arguments["sasl_plain_username"], arguments["sasl_plain_password"]) == ("anna", password)
+
+
+def test_a_secret_is_never_shown() -> None:
+    parsed = parse_properties({**SASL, "sasl.username": "anna", "sasl.password": "hunter2"})
+    assert "hunter2" not in repr(parsed)
+    assert "hunter2" not in repr(copy.deepcopy(parsed))
+    for properties in (
+        {**SASL, "sasl.jaas.config": "hunter2"},
+        {**SASL, "sasl.username": "anna", "sasl.password": ""},
+        {"sasl.pasword": Secret("hunter2")},
+    ):
+        with pytest.raises(ConfigError) as caught:
+            parse_properties(properties)
+        assert "hunter2" not in str(caught.value)
+
+
+def test_credentials_that_would_go_nowhere_are_refused() -> None:
+    assert "PLAINTEXT" in refused(sasl_mechanism="PLAIN").message
+    assert "sasl.mechanism" in refused(security_protocol="SASL_SSL").message
+    assert (
+        "sasl.password" in refused(security_protocol="SASL_SSL", sasl_mechanism="PLAIN", sasl_username="anna").message
+    )
+
+
+def test_certificates_are_pem_files_that_exist(tmp_path: Path) -> None:
+    missing = refused(security_protocol="SSL", ssl_ca_location=str(tmp_path / "no.pem"))
+    assert "ssl.ca.location" in missing.message
+    store = tmp_path / "store.jks"
+    store.write_bytes(b"\xfe\xed\xfe\xed")
+    assert "PEM" in refused(security_protocol="SSL", ssl_truststore_location=str(store)).message
+    pem = tmp_path / "ca.pem"
+    pem.write_text("-----BEGIN CERTIFICATE-----\n")
+    parsed = parse_properties(
+        {
+            "security.protocol": "ssl",
+            "ssl.ca.location": str(pem),
+            "ssl.endpoint.identification.algorithm": "",
+        }
+    )
+    assert parsed.for_kafka_python("consumer") == {
+        "security_protocol": "SSL",
+        "ssl_cafile": str(pem),
+        "ssl_check_hostname": False,
+    }
+    assert "nothing would be encrypted" in refused(ssl_ca_location=str(pem)).message
+
+
+def test_the_client_is_opened_without_connecting_and_wrong_options_are_told_then() -> None:
+    client = open_client(Settings(bootstrap=("127.0.0.1:1",)))
+    assert client.name == "kafka-python"
+    with pytest.raises(ConfigError, match="linger"):
+        open_client(Settings(properties={"linger.ms": "x"}))
+    with pytest.raises(ConfigError, match="pigeon"):
+        open_client(Settings(client="pigeon"))
+
+
+def test_no_properties_are_no_arguments() -> None:
+    assert ClientProperties().for_kafka_python("producer") == {}
