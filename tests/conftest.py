@@ -13,7 +13,7 @@ import pytest
 from sensorstream.cluster import LocalCluster
 from sensorstream.cluster.preflight import NODE_MARK
 
-KEPT = ("SENSORSTREAM_CACHE_DIR", "SENSORSTREAM_JAVA", "SENSORSTREAM_TEST_KAFKA_VERSION")
+KEPT = ("SENSORSTREAM_CACHE_DIR", "SENSORSTREAM_JAVA", "SENSORSTREAM_TEST_KAFKA_VERSION", "SENSORSTREAM_TEST_DATA")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -61,7 +61,7 @@ def _whole_again(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if "cluster" in request.fixturenames:
         local: LocalCluster = request.getfixturevalue("cluster")
-        if any(one.state == "stopped" for one in local.status().brokers):
+        if len(local.running_brokers()) < len(local.bootstrap):
             local.up()
 
 
@@ -71,10 +71,10 @@ def own_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
     monkeypatch.setenv("SENSORSTREAM_STATE_DIR", str(tmp_path / "state"))
     made: list[LocalCluster] = []
 
-    def make(*, brokers: int = 3, kafka_version: str | None = None) -> LocalCluster:
+    def make(*, brokers: int = 3, kafka_version: str | None = None, data_dir: Path | None = None) -> LocalCluster:
         local = LocalCluster(f"own-{len(made)}")
         made.append(local)
-        local.up(brokers=brokers, kafka_version=kafka_version, ports="auto")
+        local.up(brokers=brokers, kafka_version=kafka_version, ports="auto", data_dir=data_dir)
         return local
 
     yield make

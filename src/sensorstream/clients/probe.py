@@ -38,24 +38,45 @@ def cluster_health(bootstrap: Sequence[str], timeout_s: float = 5.0) -> ClusterH
         with _admin(bootstrap, timeout_s) as admin:
             # Metadata rather than describe_cluster(), which fails with KeyError against Kafka up to 3.6.
             metadata = admin._manager.run(admin._get_cluster_metadata, None)
-            quorum = admin.describe_metadata_quorum()
+            leader = quorum_leader(admin)
     except (KafkaError, OSError) as error:
         raise ClusterUnreachable(
             f"no broker answered at {','.join(bootstrap)} within {timeout_s:g} s", hint="is the cluster up?"
         ) from error
-    leader = int(quorum["topics"][0]["partitions"][0]["leader_id"])
     partitions = [partition for topic in metadata["topics"] for partition in topic["partitions"]]
     offline = sum(partition["leader_id"] < 0 for partition in partitions)
     short = sum(len(partition["isr_nodes"]) < len(partition["replica_nodes"]) for partition in partitions)
     return ClusterHealth(
         cluster_id=metadata["cluster_id"],
         brokers=tuple(sorted(int(broker["node_id"]) for broker in metadata["brokers"])),
-        quorum_leader=leader if leader >= 0 else None,
+        quorum_leader=leader,
         topics=len(metadata["topics"]),
         online_partitions=len(partitions) - offline,
         offline_partitions=offline,
         under_replicated_partitions=short,
     )
+
+
+def quorum_leader(admin: Any) -> int | None:
+    """The id of the node that leads the metadata quorum, None while there is none; ``admin`` is a KafkaAdminClient.
+
+    In place of its ``describe_metadata_quorum()``, which fails with ``KeyError('error_message')`` against Kafka up
+    to 3.8 (kafka-python 3.0.12).
+    """
+    from kafka.protocol.admin import DescribeQuorumRequest
+
+    topic = DescribeQuorumRequest.TopicData
+    partition = topic.PartitionData(partition_index=0)
+    request = DescribeQuorumRequest(topics=[topic(topic_name="__cluster_metadata", partitions=[partition])])
+
+    async def ask() -> int:
+        response = await admin._manager.send(request)
+        if response.error_code or not response.topics or not response.topics[0].partitions:
+            return -1
+        return int(response.topics[0].partitions[0].leader_id)
+
+    leader = admin._manager.run(ask)
+    return leader if leader >= 0 else None
 
 
 @contextlib.contextmanager

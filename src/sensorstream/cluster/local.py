@@ -290,6 +290,11 @@ class LocalCluster:
                 data_deleted=delete_data,
             )
 
+    def running_brokers(self) -> tuple[int, ...]:
+        """The brokers whose processes run, without asking Kafka."""
+        live, _ = processes(self.folder, state.load_state(self.folder))
+        return tuple(sorted(live))
+
     def stop_broker(self, broker: int, *, kill: bool = False) -> BrokerStopped:
         """Stop one broker: cleanly, its partitions handed over first, or with ``kill`` as a crash would.
 

@@ -1,12 +1,13 @@
 """Station 5: one Kafka node, a Java process of its own: formatted, started, watched, stopped.
 
-A node outlives the command that started it (it has a session of its own). It is found again by pid, start time
-and the mark on its command line, so a pid that the system has given to another process is never touched.
+A node outlives the command that started it (it has a session of its own). It is found again by its pid and the mark
+on its command line, so a process that the system has given the same pid later is never touched.
 """
 
 import contextlib
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -155,9 +156,11 @@ def running(process: NodeProcess | None, folder: Path) -> "psutil.Process | None
         found = psutil.Process(process.pid)
         if found.status() == psutil.STATUS_ZOMBIE:
             return None
-        if process.started and abs(found.create_time() - process.started) > 1.0:
-            return None
-        return found if _belongs(found.cmdline(), folder) else None
+        line = found.cmdline()
+        if line:
+            return found if f"{NODE_MARK}{folder}" in line else None
+        # For a moment after it was started a process has no command line yet (Linux, inside execve).
+        return found if abs(found.create_time() - process.started) < 1.0 else None
     except psutil.Error:
         return None
 
@@ -268,11 +271,9 @@ def memory_bytes(process: "psutil.Process") -> int | None:
             return None
 
 
-def _belongs(command_line: Sequence[str], folder: Path) -> bool:
-    return f"{NODE_MARK}{folder}" in command_line
-
-
 def _spawn(words: Sequence[str], output: int, folder: Path) -> "subprocess.Popen[bytes]":
+    # Under the locale C, Java on Linux can't open a folder whose name is not ASCII.
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"} if sys.platform == "linux" else None
     # A session of its own: Ctrl-C in the terminal reaches the command, not the brokers it has started.
     child = subprocess.Popen(
         words,
@@ -280,6 +281,7 @@ def _spawn(words: Sequence[str], output: int, folder: Path) -> "subprocess.Popen
         stdout=output,
         stderr=subprocess.STDOUT,
         cwd=folder,
+        env=environment,
         start_new_session=True,
     )
     _children.append(child)

@@ -119,6 +119,10 @@ def _data_dir(name: str, folder: Path, known: state.ClusterState | None, asked: 
     if asked is None:
         return remembered
     data = asked.expanduser().resolve()
+    if "," in str(data):
+        raise UsageError(
+            f"{data}: Kafka takes a comma for the end of a folder's name", hint="choose another --data-dir"
+        )
     if data != remembered and state.load_formatted(remembered) is not None:
         raise LocalClusterError(
             f"cluster {name!r} has its data in {remembered}",

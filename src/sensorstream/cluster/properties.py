@@ -92,8 +92,10 @@ def logging_properties(log_file: Path, kafka_version: tuple[int, ...]) -> tuple[
 
 
 def _path(path: Path) -> str:
-    """A path as a value of a properties file, where a backslash would begin an escape."""
-    return str(path).replace("\\", "\\\\")
+    """A path as a value of a properties file, which Java reads as Latin-1 with escapes (java.util.Properties)."""
+    units = str(path).replace("\\", "\\\\").encode("utf-16-be")
+    codes = (units[at] << 8 | units[at + 1] for at in range(0, len(units), 2))
+    return "".join(chr(code) if code < 0x7F else f"\\u{code:04x}" for code in codes)
 
 
 # Kafka's own levels, but without the lists of every configuration value, which are most of a start's log.

@@ -32,10 +32,10 @@ def state_folder() -> Path:
     """Where clusters are remembered: ``SENSORSTREAM_STATE_DIR``, or the user's state folder."""
     named = os.environ.get("SENSORSTREAM_STATE_DIR")
     if named:
-        return Path(named).absolute()
+        return Path(named).resolve()
     import platformdirs
 
-    return Path(platformdirs.user_state_dir("sensorstream", appauthor=False))
+    return Path(platformdirs.user_state_dir("sensorstream", appauthor=False)).resolve()
 
 
 def cluster_folder(name: str) -> Path:

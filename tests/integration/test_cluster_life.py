@@ -1,0 +1,156 @@
+"""A cluster's whole life, by the commands a user types."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+
+from sensorstream.clients.probe import cluster_health
+from sensorstream.cluster import LocalCluster
+from sensorstream.cluster.artifacts import DEFAULT_VERSION, choose_version
+from sensorstream.errors import ClusterUnreachable, LocalClusterError
+
+pytestmark = pytest.mark.broker
+
+
+def run(*words: str, code: int = 0) -> Any:
+    """Run a cluster command; its JSON envelope when it was asked for, else its lines."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "sensorstream", "cluster", *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == code, (words, ended.stdout, ended.stderr)
+    assert "Traceback" not in ended.stderr
+    return json.loads(ended.stdout) if "json" in words else ended.stdout
+
+
+def write(bootstrap: tuple[str, ...], topic: str, replicas: int, count: int = 200) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=list(bootstrap))
+    admin.create_topics({topic: {"num_partitions": 2, "replication_factor": replicas}})
+    admin.close()
+    producer = KafkaProducer(bootstrap_servers=list(bootstrap))
+    for sent in [producer.send(topic, str(index).encode(), partition=index % 2) for index in range(count)]:
+        sent.get(30)
+    producer.close()
+
+
+def read(bootstrap: tuple[str, ...], topic: str, count: int = 200) -> list[int]:
+    with_group = KafkaConsumer(
+        topic,
+        bootstrap_servers=list(bootstrap),
+        group_id="life",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        consumer_timeout_ms=20_000,
+    )
+    found: list[int] = []
+    for record in with_group:
+        found.append(int(record.value))
+        if len(found) == count:
+            break
+    with_group.close()
+    return sorted(found)
+
+
+def test_three_brokers_from_up_to_delete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENSORSTREAM_STATE_DIR", str(tmp_path / "state"))
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "notes.txt").write_text("mine", encoding="utf-8")
+    try:
+        started = run("up", "--ports", "auto", "--data-dir", str(data), "--output", "json")["result"]
+        bootstrap = tuple(started["bootstrap"])
+        assert started["kafka_version"] == DEFAULT_VERSION
+        assert started["started"] == [1, 2, 3]
+        assert cluster_health(bootstrap).brokers == (1, 2, 3)
+        again = run("up")
+        assert "already running" in again
+        assert f"bootstrap {','.join(bootstrap)}" in again
+
+        write(bootstrap, "life", 3)
+        assert read(bootstrap, "life") == list(range(200))
+        status = run("status", "--output", "json")
+        assert (status["status"], status["result"]["state"]) == ("ok", "running")
+        assert status["result"]["quorum_leader"] in (1, 2, 3)
+        assert status["result"]["offline_partitions"] == 0
+        # Two of the topic's own, six each of Kafka's offsets (and transactions, once they are used).
+        assert status["result"]["online_partitions"] >= 8
+        memory = [one["memory_bytes"] for one in status["result"]["brokers"]]
+        assert sum(memory) < 1.5e9
+
+        run("stop-broker", "2", "--kill")
+        assert "was not running" in run("stop-broker", "2")
+        hurt = run("status", "--output", "json", code=1)
+        assert (hurt["status"], hurt["result"]["state"]) == ("partial", "degraded")
+        assert [one["state"] for one in hurt["result"]["brokers"]] == ["running", "stopped", "running"]
+        assert read(bootstrap, "life") == list(range(200))
+        run("start-broker", "2")
+        run("status")
+        assert "Kafka Server started" in run("logs", "2")
+        assert run("logs", "--lines", "1").count("\n") == 3
+
+        assert "stopped brokers 1, 2, 3" in run("down")
+        assert "was not running" in run("down")
+        assert run("status", "--output", "json", code=1)["result"]["state"] == "stopped"
+        with pytest.raises(ClusterUnreachable):
+            cluster_health(bootstrap, 1.0)
+        assert "not 3.7.0" in _refusal("up", "--kafka-version", "3.7.0")
+        assert "not 1" in _refusal("up", "--brokers", "1")
+
+        run("up")
+        assert read(bootstrap, "life") == list(range(200))
+        run("down", "--delete-data")
+        assert [path.name for path in data.iterdir()] == ["notes.txt"]
+        assert run("status", "--output", "json", code=1)["result"]["state"] == "absent"
+    finally:
+        run("down", "--delete-data")
+
+
+def _refusal(*words: str) -> str:
+    ended = subprocess.run(
+        [sys.executable, "-m", "sensorstream", "cluster", *words], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 1
+    return ended.stderr
+
+
+@pytest.mark.parametrize("line", ["3.7.0", "3.9", DEFAULT_VERSION])
+def test_every_supported_line_starts_and_answers(own_cluster: Callable[..., LocalCluster], line: str) -> None:
+    local = own_cluster(brokers=1, kafka_version=line)
+    status = local.status()
+    assert (status.state, status.kafka_version, status.quorum_leader) == ("running", choose_version(line), 1)
+    write(local.bootstrap, "one", 1, 20)
+    assert read(local.bootstrap, "one", 20) == list(range(20))
+    assert local.down().killed == ()
+
+
+def test_clusters_live_side_by_side(own_cluster: Callable[..., LocalCluster]) -> None:
+    first, second = own_cluster(brokers=1), own_cluster(brokers=1)
+    write(first.bootstrap, "only-here", 1, 1)
+    assert cluster_health(second.bootstrap).topics == 0
+    second.stop_broker(1, kill=True)
+    assert first.status().state == "running"
+    assert second.status().state == "stopped"
+    with pytest.raises(LocalClusterError, match="data of the cluster 'own-0'"):
+        LocalCluster("third").up(data_dir=Path(str(first.status().data_dir)))
+
+
+def test_a_data_folder_of_any_name(own_cluster: Callable[..., LocalCluster], tmp_path: Path) -> None:
+    local = own_cluster(brokers=1, data_dir=tmp_path / "my dätä = 50% #1")
+    write(local.bootstrap, "one", 1, 2)
+    local.down()
+    local.up()
+    assert read(local.bootstrap, "one", 2) == [0, 1]
+
+
+def test_the_shared_cluster_is_whole(cluster: LocalCluster) -> None:
+    assert cluster_health(cluster.bootstrap).brokers == (1, 2, 3)
