@@ -2,11 +2,13 @@
 
 import csv
 import itertools
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from sensorstream.cli.app import run
 from sensorstream.config import samples_folder
 from sensorstream.errors import SinkError, UsageError
 from sensorstream.events import Event, Progress
@@ -139,3 +141,18 @@ def test_an_interrupted_run_leaves_no_half_file(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write_samples(tmp_path, 1, listener=interrupt)
     assert [path.name for path in tmp_path.iterdir()] == ["AIR2308.csv"]
+
+
+def test_the_command_tells_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["samples", "write", "--days", "1", "--dir", str(tmp_path / "d"), "-q"]
+    assert run(arguments) == 0
+    out, err = capsys.readouterr()
+    assert f"{tmp_path}/d/AIR2308.csv: 1440 rows, " in out
+    assert (out.splitlines()[-1], err) == ("1 day, 31/08/2023 00:00:00 to 31/08/2023 23:59:00, seed 2308", "")
+    assert run(arguments) == 2
+    assert "--force replaces it" in capsys.readouterr().err
+    assert run([*arguments, "--force", "--output", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert list(document["result"]) == ["folder", "seed", "days", "first", "last", "files"]
+    assert list(document["result"]["files"][0]) == ["topic", "path", "rows", "bytes"]
+    assert run(["samples", "write", "--days", "0"]) == run(["samples", "write", "--days", "x"]) == 2

@@ -38,4 +38,5 @@ def _show(console: "Console", result: "SamplesWritten") -> None:
 
     for file in result.files:
         console.print(f"{visible(file.path)}: {file.rows} rows, {size(file.bytes)}")
-    console.print(f"{result.days} days, {result.first} to {result.last}, seed {result.seed}")
+    days = "1 day" if result.days == 1 else f"{result.days} days"
+    console.print(f"{days}, {result.first} to {result.last}, seed {result.seed}")

@@ -118,8 +118,9 @@ def show_verification(console: "Console", result: "Verification") -> None:
 
 def _line(verdict: "TopicVerdict") -> str:
     if verdict.exactly_once:
-        files = len(verdict.captured_files)
-        return f"{verdict.topic}: {verdict.captured} of {verdict.expected} rows in {files} files, each exactly once"
+        count = len(verdict.captured_files)
+        files = "1 file" if count == 1 else f"{count} files"
+        return f"{verdict.topic}: {verdict.captured} of {verdict.expected} rows in {files}, each exactly once"
     counts = {
         "missing": verdict.missing,
         "doubled": verdict.doubled,

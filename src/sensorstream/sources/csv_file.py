@@ -189,9 +189,7 @@ class CsvSource:
     def _most_used_delimiter(self) -> str:
         for block in self._blocks:
             self._queue.append(block)
-            head = (
-                next((line for line in block if line.strip()), "") if isinstance(block, list) else block.head
-            )
+            head = next((line for line in block if line.strip()), "") if isinstance(block, list) else block.head
             if head:
                 return max(DELIMITERS, key=head.count)  # the first of equals
         return ","
@@ -221,9 +219,7 @@ class CsvSource:
         self._long = None
         self._row_too_long = False
         self._parser_from = self._line
-        self._parser: Reader = csv.reader(
-            chain.from_iterable(self._feed()), delimiter=self._delimiter, strict=True
-        )
+        self._parser: Reader = csv.reader(chain.from_iterable(self._feed()), delimiter=self._delimiter, strict=True)
 
     def _restart(self, lines: list[str]) -> None:
         """Parse on from ``_line``, of which and after which these lines have been read already."""
@@ -287,9 +283,7 @@ class CsvSource:
         if self._long is None:
             return False
         head, self._long = self._long.head, None
-        self._count_rejected(
-            rejected, head, f"it is longer than {self._max_row} characters; the rest is cut off"
-        )
+        self._count_rejected(rejected, head, f"it is longer than {self._max_row} characters; the rest is cut off")
         self._line += 1
         self._restart([])
         return True
