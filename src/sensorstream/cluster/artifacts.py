@@ -93,7 +93,7 @@ def fetch(
 ) -> tuple[Path, ...]:
     """The verified jars of a pinned Kafka version, in class path order; fetches those that are not in the cache.
 
-    A jar that is not the pinned one (damaged, cut short) is fetched again once. Several processes may do this at
+    A jar that is not the pinned one (damaged, cut short) is fetched again. Several processes may do this at
     once: a jar is fetched into a private folder, verified there and renamed into place.
     Raises ArtifactError naming the jar that is missing or wrong, Interrupted when ``stop`` was set.
     """
@@ -180,7 +180,7 @@ def _download_one(jar: Jar, folder: Path, counter: "_Counter", stops: tuple[thre
         if any(stop.is_set() for stop in stops):
             raise Interrupted("stopped while downloading", hint="what has been fetched is kept")
         with tempfile.TemporaryDirectory(prefix=".incoming-", dir=folder) as incoming:
-            context = MavenContext(PythonResolver(progress_callback=progress), repo_cache=Path(incoming), timeout=30)
+            context = MavenContext(PythonResolver(progress_callback=progress), repo_cache=Path(incoming), timeout=20)
             try:
                 got = Path(context.project(group, artifact).at_version(number).artifact().resolve())
             except (OSError, RuntimeError) as error:  # requests' errors are OSErrors
