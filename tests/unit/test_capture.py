@@ -4,6 +4,7 @@ import csv
 import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,9 +39,9 @@ def publish(broker: MemoryBroker, values: list[object], partition: int = 0) -> N
         publisher.flush(5)
 
 
-def consume(broker: MemoryBroker, folder: Path, told: list[Event] | None = None, **options: object) -> CaptureResult:
+def consume(broker: MemoryBroker, folder: Path, told: list[Event] | None = None, **options: Any) -> CaptureResult:
     chosen = {"topic": "AIR", "partitions": (0,), "exit_at_end": True, "to": str(folder), **options}
-    plan = make_job(load(environ={}), CaptureOptions(**chosen))  # type: ignore[arg-type]
+    plan = make_job(load(environ={}), CaptureOptions(**chosen))
     events: list[Event] = [] if told is None else told
     return capture(MemoryClient(broker), plan.job, plan.make_sink, listener=events.append)
 
@@ -213,7 +214,7 @@ def test_two_members_share_the_partitions(broker: MemoryBroker, tmp_path: Path) 
     ],
 )
 def test_wrong_options_leave_nothing(
-    broker: MemoryBroker, tmp_path: Path, options: dict[str, object], error: type[Exception]
+    broker: MemoryBroker, tmp_path: Path, options: dict[str, Any], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
         consume(broker, tmp_path / "new", **options)

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,7 +134,7 @@ def test_a_crash_while_widening_loses_nothing(tmp_path: Path, moment: str) -> No
     wide = path.read_bytes()
     after = checkpoint.load(path)
     assert after is not None
-    checkpoint.store(path, Checkpoint(**{**_fields(after), "replacement": "a.csv.rewrite"}))
+    checkpoint.store(path, replace(after, replacement="a.csv.rewrite"))
     if moment == "before the rename":
         (tmp_path / "a.csv.rewrite").write_bytes(wide)
         path.write_bytes(narrow)
@@ -144,10 +145,6 @@ def test_a_crash_while_widening_loses_nothing(tmp_path: Path, moment: str) -> No
     again.close()
     assert rows(path) == [["a", "b"], ["1", ""], ["2", "3"]]
     assert not (tmp_path / "a.csv.rewrite").exists()
-
-
-def _fields(point: Checkpoint) -> dict[str, object]:
-    return {name: getattr(point, name) for name in Checkpoint.__dataclass_fields__}
 
 
 def test_what_is_no_json_object_goes_whole_to_the_rejected_file(tmp_path: Path) -> None:
@@ -265,3 +262,12 @@ def test_a_name_that_is_too_long_says_so(tmp_path: Path) -> None:
     with pytest.raises(SinkError, match="too long"):
         if sink.open() is None:
             sink.start(0)
+
+
+def test_a_bare_carriage_return_stays_within_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    sink = started(path)
+    sink.write([record(0, {"a": "x\ry", "b": 1}), record(1, {"a": "\r\n", "b": 2}), record(2, {"a": "z", "b": 3})])
+    sink.commit(3)
+    sink.close()
+    assert rows(path) == [["a", "b"], ["x\ry", "1"], ["'\r\n", "2"], ["z", "3"]]

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,10 +33,10 @@ def produce(
     delay: float = 0.0,
     stop: threading.Event | None = None,
     told: list[Event] | None = None,
-    **options: object,
+    **options: Any,
 ) -> ReplayResult:
     settings = load(flags={"thread": thread, "delay": delay}, environ={})
-    chosen = ReplayOptions(sources=sources, rejects_folder=folder, **options)  # type: ignore[arg-type]
+    chosen = ReplayOptions(sources=sources, rejects_folder=folder, **options)
     job = make_job(settings, chosen)
     events: list[Event] = [] if told is None else told
     return replay(MemoryClient(broker), job, stop=stop, listener=events.append)
@@ -220,11 +221,11 @@ def test_loop_begins_anew_until_stopped(broker: MemoryBroker, tmp_path: Path) ->
     ],
 )
 def test_wrong_options_publish_nothing(
-    broker: MemoryBroker, tmp_path: Path, options: dict[str, object], error: type[Exception]
+    broker: MemoryBroker, tmp_path: Path, options: dict[str, Any], error: type[Exception]
 ) -> None:
     sources = options.pop("sources", (file_of(tmp_path, "AIR", 3),))
     with pytest.raises(error):
-        produce(broker, tmp_path, *sources, **options)  # type: ignore[misc, arg-type]
+        produce(broker, tmp_path, *sources, **options)
     assert not broker.records("AIR", 0)
 
 

@@ -2,6 +2,7 @@
 
 from sensorstream.admin.results import BrokerDescription, ClusterDescription
 from sensorstream.clients.kafka_python_admin import Session, administer
+from sensorstream.clients.probe import quorum_leader
 from sensorstream.config import Settings
 
 
@@ -38,8 +39,9 @@ def _controller(session: Session, told: int) -> int | None:
     from kafka.errors import KafkaError
 
     try:
-        quorum = session.client.describe_metadata_quorum()
-        leader = quorum["topics"][0]["partitions"][0]["leader_id"]
-    except (KafkaError, LookupError):
-        leader = told
-    return int(leader) if leader is not None and leader >= 0 else None
+        leader = quorum_leader(session.client)
+    except KafkaError:
+        leader = None
+    if leader is not None:
+        return leader
+    return told if told >= 0 else None

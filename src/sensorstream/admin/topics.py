@@ -21,11 +21,10 @@ from sensorstream.clients.kafka_python_admin import (
     Session,
     administer,
     answer_error,
-    check_topic_name,
 )
 from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import BrokerError, ConfigError, UsageError
-from sensorstream.records import TopicPartition
+from sensorstream.records import TopicPartition, check_topic_name
 
 VISIBLE_S: Final = 15.0
 """How long a new or deleted topic may take until every broker knows."""

@@ -5,7 +5,6 @@ coordinator has moved or a broker has just died, once more on a new client: kafk
 controller or coordinator in its cache for ever.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -25,7 +24,7 @@ from sensorstream.clients.kafka_python_net import (
 )
 from sensorstream.clients.properties import parse_properties
 from sensorstream.config import Settings
-from sensorstream.errors import SensorstreamError, UsageError
+from sensorstream.errors import SensorstreamError
 from sensorstream.records import TopicPartition
 
 T = TypeVar("T")
@@ -36,7 +35,6 @@ RETRY_S: Final = 20.0
 _EARLIEST: Final = -2
 _LATEST: Final = -1
 _READ_COMMITTED: Final = 1
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 _PASSING: Final = (
     kafka_errors.NotControllerError,
@@ -51,17 +49,6 @@ _PASSING: Final = (
     kafka_errors.LeaderNotAvailableError,
     kafka_errors.UnknownBrokerIdError,
 )
-
-
-def check_topic_name(name: str) -> str:
-    """The name, when Kafka can have a topic of it. Raises UsageError before anything is sent."""
-    if name in (".", "..") or not _NAME.fullmatch(name):
-        shown = name if len(name) <= 60 else f"{name[:57]}..."
-        raise UsageError(
-            f"{shown!r} can't be the name of a topic",
-            hint="it is 1 to 249 letters, digits, dots, underscores and hyphens",
-        )
-    return name
 
 
 class Session:

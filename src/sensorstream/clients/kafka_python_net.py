@@ -9,6 +9,8 @@ fault:
 - ``MendedNetClient.__init__``: ``allow_auto_create_topics=False`` never reaches the metadata request.
 - ``WatchedManager.get_connection``: one silent bootstrap address uses up the whole time for connecting, and a
   TLS handshake with a silent peer has no deadline at all.
+- ``WatchedManager._build_transport``: what a broker says just before it closes the connection is thrown away,
+  such as why it refuses a password.
 - ``connect``: a client that could not connect leaves its thread and sockets behind.
 """
 
@@ -167,9 +169,10 @@ _PLAIN_WORDS: Final = (
     ("record layer failure", "it does not speak TLS there"),
     ("IllegalSaslState", "it does not ask for a user name there, see security.protocol"),
     ("UnsupportedSaslMechanism", "it does not take this sasl.mechanism"),
-    ("socket disconnected", "it closes the connection; it may want TLS or a user name, see security.protocol"),
+    ("socket disconnected", "it closes the connection, see security.protocol and sasl.mechanism"),
     ("I/O wait timed out", "no answer in time"),
     ("Connection timed out", "no answer in time"),
+    ("Request timed out", "no answer in time"),
 )
 
 
@@ -223,6 +226,22 @@ class WatchedManager(KafkaConnectionManager):  # type: ignore[misc]  # the libra
             connection.init_future.add_both(lambda _: self._net.cancel(timer))
         return connection
 
+    async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
+        transport = await super()._build_transport(node, timeout_at=timeout_at)
+        receive, held = transport._sock_recv, []
+
+        def receive_last_words() -> tuple[bytes, Any]:
+            if held:
+                return b"", held.pop()
+            data, error = receive()
+            if data and error is not None:
+                held.append(error)  # told next time: the socket stays readable at its end
+                error = None
+            return data, error
+
+        transport._sock_recv = receive_last_words
+        return transport
+
     def _reached(self, node_id: Any, address: str) -> None:
         self.watch.reached(node_id, address)
         self.note_brokers()
@@ -239,6 +258,9 @@ class WatchedManager(KafkaConnectionManager):  # type: ignore[misc]  # the libra
             if f"{broker.host}:{broker.port}" == address:
                 with suppress(kafka_errors.KafkaError):
                     self.get_connection(broker.node_id)
+                break
+        else:  # the cluster has struck it off its list; ask whether it is on again
+            self.cluster.request_update()
         self._net.call_later(LOOK_AGAIN_S, lambda: self._look_again(address))
 
     def note_brokers(self) -> None:

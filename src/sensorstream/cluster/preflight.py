@@ -1,6 +1,8 @@
 """Station 5: what is looked at before a node is started: free ports and enough memory."""
 
+import random
 import socket
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -12,26 +14,28 @@ MEGABYTES_PER_BROKER: Final = 300
 """What a broker needs to start and work; it may grow to about 450 MB."""
 
 
+_PORTS: Final = range(20_000, 32_768)
+_OUTGOING_S: Final = 5.0
+
 NODE_MARK: Final = "-Dsensorstream.node="
 """Marks the command line of every Java process we start; its value is the node's own folder."""
 
 
 def free_ports(count: int, avoid: Iterable[int] = ()) -> tuple[int, ...]:
-    """Ports on which nobody listens now, chosen by the system, none of them in ``avoid``."""
+    """Ports on which nobody listens now, none of them in ``avoid``.
+
+    They lie below the range from which systems take the ports of outgoing connections (32768 on Linux, 49152
+    elsewhere): a port from there may be gone for a while when a stopped broker wants it back.
+    """
     taken = set(avoid)
-    held: list[socket.socket] = []
     found: list[int] = []
-    try:
-        while len(found) < count:
-            holder = socket.socket()
-            held.append(holder)  # kept open, so that the system does not offer it twice
-            holder.bind((LOOPBACK, 0))
-            port = holder.getsockname()[1]
-            if port not in taken:
-                found.append(port)
-    finally:
-        for holder in held:
-            holder.close()
+    for port in random.sample(_PORTS, len(_PORTS)):
+        if len(found) == count:
+            break
+        if port not in taken and is_free(port):
+            found.append(port)
+    if len(found) < count:
+        raise LocalClusterError(f"no {count} free ports between {_PORTS.start} and {_PORTS.stop - 1}")
     return tuple(found)
 
 
@@ -49,10 +53,18 @@ def is_free(port: int) -> bool:
 
 
 def require_ports(ports: Iterable[int]) -> None:
-    """Raise PortTaken for the first port that is not free, naming its owner where the system tells."""
+    """Raise PortTaken for the first port that is not free, naming its owner where the system tells.
+
+    Some patience is for an outgoing connection that has been given the port: while the brokers are away their clients
+    try again and again, and one may even meet itself. Such a connection goes by itself.
+    """
+    deadline = time.monotonic() + _OUTGOING_S
     for port in ports:
-        if not is_free(port):
+        while not is_free(port):
             owner = _owner(port)
+            if not owner and time.monotonic() < deadline:
+                time.sleep(0.1)
+                continue
             by = f" by {owner}" if owner else ""
             raise PortTaken(
                 f"port {port} is already in use{by}",

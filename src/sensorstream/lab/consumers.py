@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 from sensorstream.errors import SensorstreamError
 from sensorstream.events import Listener, Notice
@@ -71,8 +71,8 @@ class ConsumerProcess:
         self._output = ""
         self._last_error: str | None = None
         self._threads = [
-            threading.Thread(target=self._read_notices, daemon=True),
-            threading.Thread(target=self._read_result, daemon=True),
+            threading.Thread(target=self._read_notices, args=(self._process.stderr,), daemon=True),
+            threading.Thread(target=self._read_result, args=(self._process.stdout,), daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -112,17 +112,15 @@ class ConsumerProcess:
         except (ValueError, KeyError, IndexError, TypeError):
             return {}
 
-    def _read_notices(self) -> None:
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
+    def _read_notices(self, stream: IO[str]) -> None:
+        for line in stream:
             text = line.rstrip("\n")
             if text.startswith("error: "):
                 self._last_error = text.removeprefix("error: ")
             self._listener(Notice(f"{self.tp} | {text}"))
 
-    def _read_result(self) -> None:
-        assert self._process.stdout is not None
-        self._output = self._process.stdout.read()
+    def _read_result(self, stream: IO[str]) -> None:
+        self._output = stream.read()
 
 
 class Consumers:

@@ -135,8 +135,6 @@ def _check(options: ReplayOptions) -> None:
         raise UsageError(f"--timestamps {options.timestamps!r} is not known", hint="it is now or original")
     if options.delay_given and (options.rate is not None or options.speed is not None):
         raise UsageError("--delay can't be used with --rate or --speed", hint="take one of them")
-    if len(options.delimiter) != 1:
-        raise UsageError(f"--delimiter {options.delimiter!r} is not one character")
     rule = options.partition_by
     if rule is not None and rule not in ("row", "key") and not (rule.startswith("column:") and rule[7:]):
         raise UsageError(f"--partition-by {rule!r} is not known", hint="it is row, key or column:NAME")

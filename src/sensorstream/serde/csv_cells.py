@@ -5,7 +5,10 @@ A text that a spreadsheet would run as a formula (OWASP, "CSV Injection": it beg
 text that begins with apostrophes and then such a character gets one more, so that the way back is exact.
 """
 
+import csv
+import io
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from sensorstream.records import Json, Number, Value
@@ -33,3 +36,20 @@ def source_cell(cell: str, raw: bool = False) -> str:
     if not raw and cell.startswith("'") and _ESCAPED.match(cell):
         return cell[1:]
     return cell
+
+
+def csv_text(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as CSV text (RFC 4180 with ``\\n`` as the line end), whatever the cells hold."""
+    text = io.StringIO(newline="")
+    plain = csv.writer(text, lineterminator="\n")
+    plain.writerows(rows)
+    if "\r" not in text.getvalue():
+        return text.getvalue()
+    # Before Python 3.13 the writer does not quote a bare carriage return, at which every reader ends the row.
+    text = io.StringIO(newline="")
+    plain = csv.writer(text, lineterminator="\n")
+    quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in rows:
+        writer = quoting if any("\r" in cell for cell in row) else plain
+        writer.writerow(row)
+    return text.getvalue()

@@ -7,6 +7,8 @@ The first record's columns make the header. A record with columns that the heade
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -14,11 +16,12 @@ from sensorstream.errors import DecodeError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.records import ConsumedRecord, Row
 from sensorstream.serde import json as json_serde
-from sensorstream.serde.csv_cells import to_cell
+from sensorstream.serde.csv_cells import csv_text, to_cell
 from sensorstream.sinks.checkpoint import Checkpoint
 from sensorstream.sinks.positioned_file import PositionedFile
 from sensorstream.sinks.rejected import rejected_record
 
+_REWRITTEN_AT_ONCE: Final = 1000
 MAX_COLUMNS: Final = 4096
 """A record that would widen the file beyond this is rejected: each widening rewrites the file."""
 
@@ -54,8 +57,6 @@ class CsvFileSink:
 
     def start(self, offset: int) -> None:
         """Begin the file at ``offset``."""
-        from dataclasses import replace
-
         self._file.start(replace(self._log, next_offset=offset))
 
     def write(self, records: Sequence[ConsumedRecord]) -> None:
@@ -132,10 +133,9 @@ def _decoded(record: ConsumedRecord) -> Row:
 
 
 def _lines(rows: Sequence[Sequence[str]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    text = csv_text(rows)
     # A lone surrogate can't come out of valid UTF-8 but can out of a JSON escape; it is kept as that escape.
-    return text.getvalue().encode("utf-8", "backslashreplace")
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _widen(old: BinaryIO, new: BinaryIO, header: Sequence[str]) -> None:
@@ -143,5 +143,5 @@ def _widen(old: BinaryIO, new: BinaryIO, header: Sequence[str]) -> None:
     narrow = len(next(reader))
     padding = [""] * (len(header) - narrow)
     new.write(_lines([header]))
-    for row in reader:
-        new.write(_lines([[*row, *padding]]))
+    while rows := list(islice(reader, _REWRITTEN_AT_ONCE)):
+        new.write(_lines([[*row, *padding] for row in rows]))

@@ -1,7 +1,5 @@
 """Station 9: records written to a stream, such as stdout; nothing is remembered between runs."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -10,7 +8,7 @@ from sensorstream.errors import DecodeError
 from sensorstream.events import Listener, ignore
 from sensorstream.records import ConsumedRecord
 from sensorstream.serde import json as json_serde
-from sensorstream.serde.csv_cells import to_cell
+from sensorstream.serde.csv_cells import csv_text, to_cell
 from sensorstream.sinks.rejected import RejectedFile, rejected_record
 
 
@@ -78,6 +76,4 @@ class StreamSink:
             self._columns = columns
             lines.append([to_cell(column, self._raw) for column in columns])
         lines.append([to_cell(row.get(column), self._raw) for column in self._columns])
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(lines)
-        return text.getvalue().encode("utf-8", "backslashreplace")
+        return csv_text(lines).encode("utf-8", "backslashreplace")

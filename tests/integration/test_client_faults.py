@@ -1,0 +1,231 @@
+"""What the kafka-python client does when brokers die, don't answer, or turn it away."""
+
+import gc
+import logging
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sensorstream import admin
+from sensorstream.clients import open_client
+from sensorstream.cluster import LocalCluster, node
+from sensorstream.config import Settings, TopicSettings
+from sensorstream.errors import ClusterUnreachable, CredentialsRefused, DeliveryTimeout
+from sensorstream.events import Event, Notice
+from sensorstream.records import TopicPartition
+
+pytestmark = pytest.mark.broker
+WAIT_S = 60.0
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, f"timed out waiting until {what}"
+        threading.Event().wait(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """An address where somebody takes connections and never says a word."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(16)
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def fails(bootstrap: tuple[str, ...], **properties: str) -> ClusterUnreachable:
+    """Connecting is refused within 10 s, and no thread is left behind."""
+    settings = Settings(bootstrap, properties={key.replace("_", "."): text for key, text in properties.items()})
+    threads = set(threading.enumerate())
+    began = time.monotonic()
+    with pytest.raises(ClusterUnreachable) as caught:
+        open_client(settings).reader()
+    assert time.monotonic() - began < 10
+    assert set(threading.enumerate()) <= threads
+    return caught.value
+
+
+def test_a_broker_killed_under_load_loses_nothing_and_is_told_of(cluster: LocalCluster) -> None:
+    settings = Settings(bootstrap=cluster.bootstrap)
+    admin.create_topics(settings, [TopicSettings("faults-kill", partitions=3)])
+    told: list[str] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Notice):
+            told.append(event.text)
+
+    client = open_client(settings)
+    with client.publisher(listener=listen) as publisher, client.reader() as reader:
+        reader.assign({TopicPartition("faults-kill", number): 0 for number in range(3)})
+        rows = 6000
+        victim = admin.describe_topics(settings, ["faults-kill"]).topics[0].partitions[0].leader
+        assert victim is not None
+        address = cluster.bootstrap[victim - 1]
+        deliveries = []
+        for number in range(rows):
+            deliveries.append(publisher.publish("faults-kill", b"%d" % number, partition=number % 3))
+            if number == rows // 2:
+                deliveries[0].wait(WAIT_S)
+                cluster.stop_broker(victim, kill=True)
+        publisher.flush(WAIT_S)
+        assert all(delivery.wait(0) == number // 3 for number, delivery in enumerate(deliveries))
+        read: list[tuple[int, int, bytes | None]] = []
+
+        def all_read() -> bool:
+            for batch in reader.poll(0.2).values():
+                read.extend((one.partition, one.offset, one.value) for one in batch)
+            return len(read) >= rows
+
+        until(all_read, "every row has been read")
+        assert sorted(read) == sorted((n % 3, n // 3, b"%d" % n) for n in range(rows))
+        until(lambda: f"broker {victim} ({address}) is away; going on with the others" in told, "it is told")
+        cluster.start_broker(victim)
+        until(lambda: f"broker {victim} ({address}) is back" in told, "the return is told")
+    admin.delete_topics(settings, ["faults-kill"])
+
+
+def test_without_any_broker_every_wait_ends_and_publishing_goes_on_afterwards(
+    own_cluster: Callable[..., LocalCluster],
+) -> None:
+    cluster = own_cluster(brokers=1)
+    short = {"delivery.timeout.ms": "3000", "request.timeout.ms": "1000"}
+    settings = Settings(bootstrap=cluster.bootstrap)
+    admin.create_topics(settings, [TopicSettings("AIR", replication_factor=1)])
+    impatient = open_client(Settings(bootstrap=cluster.bootstrap, properties=short)).publisher()
+    patient = open_client(settings).publisher()
+    leaving = open_client(settings).publisher()
+    reader = open_client(settings).reader(group="g")
+    reader.assign({TopicPartition("AIR", 0): 0})
+    for publisher in (impatient, patient, leaving):
+        publisher.publish("AIR", b"before", partition=0).wait(WAIT_S)
+    cluster.stop_broker(1, kill=True)
+
+    expired = impatient.publish("AIR", b"expires", partition=0)
+    kept = patient.publish("AIR", b"waits", partition=0)
+    left = leaving.publish("AIR", b"left", partition=0)
+    began = time.monotonic()
+    with pytest.raises(DeliveryTimeout):
+        patient.flush(0.5)
+    with pytest.raises(DeliveryTimeout):
+        left.wait(0.1)
+    leaving.close(0.5)
+    with pytest.raises(DeliveryTimeout, match="not known"):
+        left.wait(0)
+    reader.poll(0.1)
+    reader.close(2)
+    assert time.monotonic() - began < 8
+    with pytest.raises(DeliveryTimeout, match="not known"):
+        expired.wait(WAIT_S)
+
+    cluster.start_broker(1)
+    # The library alone would wait for a producer id for ever after the expiry.
+    assert impatient.publish("AIR", b"after", partition=0).wait(WAIT_S) > 0
+    assert kept.wait(WAIT_S) > 0
+    impatient.close()
+    patient.close()
+
+
+def test_a_collected_publisher_leaves_the_library_its_log(broker: tuple[str, ...]) -> None:
+    publisher = open_client(Settings(bootstrap=broker)).publisher()
+    publisher.close()
+    del publisher
+    gc.collect()
+    import kafka.producer.kafka
+
+    assert isinstance(kafka.producer.kafka.log, logging.Logger)
+    assert not logging.getLogger("kafka").propagate
+
+
+def test_an_address_where_nobody_listens_is_named() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    error = fails((address,))
+    assert f"{address}: the connection is refused" in error.message
+    assert error.hint
+
+
+def test_a_host_name_that_is_not_known_is_named() -> None:
+    assert "no-such-host.invalid:9092: the host name is not known" in fails(("no-such-host.invalid:9092",)).message
+
+
+@pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL"])
+def test_an_address_that_never_answers_is_an_error_in_time(silent: str, protocol: str) -> None:
+    assert f"{silent}: no answer in time" in fails((silent,), security_protocol=protocol).message
+
+
+def test_one_silent_address_does_not_hide_the_good_ones(silent: str, broker: tuple[str, ...]) -> None:
+    for _ in range(2):
+        with open_client(Settings(bootstrap=(silent, broker[0]))).reader() as reader:
+            assert reader.end_offsets([]) == {}
+
+
+def test_tls_spoken_to_a_plaintext_port_is_named(broker: tuple[str, ...]) -> None:
+    assert "it does not speak TLS there" in fails(broker[:1], security_protocol="SSL").message
+
+
+def test_a_secured_broker_says_why_it_refuses(
+    own_cluster: Callable[..., LocalCluster], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openssl = shutil.which("openssl")
+    assert openssl, "the openssl command is needed to make a certificate"
+
+    def make(*words: str) -> None:
+        subprocess.run([openssl, *words], check=True, cwd=tmp_path, capture_output=True)
+
+    for name in ("broker", "other"):
+        make(
+            *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.pem"),
+            *("-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"),
+        )
+    make("pkcs8", "-topk8", "-nocrypt", "-in", "broker.key", "-out", "store.pem")
+    with (tmp_path / "store.pem").open("a") as store:
+        store.write((tmp_path / "broker.pem").read_text())
+    sasl, tls = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    plain_configure = node.Node.configure
+
+    def configure(self: node.Node, text: str, logs: tuple[str, str]) -> None:
+        lines = dict(line.split("=", 1) for line in text.splitlines())
+        for key in ("listeners", "advertised.listeners"):
+            lines[key] += f",SASL://{sasl},TLS://{tls}"
+        lines["listener.security.protocol.map"] += ",SASL:SASL_PLAINTEXT,TLS:SSL"
+        lines |= {
+            "sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.sasl.plain.sasl.jaas.config": (
+                'org.apache.kafka.common.security.plain.PlainLoginModule required user_anna="right";'
+            ),
+            "listener.name.tls.ssl.keystore.type": "PEM",
+            "listener.name.tls.ssl.keystore.location": str(tmp_path / "store.pem"),
+        }
+        plain_configure(self, "".join(f"{key}={value}\n" for key, value in lines.items()), logs)
+
+    monkeypatch.setattr(node.Node, "configure", configure)
+    own_cluster(brokers=1)
+    anna = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "sasl_username": "anna"}
+    right = {key.replace("_", "."): text for key, text in anna.items()} | {"sasl.password": "right"}
+    open_client(Settings((sasl,), properties=right)).publisher().close()
+    trusting = {"security.protocol": "ssl", "ssl.ca.location": str(tmp_path / "broker.pem")}
+    open_client(Settings((tls,), properties=trusting)).reader().close()
+
+    error = fails((sasl,), **anna, sasl_password="wr0ng")
+    assert isinstance(error, CredentialsRefused)
+    assert "authentication failed" in error.message
+    assert "wr0ng" not in str(error)
+    error = fails((sasl,), **{**anna, "sasl_mechanism": "SCRAM-SHA-256"}, sasl_password="right")
+    assert isinstance(error, CredentialsRefused)
+    assert "sasl.mechanism" in error.message
+    assert "security.protocol" in fails((sasl,)).message
+    error = fails((tls,), security_protocol="SSL", ssl_ca_location=str(tmp_path / "other.pem"))
+    assert isinstance(error, CredentialsRefused)
+    assert "certificate can't be verified" in error.message

@@ -1,0 +1,87 @@
+"""Commands of the program as processes: run to their end, or started, watched and stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+PROGRAM = [sys.executable, "-m", "sensorstream"]
+
+
+def cli(*arguments: str, cwd: Path | None = None, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=timeout, cwd=cwd, check=False)
+
+
+def ok(*arguments: str, cwd: Path | None = None, timeout: float = 120) -> dict[str, Any]:
+    """Run a command that must succeed, with ``--output json``; its result."""
+    done = cli(*arguments, "--output", "json", cwd=cwd, timeout=timeout)
+    assert done.returncode == 0, done.stderr + done.stdout
+    answer: dict[str, Any] = json.loads(done.stdout)
+    assert answer["status"] == "ok"
+    result: dict[str, Any] = answer["result"]
+    return result
+
+
+def until(holds: Callable[[], object], what: str, deadline_s: float = 60) -> None:
+    """Wait for a condition. Fails, naming it, after the deadline."""
+    end = time.monotonic() + deadline_s
+    while not holds():
+        assert time.monotonic() < end, f"{what} did not come about within {deadline_s:g} s"
+        time.sleep(0.05)
+
+
+class Started:
+    """A command that runs; its stderr is collected while it does."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.told = ""
+        self._thread = threading.Thread(target=self._collect, daemon=True)
+        self._thread.start()
+
+    def _collect(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.told += line
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the command alone, as a shell's job control does."""
+        self.process.send_signal(number)
+
+    def end(self, timeout_s: float = 60) -> int:
+        """Wait for the end; the exit code."""
+        code = self.process.wait(timeout_s)
+        self._thread.join(5)
+        return code
+
+
+@contextmanager
+def started(*arguments: str, cwd: Path | None = None) -> Iterator[Started]:
+    """Start a command; it is ended, with everything it started, when the block is left."""
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env=os.environ,
+        start_new_session=True,
+    )
+    running = Started(process)
+    try:
+        yield running
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
