@@ -154,7 +154,15 @@ def _is_final(error: BaseException) -> bool:
 
 def _is_quick(error: BaseException) -> bool:
     """Whether the address says no at once, and most likely will again."""
-    marks = ("ECONNREFUSED", "DNS ", "UNREACH", "socket disconnected", "IllegalSaslState", "UNEXPECTED_EOF")
+    marks = (
+        "ECONNREFUSED",
+        "DNS ",
+        "UNREACH",
+        "socket disconnected",
+        "IllegalSaslState",
+        "UNEXPECTED_EOF",
+        "Invalid frame",
+    )
     return any(mark in str(error) for mark in marks)
 
 
@@ -170,6 +178,7 @@ _PLAIN_WORDS: Final = (
     ("IllegalSaslState", "it does not ask for a user name there, see security.protocol"),
     ("UnsupportedSaslMechanism", "it does not take this sasl.mechanism"),
     ("socket disconnected", "it closes the connection, see security.protocol and sasl.mechanism"),
+    ("Invalid frame length", "its answer is not Kafka's; it may want TLS, see security.protocol"),
     ("I/O wait timed out", "no answer in time"),
     ("Connection timed out", "no answer in time"),
     ("Request timed out", "no answer in time"),
@@ -228,7 +237,8 @@ class WatchedManager(KafkaConnectionManager):  # type: ignore[misc]  # the libra
 
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
         transport = await super()._build_transport(node, timeout_at=timeout_at)
-        receive, held = transport._sock_recv, []
+        receive = transport._sock_recv
+        held: list[Any] = []
 
         def receive_last_words() -> tuple[bytes, Any]:
             if held:
