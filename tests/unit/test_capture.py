@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from running import until
 from sensorstream.clients.memory import MemoryBroker, MemoryClient
 from sensorstream.config import load
 from sensorstream.errors import (
@@ -18,7 +19,7 @@ from sensorstream.errors import (
     UnknownTopic,
     UsageError,
 )
-from sensorstream.events import Event, PartitionEnd, RowStored
+from sensorstream.events import Event, Notice, PartitionEnd, RowStored
 from sensorstream.pipelines.capture import CaptureResult, capture
 from sensorstream.pipelines.capture_job import CaptureOptions, make_job
 from sensorstream.records import TopicPartition, parse_commit_note
@@ -176,6 +177,36 @@ def test_stdout_takes_lines_and_commits_nothing(
     consume(broker, Path("-"))
     assert capfdbinary.readouterr().out == b'{"n": 0}\n{"n": 1}\n'
     assert not broker.committed("sensor_data_group")
+
+
+def test_an_outage_is_sat_out(broker: MemoryBroker, tmp_path: Path) -> None:
+    publish(broker, [{"n": 0}])
+    stop = threading.Event()
+    told: list[Event] = []
+
+    def listen(event: Event) -> None:
+        told.append(event)
+        if isinstance(event, RowStored) and event.offset == 1:
+            broker.stop()
+
+    plan = make_job(load(environ={}), CaptureOptions(topic="AIR", partitions=(0,), to=str(tmp_path)))
+    thread = threading.Thread(
+        target=capture,
+        args=(MemoryClient(broker), plan.job, plan.make_sink),
+        kwargs={"stop": stop, "listener": listen},
+    )
+    thread.start()
+    try:
+        until(lambda: PartitionEnd("AIR", 0, 1) in told, "the first end")
+        publish(broker, [{"n": 1}])
+        until(lambda: any(isinstance(one, Notice) and "waiting" in one.text for one in told), "a notice of the outage")
+        broker.start()
+        publish(broker, [{"n": 2}])
+        until(lambda: PartitionEnd("AIR", 0, 3) in told, "the last end")
+    finally:
+        stop.set()
+        thread.join(30)
+    assert cells(tmp_path / "AIR_Consumer_0.csv") == [["n"], ["0"], ["1"], ["2"]]
 
 
 def test_two_members_share_the_partitions(broker: MemoryBroker, tmp_path: Path) -> None:

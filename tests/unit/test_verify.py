@@ -21,7 +21,8 @@ from sensorstream.sources.csv_file import CsvSource
 
 ODD = [
     "0012", "12345678901234567890", "", "1.50", "-3.2", "=1+1", "'=1", "'''-x", "+5", "@x", "\ttab", "1e400",
-    "NaN", 'say "hi"', "a,b", "two\nlines", "two\r\nlines", "ü€😀", "\x00", "\x1b[31m", "[red]", " 5 ", "true", "null", "x\ry",
+    "NaN", 'say "hi"', "a,b", "two\nlines", "two\r\nlines", "ü€😀", "\x00", "\x1b[31m", "[red]", " 5 ", "true", "null",
+    "x\ry",
 ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from sensorstream.clients.base import Client, Reader, Rebalance
 from sensorstream.errors import (
     BrokerError,
+    ClusterUnreachable,
     OffsetOutOfRange,
     PositionMismatch,
     SinkError,
@@ -30,9 +31,12 @@ COMMIT_EVERY_S: Final = 1.0
 COMMIT_EVERY_ROWS: Final = 5000
 LOGGED_ROWS: Final = 100
 """A poll that brings more rows than this is told as progress, not row by row."""
+GIVE_UP_S: Final = 120.0
+"""How long a capture that is to end by itself waits for brokers that are away; an endless one waits on."""
 _POLL_S: Final = 0.5
 _BUSY_FILE_S: Final = 10.0
 
+Ended = Literal["end", "count", "timeout", "stopped"]
 SinkFactory = Callable[[TopicPartition, TopicIdentity], Sink]
 
 
@@ -79,7 +83,7 @@ class CaptureResult:
 
     topic: str
     group: str
-    ended: Literal["end", "count", "timeout", "stopped"]
+    ended: Ended
     rows: int
     rejected: int
     partitions: tuple[CapturedPartition, ...]
@@ -142,6 +146,8 @@ class _Capture:
         self._identity = TopicIdentity(None, None)
         self._taken = 0
         self._stored_at = 0.0
+        self._heard_at = 0.0
+        self._away_since: float | None = None
         self._note = commit_note(job.client_id, job.host)
 
     def run(self) -> CaptureResult:
@@ -174,31 +180,56 @@ class _Capture:
         for part in self._open.values():
             part.sink.close()
 
-    def _loop(self) -> Literal["end", "count", "timeout", "stopped"]:
-        job = self._job
-        heard_at = time.monotonic()
+    def _loop(self) -> Ended:
+        self._heard_at = time.monotonic()
         while not self._stop.is_set():
-            if job.count is not None and self._taken >= job.count:
-                return "count"
-            if job.stop_at_end and self._at_end():
-                return "end"
-            wanted = COMMIT_EVERY_ROWS if job.count is None else min(COMMIT_EVERY_ROWS, job.count - self._taken)
-            batches = self._reader.poll(self._patience(heard_at), wanted)
-            if any(batches.values()):
-                self._take(batches, wanted)
-                heard_at = time.monotonic()
+            try:
+                ended = self._turn()
+            except ClusterUnreachable as error:
+                self._wait_for_brokers(error)
+                self._store_if_due()
             else:
-                self._follow()
-                self._tell_ends()
-                if job.idle_timeout_s is not None and time.monotonic() - heard_at >= job.idle_timeout_s:
-                    return "timeout"
-            self._store_if_due()
+                self._away_since = None
+                if ended is not None:
+                    return ended
         return "stopped"
 
-    def _patience(self, heard_at: float) -> float:
+    def _turn(self) -> Ended | None:
+        """Read once and store what is due; how the capture has ended, if it has."""
+        job = self._job
+        if job.count is not None and self._taken >= job.count:
+            return "count"
+        if job.stop_at_end and self._at_end():
+            return "end"
+        wanted = COMMIT_EVERY_ROWS if job.count is None else min(COMMIT_EVERY_ROWS, job.count - self._taken)
+        batches = self._reader.poll(self._patience(), wanted)
+        if any(batches.values()):
+            self._take(batches, wanted)
+            self._heard_at = time.monotonic()
+        else:
+            self._follow()
+            self._tell_ends()
+            if job.idle_timeout_s is not None and time.monotonic() - self._heard_at >= job.idle_timeout_s:
+                return "timeout"
+        self._store_if_due()
+        return None
+
+    def _wait_for_brokers(self, error: ClusterUnreachable) -> None:
+        """Sit out an outage; a capture that has an end of its own gives up after a while. Raises ``error`` then."""
+        now = time.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+            self._listener(Notice(f"no broker answers ({error.message}); waiting for one to come back", "warning"))
+        bounded = self._job.stop_at_end or self._job.count is not None
+        idle = self._job.idle_timeout_s
+        if (bounded or idle is not None) and now - self._away_since >= max(GIVE_UP_S, idle or 0.0):
+            raise error
+        self._stop.wait(_POLL_S)
+
+    def _patience(self) -> float:
         """How long a poll may wait: not past the next commit, nor past the idle timeout."""
         limit = self._job.idle_timeout_s
-        left = _POLL_S if limit is None else min(_POLL_S, limit - (time.monotonic() - heard_at))
+        left = _POLL_S if limit is None else min(_POLL_S, limit - (time.monotonic() - self._heard_at))
         return max(left, 0.0)
 
     def _take(self, batches: Mapping[TopicPartition, Sequence[ConsumedRecord]], wanted: int) -> None:
@@ -292,12 +323,16 @@ class _Capture:
                 self._reader.commit({part.tp: part.stored for part in parts}, self._note)
                 for part in parts:
                     part.committed = part.stored
-            except BrokerError as error:
+            except (BrokerError, ClusterUnreachable) as error:
                 self._listener(Notice(f"the position was stored, but not committed to the group: {error}", "debug"))
 
     def _check_identity(self) -> None:
         """Refuse to mix two topics of the same name: one deleted and made again starts at offset 0."""
-        now = self._reader.identity(self._job.topic)
+        try:
+            now = self._reader.identity(self._job.topic)
+        except ClusterUnreachable:
+            # Nothing has been read since the brokers went, so nothing can have been mixed.
+            return
         was = self._identity
         if None not in (now.topic_id, was.topic_id) and now != was:
             raise PositionMismatch(
