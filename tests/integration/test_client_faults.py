@@ -7,13 +7,14 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from sensorstream import admin
 from sensorstream.clients import open_client
+from sensorstream.clients.base import Rebalance
 from sensorstream.cluster import LocalCluster, node
 from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import ClusterUnreachable, CredentialsRefused, DeliveryTimeout
@@ -136,6 +137,30 @@ def test_without_any_broker_every_wait_ends_and_publishing_goes_on_afterwards(
     assert kept.wait(WAIT_S) > 0
     impatient.close()
     patient.close()
+
+
+def test_added_partitions_reach_a_member_that_never_waits_in_poll(broker: tuple[str, ...]) -> None:
+    settings = Settings(bootstrap=broker, properties={"metadata.max.age.ms": "300"})
+    admin.create_topics(settings, [TopicSettings("faults-grow", partitions=1)])
+    owned: set[TopicPartition] = set()
+
+    def assigned(partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        owned.update(partitions)
+        return dict.fromkeys(partitions, 0)
+
+    with open_client(settings).reader(group="faults-grow") as reader:
+        reader.subscribe(["faults-grow"], Rebalance(assigned, lambda _: None, lambda _: None))
+
+        def owns(count: int) -> bool:
+            reader.poll(0)
+            return len(owned) == count
+
+        until(lambda: owns(1), "the member has the one partition")
+        admin.alter_topic(settings, "faults-grow", partitions=3)
+        # The library alone would forget this second join when its poll times out, and wait for ever.
+        until(lambda: owns(3), "the member has the added partitions too")
+        reader.commit(dict.fromkeys(owned, 0))
+    admin.delete_topics(settings, ["faults-grow"])
 
 
 def test_a_collected_publisher_leaves_the_library_its_log(broker: tuple[str, ...]) -> None:

@@ -11,13 +11,17 @@ The mends of this file, by the fault they mend in kafka-python 3.0.12:
 
 - ``_GroupRounds.poll``: the callbacks, as above.
 - ``_GroupRounds.join``: a join that completes between two polls is thrown away, and the group joins all over
-  again.
+  again; one that began because a topic changed is forgotten when its poll times out, and the member waits for
+  ever without partitions and without heartbeats.
+- ``KafkaPythonReader.subscribe``: the first join does not wait for the topics' metadata, assigns nothing, and
+  the group joins once more.
 - ``KafkaPythonReader.poll``: a deleted topic gives empty polls for ever, a recreated one is read on as if it
   were the same.
 - ``KafkaPythonReader.close``: leaving the group waits without a deadline.
 """
 
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
@@ -38,6 +42,7 @@ from sensorstream.clients.kafka_python_net import (
     connect,
     describe_topic,
     reason,
+    wait_for,
 )
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.errors import BrokerError, UnknownTopic, UsageError
@@ -108,6 +113,7 @@ class _GroupRounds:
 
     async def join(self) -> Any:
         """Join and sync once, unless an earlier round has done so and nobody has taken its result."""
+        self._coordinator.rejoin_needed = True  # until the result is taken
         if self._unclaimed is not None:
             generation, assignment = self._unclaimed
             self._unclaimed = None
@@ -192,6 +198,11 @@ class KafkaPythonReader:
         self._watch_topics(set(topics), ())
         self._rounds = _GroupRounds(self._consumer, rebalance)
         self._consumer.subscribe(list(topics), listener=self._rounds.notes)
+        deadline = time.monotonic() + ASK_S
+        while any(self._cluster.partitions_for_topic(topic) is None for topic in topics):
+            left = deadline - time.monotonic()
+            if left <= 0 or not wait_for(self._cluster.request_update(), left):
+                break
 
     def _watch_topics(self, topics: set[str], partitions: Iterable[TopicPartition]) -> None:
         counts = {}
