@@ -12,7 +12,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 
 from sensorstream.clients.probe import cluster_health
 from sensorstream.cluster import LocalCluster
-from sensorstream.cluster.artifacts import DEFAULT_VERSION, choose_version
+from sensorstream.cluster.artifacts import DEFAULT_VERSION
 from sensorstream.errors import ClusterUnreachable, LocalClusterError
 
 pytestmark = pytest.mark.broker
@@ -121,16 +121,6 @@ def _refusal(*words: str) -> str:
     assert ended.returncode == 1
     assert len(ended.stderr.splitlines()) == 1
     return ended.stderr
-
-
-@pytest.mark.parametrize("line", ["3.7.0", "3.9", DEFAULT_VERSION])
-def test_every_supported_line_starts_and_answers(own_cluster: Callable[..., LocalCluster], line: str) -> None:
-    local = own_cluster(brokers=1, kafka_version=line)
-    status = local.status()
-    assert (status.state, status.kafka_version, status.quorum_leader) == ("running", choose_version(line), 1)
-    write(local.bootstrap, "one", 1, 20)
-    assert read(local.bootstrap, "one", 20) == list(range(20))
-    assert local.down().killed == ()
 
 
 def test_clusters_live_side_by_side(own_cluster: Callable[..., LocalCluster]) -> None:
