@@ -13,10 +13,9 @@ def describe_cluster(settings: Settings) -> ClusterDescription:
         answer = session.metadata(None)
         controller = _controller(session, answer.controller_id)
         partitions = [one for row in answer.topics for one in row.partitions]
-        version = session.manager.broker_version
         return ClusterDescription(
             answer.cluster_id,
-            ".".join(map(str, version)) if version else None,
+            _version(session.manager.broker_version),
             controller,
             tuple(
                 BrokerDescription(
@@ -45,3 +44,13 @@ def _controller(session: Session, told: int) -> int | None:
     if leader is not None:
         return leader
     return told if told >= 0 else None
+
+
+def _version(told: tuple[int, ...] | None) -> str | None:
+    """Brokers tell no version, only what they can do; of the newest line it is known that it is not older."""
+    from kafka.protocol.broker_version_data import BROKER_API_VERSIONS
+
+    if told is None:
+        return None
+    line = ".".join(map(str, told))
+    return f"{line} or later" if told >= max(BROKER_API_VERSIONS) else line

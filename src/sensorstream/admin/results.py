@@ -100,7 +100,10 @@ class BrokerDescription:
 
 @dataclass(frozen=True, slots=True)
 class ClusterDescription:
-    """The cluster; ``controller`` is the node that leads the metadata quorum (the controller on ZooKeeper)."""
+    """The cluster. ``version`` is the line that the brokers' protocol tells, such as ``4.2``.
+
+    ``controller`` is the node that leads the metadata quorum (the controller on ZooKeeper).
+    """
 
     cluster_id: str | None
     version: str | None
