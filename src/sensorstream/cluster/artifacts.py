@@ -141,7 +141,7 @@ def _download(version: str, jars: list[Jar], folder: Path, listener: Listener, s
     listener(Notice(f"downloading Kafka {version}: {len(jars)} jars, {counter.total / 1e6:.0f} MB"))
     cancel = threading.Event()
     # Workers stop at the next chunk once `cancel` is set; a KeyboardInterrupt sets it on the way out as well.
-    with ThreadPoolExecutor(_DOWNLOADS, thread_name_prefix="download") as pool:
+    with _system_trust(), ThreadPoolExecutor(_DOWNLOADS, thread_name_prefix="download") as pool:
         try:
             tasks = [pool.submit(_download_one, jar, folder, counter, (stop, cancel)) for jar in jars]
             for task in as_completed(tasks):
@@ -151,6 +151,18 @@ def _download(version: str, jars: list[Jar], folder: Path, listener: Listener, s
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     counter.finish()
+
+
+@contextmanager
+def _system_trust() -> Iterator[None]:
+    """Trust the certificates that the machine trusts, a company's proxy's among them, as pip does."""
+    import truststore
+
+    truststore.inject_into_ssl()
+    try:
+        yield
+    finally:
+        truststore.extract_from_ssl()
 
 
 def _download_one(jar: Jar, folder: Path, counter: "_Counter", stops: tuple[threading.Event, threading.Event]) -> None:
