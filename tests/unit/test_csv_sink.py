@@ -1,6 +1,7 @@
 """The CSV sink: whole at any moment, widened without loss, never mistaken for another log's file."""
 
 import csv
+import errno
 import json
 import multiprocessing
 import os
@@ -17,6 +18,7 @@ from sensorstream.records import ConsumedRecord
 from sensorstream.sinks import checkpoint
 from sensorstream.sinks.checkpoint import Checkpoint
 from sensorstream.sinks.csv_file import CsvFileSink
+from sensorstream.sinks.jsonl_file import JsonlFileSink
 from sensorstream.sinks.positioned_file import FileBusy
 
 LOG = Checkpoint("AIR", 0, "cluster", "topic", "csv", raw=False, next_offset=0)
@@ -271,3 +273,65 @@ def test_a_bare_carriage_return_stays_within_its_row(tmp_path: Path) -> None:
     sink.commit(3)
     sink.close()
     assert rows(path) == [["a", "b"], ["x\ry", "1"], ["'\r\n", "2"], ["z", "3"]]
+
+
+def test_a_cell_of_any_size_can_be_widened(tmp_path: Path) -> None:
+    sink = started(tmp_path / "a.csv")
+    sink.write([record(0, {"a": "x" * 200_000})])
+    before = csv.field_size_limit(131_072)
+    try:
+        sink.write([record(1, {"a": 1, "b": 2})])
+        sink.commit(2)
+        sink.close()
+        assert [len(row) for row in rows(tmp_path / "a.csv")] == [2, 2, 2]
+    finally:
+        csv.field_size_limit(before)
+
+
+def test_captures_side_by_side_have_rejected_files_of_their_own(tmp_path: Path) -> None:
+    sink = started(tmp_path / "a.csv")
+    sink.write([record(0, b"bad")])
+    sink.commit(1)
+    sink.close()
+    beside = JsonlFileSink(tmp_path / "a.jsonl", replace(LOG, format="jsonl"))
+    assert beside.open() is None
+    beside.start(0)
+    beside.write([record(0, b"bad too")])
+    beside.commit(1)
+    beside.close()
+    assert beside.open() == 1
+    beside.close()
+    assert started(tmp_path / "a.csv").rejected == 0
+    assert json.loads((tmp_path / "a.rejected.jsonl").read_text())["value"] == "bad"
+    assert json.loads((tmp_path / "a.jsonl.rejected.jsonl").read_text())["value"] == "bad too"
+
+
+def test_rejected_lines_of_somebody_else_are_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "a.rejected.jsonl").write_text("kept\n", encoding="utf-8")
+    with pytest.raises(SinkError, match=r"a\.rejected\.jsonl is there already"):
+        CsvFileSink(tmp_path / "a.csv", LOG).open()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.rejected.jsonl"]
+
+
+def test_a_position_that_cannot_be_stored_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = started(tmp_path / "a.csv")
+    sink.write([record(0, {"a": 1})])
+    sink.commit(1)
+    sink.write([record(1, {"a": 2})])
+    real = os.open
+
+    def no_folders(path: "str | Path", flags: int, mode: int = 0o777) -> int:
+        if Path(path) == tmp_path:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(path, flags, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", no_folders)
+        with pytest.raises(SinkError, match="Too many open files"):
+            sink.commit(2)
+    sink.close()
+    again = CsvFileSink(tmp_path / "a.csv", LOG)
+    assert again.open() == 1
+    again.close()

@@ -91,7 +91,8 @@ def _stdout(options: CaptureOptions, listener: Listener) -> SinkFactory:
     from sensorstream.sinks.stream import StreamSink
 
     def make(tp: TopicPartition, identity: TopicIdentity) -> Sink:
-        rejected = Path(f"{tp.topic}_Consumer_{tp.partition}.rejected.jsonl")
+        # Not the name beside a captured file: that one is cut to the position of its capture.
+        rejected = Path(f"{tp.topic}_Consumer_{tp.partition}.stdout.rejected.jsonl")
         return StreamSink(sys.stdout.buffer, options.format or "jsonl", rejected, raw=options.raw, listener=listener)
 
     return make

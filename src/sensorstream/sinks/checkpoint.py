@@ -107,8 +107,13 @@ def store(path: Path, checkpoint: Checkpoint) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    temporary.replace(place)
-    sync_folder(path.parent)
+    # The folder is opened ahead of the rename: what fails after it would leave a position that the caller takes back.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        temporary.replace(place)
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def write_all(descriptor: int, data: bytes) -> None:

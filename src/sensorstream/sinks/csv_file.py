@@ -22,6 +22,7 @@ from sensorstream.sinks.positioned_file import PositionedFile
 from sensorstream.sinks.rejected import rejected_record
 
 _REWRITTEN_AT_ONCE: Final = 1000
+_ANY_CELL: Final = 2**31 - 1
 MAX_COLUMNS: Final = 4096
 """A record that would widen the file beyond this is rejected: each widening rewrites the file."""
 
@@ -139,6 +140,8 @@ def _lines(rows: Sequence[Sequence[str]]) -> bytes:
 
 
 def _widen(old: BinaryIO, new: BinaryIO, header: Sequence[str]) -> None:
+    # What was written must be readable: the parser's own limit of 128 KiB a cell is below Kafka's for a record.
+    csv.field_size_limit(max(csv.field_size_limit(), _ANY_CELL))
     reader = csv.reader(io.TextIOWrapper(old, encoding="utf-8", newline=""))
     narrow = len(next(reader))
     padding = [""] * (len(header) - narrow)

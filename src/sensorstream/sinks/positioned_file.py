@@ -22,6 +22,7 @@ from sensorstream.sinks.rejected import dead_letter, rejection_event
 
 _READ_SIZE: Final = 1 << 20
 _NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0)
+_sync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
 class FileBusy(SinkError):
@@ -33,7 +34,9 @@ class PositionedFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rejected_path = path.with_name(f"{path.stem}.rejected.jsonl")
+        # AIR.csv and AIR.jsonl may lie side by side; each cuts a rejected file of its own to its own position.
+        stem = path.stem if path.suffix == ".csv" else path.name
+        self.rejected_path = path.with_name(f"{stem}.rejected.jsonl")
         self.checkpoint: Checkpoint | None = None
         self._data = -1
         self._rejected = -1
@@ -48,11 +51,12 @@ class PositionedFile:
         """
         stored = checkpoints.load(self.path)
         if stored is None:
-            if self._size(self.path):
-                raise SinkError(
-                    f"{self.path} is there already and has no position file",
-                    hint="move it away or give another --to",
-                )
+            for there in (self.path, self.rejected_path):
+                if self._size(there):
+                    raise SinkError(
+                        f"{there} is there already and {self.path} has no position file",
+                        hint="move it away or give another --to",
+                    )
             return None
         stored.check_same_log(wanted, self.path)
         with self._translated():
@@ -111,9 +115,9 @@ class PositionedFile:
             return
         try:
             if after.length != before.length:
-                os.fdatasync(self._data)
+                _sync(self._data)
             if after.rejected_length != before.rejected_length:
-                os.fdatasync(self._rejected)
+                _sync(self._rejected)
             checkpoints.store(self.path, after)
         except OSError as error:
             raise self._cut_back(error) from error
