@@ -15,17 +15,18 @@ SENSORSTREAM = [sys.executable, "-m", "sensorstream"]
 
 
 def air_file(folder: Path, rows: int) -> Path:
-    """A CSV file of AIR rows from the sample generator, made once."""
+    """A CSV file of AIR rows from the sample generator, made once; a long one repeats the rows of a year."""
     path = folder / f"AIR-{rows}.csv"
     if not path.exists():
         made = folder / f"samples-{rows}"
-        write_samples(made, days=-(-rows // 1440))
-        with (made / "AIR2308.csv").open(encoding="utf-8") as source, path.open("w", encoding="utf-8") as target:
-            for number, line in enumerate(source):
-                if number > rows:
-                    break
-                target.write(line)
+        write_samples(made, days=min(-(-rows // 1440), 365))
+        header, *lines = (made / "AIR2308.csv").read_text(encoding="utf-8").splitlines(keepends=True)
         shutil.rmtree(made)
+        with path.open("w", encoding="utf-8") as target:
+            target.write(header)
+            for _ in range(rows // len(lines)):
+                target.writelines(lines)
+            target.writelines(lines[: rows % len(lines)])
     return path
 
 
