@@ -131,14 +131,17 @@ class _GroupRounds:
     def run_callbacks(self) -> None:
         """Tell the caller, on its own thread, what has happened to its partitions."""
         while self.notes.changes:
-            what, partitions = self.notes.changes.pop(0)
+            what, partitions = self.notes.changes[0]
             if what == "assigned":
                 positions = self._rebalance.assigned(partitions)
+                # Only what was dealt with is forgotten: after an outage the next poll asks again.
+                self.notes.changes.pop(0)
                 for partition in partitions:
                     if KafkaPartition(*partition) in self._consumer.assignment():
                         self._consumer.seek(KafkaPartition(*partition), positions[partition])
                     self.last_positions[partition] = positions[partition]
                 continue
+            self.notes.changes.pop(0)
             if what == "revoked":
                 self._rebalance.revoked(partitions)
             else:

@@ -100,10 +100,16 @@ class _Partition:
         self.end: int | None = None
         self.end_told = -1
         self.unstored = 0
+        self.rows = self.rejected = 0
+
+    def store(self) -> None:
+        """Make what was written durable with its position; only that counts."""
+        self.sink.commit(self.position)
+        self.stored, self.unstored = self.position, 0
+        self.rows, self.rejected = self.sink.rows, self.sink.rejected
 
     def summary(self) -> CapturedPartition:
-        sink = self.sink
-        return CapturedPartition(*self.tp, sink.name, self.first, self.stored, sink.rows, sink.rejected)
+        return CapturedPartition(*self.tp, self.sink.name, self.first, self.stored, self.rows, self.rejected)
 
 
 def capture(
@@ -225,6 +231,8 @@ class _Capture:
         if (bounded or idle is not None) and now - self._away_since >= max(GIVE_UP_S, idle or 0.0):
             raise error
         self._stop.wait(_POLL_S)
+        # Brokers that are away say nothing about whether records have come.
+        self._heard_at = time.monotonic()
 
     def _patience(self) -> float:
         """How long a poll may wait: not past the next commit, nor past the idle timeout."""
@@ -312,8 +320,7 @@ class _Capture:
             self._check_identity()
         self._stored_at = now
         for part in moved:
-            part.sink.commit(part.position)
-            part.stored, part.unstored = part.position, 0
+            part.store()
         self._commit([part for part in parts if part.committed != part.stored])
 
     def _commit(self, parts: Sequence[_Partition]) -> None:
@@ -343,32 +350,51 @@ class _Capture:
 
     def _assigned(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Open a sink for each new partition and say where to read on."""
-        reader, job = self._reader, self._job
+        reader = self._reader
         first = reader.beginning_offsets(partitions)
         ends = reader.end_offsets(partitions)
         positions: dict[TopicPartition, int] = {}
-        for tp in partitions:
-            sink = self._make_sink(tp, self._identity)
+        try:
+            for tp in partitions:
+                positions[tp] = self._begin(tp, first[tp], ends[tp])
+        except BaseException:
+            # Asked once more after an outage, the files must not be found locked by ourselves.
+            for tp in positions:
+                self._open.pop(tp).sink.close()
+            raise
+        return positions
+
+    def _begin(self, tp: TopicPartition, first: int, end: int) -> int:
+        """Open one partition's sink; the offset to read on from."""
+        job = self._job
+        sink = self._make_sink(tp, self._identity)
+        try:
             stored = self._open_sink(sink)
             if stored is None:
-                position = self._first_position(tp, first[tp], ends[tp])
+                position = self._first_position(tp, first, end)
                 self._listener(Notice(f"{tp}: capturing into {sink.name} from offset {position}"))
                 sink.start(position)
             else:
                 position = stored
-                self._check_stored(tp, sink, stored, first[tp], ends[tp])
+                self._check_stored(tp, sink, stored, first, end)
                 self._listener(Notice(f"{tp}: going on in {sink.name} at offset {position}"))
-            self._open[tp] = part = _Partition(tp, sink, position)
-            if job.stop_at_end:
-                part.end = ends[tp]
-            positions[tp] = position
-        return positions
+        except BaseException:
+            sink.close()
+            raise
+        self._open[tp] = part = _Partition(tp, sink, position)
+        if job.stop_at_end:
+            part.end = end
+        return position
 
     def _first_position(self, tp: TopicPartition, first: int, end: int) -> int:
         job = self._job
-        if job.start is None and job.partitions is None:
-            # A member that takes a partition over without its file goes on where the group was.
+        had = [part.next_offset for part in self._finished if (part.topic, part.partition) == tp]
+        if job.partitions is None and (job.start is None or had):
+            # A member that takes a partition over without its file goes on where the group was; also on stdout,
+            # when a partition comes back.
             committed = self._reader.committed(tp)
+            if had:
+                return max(committed or 0, *had)
             if committed is not None:
                 return committed
         position = resolve(job.start or StartAt("beginning"), self._reader, tp, first, end)
@@ -388,26 +414,23 @@ class _Capture:
 
     def _check_stored(self, tp: TopicPartition, sink: Sink, stored: int, first: int, end: int) -> None:
         """Refuse to go on where the log no longer fits the stored position; nothing is skipped in silence."""
-        try:
-            if stored < first:
-                raise OffsetOutOfRange(
-                    f"{tp}: offsets {stored} to {first - 1} are no longer in the log; "
-                    f"retention has removed {first - stored} offsets that were not captured",
-                    hint=f"to go on without them, capture into another --to with -o {first}",
-                )
-            if stored > end:
-                raise OffsetOutOfRange(
-                    f"{tp}: the stored position {stored} lies behind the end of the log at {end}",
-                    hint="the topic has lost records or is another one; give another --to to capture anew",
-                )
-            if self._job.start is not None:
-                raise UsageError(
-                    f"{sink.name} holds rows up to offset {stored} already, so -o can't apply",
-                    hint="leave -o out to go on there, or give another --to",
-                )
-        except BaseException:
-            sink.close()
-            raise
+        if stored < first:
+            raise OffsetOutOfRange(
+                f"{tp}: offsets {stored} to {first - 1} are no longer in the log; "
+                f"retention has removed {first - stored} offsets that were not captured",
+                hint=f"to go on without them, capture into another --to with -o {first}",
+            )
+        if stored > end:
+            raise OffsetOutOfRange(
+                f"{tp}: the stored position {stored} lies behind the end of the log at {end}",
+                hint="the topic has lost records or is another one; give another --to to capture anew",
+            )
+        # In a group, -o is for partitions without a file: one may come back, or come from another member.
+        if self._job.start is not None and self._job.partitions is not None:
+            raise UsageError(
+                f"{sink.name} holds rows up to offset {stored} already, so -o can't apply",
+                hint="leave -o out to go on there, or give another --to",
+            )
 
     def _revoked(self, partitions: Sequence[TopicPartition]) -> None:
         self._store([self._open[tp] for tp in partitions if tp in self._open])
