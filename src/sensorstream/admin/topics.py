@@ -28,6 +28,8 @@ from sensorstream.records import TopicPartition, check_topic_name
 
 VISIBLE_S: Final = 15.0
 """How long a new or deleted topic may take until every broker knows."""
+JOIN_S: Final = 2.0
+"""How long a broker that has just started may take until the others count it in."""
 INTERNAL: Final = (
     "__consumer_offsets",
     "__transaction_state",
@@ -53,17 +55,22 @@ def create_topics(settings: Settings, topics: Sequence[TopicSettings]) -> Topics
     created: set[str] = set()
 
     def create(session: Session) -> TopicsCreated:
-        answer = session.metadata(None)
-        existing = {row.name for row in answer.topics} - created
-        missing = {topic.name: topic for topic in topics if topic.name not in existing | created}
-        brokers = len(answer.brokers)
-        for topic in missing.values():
-            if topic.replication_factor > brokers:
+        deadline = time.monotonic() + JOIN_S
+        while True:
+            answer = session.metadata(None)
+            existing = {row.name for row in answer.topics} | created
+            missing = {topic.name: topic for topic in topics if topic.name not in existing}
+            brokers = len(answer.brokers)
+            short = [topic for topic in missing.values() if topic.replication_factor > brokers]
+            if not short:
+                break
+            if time.monotonic() >= deadline:
                 raise UsageError(
-                    f"topic {topic.name}: replication factor {topic.replication_factor} needs as many brokers, "
-                    f"and the cluster has {brokers}",
+                    f"topic {short[0].name}: replication factor {short[0].replication_factor} needs as many "
+                    f"brokers, and the cluster has {brokers}",
                     hint=f"--replication-factor {brokers}, or start more brokers",
                 )
+            threading.Event().wait(0.1)
         if missing:
             _send_creations(session, missing, validate_only=True)
             created.update(_send_creations(session, missing, validate_only=False))
@@ -251,7 +258,11 @@ def delete_topics(settings: Settings, names: Sequence[str]) -> TopicsDeleted:
                 if kind not in ("NoError", "UnknownTopicOrPartitionError"):
                     raise BrokerError(f"topic {row['name']} was not deleted: {row.get('error_message') or kind}")
         _wait_until(
-            lambda: not {row.name for row in session.metadata(None).topics} & set(wanted),
+            lambda: all(
+                row.error_code != 0
+                for broker in session.metadata([]).brokers
+                for row in (_rows_on(session, wanted, broker.node_id) or {}).values()
+            ),
             f"the brokers still know {', '.join(wanted)} after {VISIBLE_S:.0f} s",
         )
         return TopicsDeleted(tuple(wanted))
