@@ -107,7 +107,7 @@ def test_starts_where_it_is_told(broker: MemoryBroker, tmp_path: Path, offset: s
     assert consume(broker, tmp_path, offset=offset).rows == rows
 
 
-@pytest.mark.parametrize("offset", ["x", "1.5", "--2", "@", "@yesterday", ""])
+@pytest.mark.parametrize("offset", ["x", "1.5", "--2", "@", "@yesterday", "", "9" * 5000, "@" + "9" * 30])
 def test_an_offset_that_is_none_is_a_usage_error(broker: MemoryBroker, tmp_path: Path, offset: str) -> None:
     with pytest.raises(UsageError):
         consume(broker, tmp_path, offset=offset)

@@ -233,3 +233,38 @@ def test_an_unknown_topic_stops_before_any_source_is_sent(broker: MemoryBroker, 
     with pytest.raises(UnknownTopic):
         produce(broker, tmp_path, file_of(tmp_path, "AIR", 3), file_of(tmp_path, "NOPE", 3))
     assert not broker.records("AIR", 0)
+
+
+@pytest.mark.parametrize("limit", [None, 3])
+def test_loop_ends_when_no_row_can_be_used(broker: MemoryBroker, tmp_path: Path, limit: int | None) -> None:
+    (tmp_path / "bad.csv").write_text("a,b\n1\n" if limit is None else "a,b\n1\n1,2\n", encoding="utf-8")
+    stop = threading.Event()
+    guard = threading.Timer(3.0, stop.set)
+    guard.start()
+    result = produce(broker, tmp_path, f"AIR={tmp_path / 'bad.csv'}", loop=True, limit=limit, stop=stop)
+    guard.cancel()
+    assert not stop.is_set()
+    assert result.rejected == (1 if limit is None else 2)
+
+
+def test_loop_begins_anew_behind_a_last_row(broker: MemoryBroker, tmp_path: Path) -> None:
+    result = produce(broker, tmp_path, file_of(tmp_path, "AIR", 3), loop=True, limit=2, from_row=("AIR=3",))
+    assert result.acknowledged == 2
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_the_callers_stop_event_is_left_alone(broker: MemoryBroker, tmp_path: Path, refused: bool) -> None:
+    if refused:
+        broker.refuse("no")
+    stop = threading.Event()
+    assert produce(broker, tmp_path, file_of(tmp_path, "AIR", 3), stop=stop).delivered is not refused
+    assert not stop.is_set()
+
+
+def test_a_stop_behind_the_last_row_leaves_nothing_to_go_on_with(broker: MemoryBroker, tmp_path: Path) -> None:
+    broker.hold()
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    threading.Timer(1.0, broker.release).start()
+    result = produce(broker, tmp_path, file_of(tmp_path, "AIR", 3), stop=stop)
+    assert (result.acknowledged, result.complete, result.sources[0].next_row) == (3, True, 3)

@@ -95,6 +95,7 @@ class Lane:
         self._open: deque[_Sent] = deque()
         self._open_bytes = 0
         self._ready: deque[SourceRow] = deque()
+        self._sent_before = -1 if first_row else 0
         self._next_row = 0
         self._first_failed: int | None = None
         self._began = 0.0
@@ -165,6 +166,9 @@ class Lane:
         """Take the last outcomes. Raises DeliveryError for the first row that failed."""
         try:
             self._reap(all_of_them=True)
+            if self._exhausted and not self._ready and not self._open and not self._loop:
+                # Stopped between the last row and its answer: there is nothing left to go on with.
+                self.ended = True
         finally:
             self._tell()
 
@@ -194,7 +198,9 @@ class Lane:
         """At the end of the source: begin anew when looping, else wait for the last answers. True when done."""
         limit = self._rules.limit
         self._next_row = max(self._next_row, self.source.position)
-        if self._loop and not stop.is_set() and (limit is None or self.sent < limit) and self.source.position:
+        # A round without one row that could be used would be repeated for ever, as fast as it goes.
+        more = limit is None or self.sent + self.rejected < limit
+        if self._loop and more and not stop.is_set() and self.sent > self._sent_before:
             self._begin_anew()
             return False
         if self._open:
@@ -205,6 +211,7 @@ class Lane:
 
     def _begin_anew(self) -> None:
         columns = self.source.columns
+        self._sent_before = self.sent
         self.source.close()
         self.source = self._make_source(0)
         self.source.open()

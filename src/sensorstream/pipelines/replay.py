@@ -139,7 +139,6 @@ class _Lanes:
         self._close()
 
     def run(self, stop: threading.Event) -> ReplayResult:
-        self._stop = stop
         began = time.monotonic()
         for lane in self._lanes:
             lane.begin(began)
@@ -153,10 +152,10 @@ class _Lanes:
         for thread in threads:
             thread.start()
         with self._changed:
-            while self._running and not self._stop.is_set() and self._problem is None:
-                self._changed.wait(0.2)
-        if self._problem is not None:
-            self._stop.set()
+            while self._running and not stop.is_set() and self._problem is None:
+                self._changed.wait(0.1)
+        # The lanes' own event: the caller's says that the user wants to stop, and nothing else.
+        self._stop.set()
         deadline = time.monotonic() + 5.0
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
 
 from sensorstream.clients.base import Reader
 from sensorstream.errors import UsageError
 from sensorstream.records import TopicPartition
+
+_DIGITS: Final = 18
+"""An offset and a time are 64-bit integers, which hold every number of so many digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ def parse(text: str) -> StartAt:
     if text.startswith("@"):
         return StartAt("time", _milliseconds(text[1:]))
     digits = text.removeprefix("-")
-    if digits.isascii() and digits.isdecimal():
+    if digits.isascii() and digits.isdecimal() and len(digits) <= _DIGITS:
         return StartAt("tail" if text.startswith("-") else "offset", int(digits))
     raise UsageError(f"-o {text!r} is no offset", hint="it is beginning, end, N, -N (N before the end) or @TIME")
 
@@ -51,7 +54,7 @@ def resolve(start: StartAt, reader: Reader, tp: TopicPartition, first: int, end:
 
 
 def _milliseconds(text: str) -> int:
-    if text.isascii() and text.isdecimal():
+    if text.isascii() and text.isdecimal() and len(text) <= _DIGITS:
         number = int(text)
         # Ten digits of seconds last until the year 2286; what is longer is milliseconds.
         return number if number >= 10**11 else number * 1000
