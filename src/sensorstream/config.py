@@ -31,7 +31,7 @@ ENVIRONMENT: Final = {
 }
 """Environment variables that set a value; ``SENSORSTREAM_PROFILE`` and ``SENSORSTREAM_CONFIG`` choose where from."""
 
-_SECRET_WORDS: Final = ("password", "secret", "jaas", "token")
+_SECRET_WORDS: Final = ("password", "secret", "jaas", "token", "keystore.key", "credential", "user.info")
 _TOP_KEYS: Final = ("bootstrap", "client", "group", "thread", "delay", "topics", "properties", "profiles")
 _PROFILE_KEYS: Final = ("bootstrap", "client", "group", "thread", "delay", "properties")
 _TOPIC_KEYS: Final = (
@@ -203,7 +203,8 @@ def read_java_properties(path: Path) -> dict[str, str]:
         pending = ""
         cut = min((at for at in (line.find("="), line.find(":")) if at >= 0), default=-1)
         if cut <= 0:
-            raise ConfigError(f"{path}, line {number}: {line!r} is not key=value")
+            # The line itself is not shown: it may hold a password, or a piece of a key.
+            raise ConfigError(f"{path}, line {number} is not key=value")
         properties[line[:cut].strip()] = line[cut + 1 :].strip()
     return properties
 

@@ -256,3 +256,12 @@ def test_a_folder_that_is_a_file_is_refused(broker: MemoryBroker, tmp_path: Path
     (tmp_path / "file").write_text("x")
     with pytest.raises(SinkError, match="is a file"):
         consume(broker, tmp_path / "file" / "below")
+
+
+def test_partitions_on_stdout_share_one_csv_header(
+    broker: MemoryBroker, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    publish(broker, [{"n": 0}])
+    publish(broker, [{"n": 1}], partition=1)
+    consume(broker, tmp_path, to="-", partitions=(0, 1), format="csv")
+    assert sorted(capfdbinary.readouterr().out.split()) == [b"0", b"1", b"n"]

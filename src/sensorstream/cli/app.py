@@ -1,5 +1,6 @@
 """The program: all command groups, and the only place where an error becomes a line and an exit code."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -60,6 +61,7 @@ _add_commands()
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with an exit code of :class:`ExitCode`."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    _open_missing_streams()
     code = run(arguments)
     try:
         sys.stdout.flush()
@@ -67,6 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # Whoever read our stdout has gone away; Python would complain once more while it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
+
+
+def _open_missing_streams() -> None:
+    """Python has no stream where its owner closed the descriptor (``>&-``, some supervisors): take nowhere instead."""
+    if sys.stdout is None or sys.stderr is None:
+        nowhere = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+        sys.stdout = sys.stdout or nowhere
+        sys.stderr = sys.stderr or nowhere
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -108,7 +118,8 @@ def _fail(message: str, hint: str, code: ExitCode, arguments: Sequence[str], pat
     if _wants_json(arguments):
         command = session.command if session is not None else path.removeprefix("sensorstream").strip()
         errors = [{"message": message, "hint": hint, "exit_code": int(code)}]
-        sys.stdout.write(render.envelope(command, "error", None, errors) + "\n")
+        with contextlib.suppress(BrokenPipeError):  # nobody reads it any more; stderr and the exit code tell
+            sys.stdout.write(render.envelope(command, "error", None, errors) + "\n")
     render.error_line(f"{message}; {hint}" if hint else message)
     if session is not None and session.verbose and sys.exc_info()[0] is not None:
         import traceback

@@ -46,6 +46,14 @@ class Outcome:
     errors: Sequence[str] = ()
 
 
+class _SignalledEvent(threading.Event):
+    """An event that a signal handler may set: it finds the lock taken when the main thread is just about to wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cond = threading.Condition(threading.RLock())
+
+
 class Session:
     """One run of one command: its settings, its listener, and the request to stop."""
 
@@ -66,7 +74,7 @@ class Session:
         self.json = json
         self.quiet = quiet
         self.verbose = verbose
-        self.stop = threading.Event()
+        self.stop = _SignalledEvent()
         self.stop_signal: signal.Signals | None = None
         self._properties = tuple(properties)
         self._command_config = command_config
@@ -181,7 +189,11 @@ def command(
 
             render.start_logging(verbose=session.verbose)
             outcome = body(session, **values)
-            render.finish(session, outcome)
+            try:
+                render.finish(session, outcome)
+            except BrokenPipeError:
+                # Nobody reads the result any more; how the work ended stays true.
+                raise typer.Exit(int(outcome.exit_code)) from None
             raise typer.Exit(int(outcome.exit_code))
 
         added = [

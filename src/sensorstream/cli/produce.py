@@ -109,7 +109,7 @@ def produce(
     job = make_job(settings, wanted, session.listener)
     with session.interruptible() as stop:
         result = replay(open_client(settings), job, stop=stop, listener=session.listener)
-    return _outcome(result, interrupted=session.stop.is_set() and not (loop and result.delivered))
+    return _outcome(result, interrupted=session.stop.is_set() and not (loop and limit is None and result.delivered))
 
 
 def _outcome(result: "ReplayResult", *, interrupted: bool) -> Outcome:

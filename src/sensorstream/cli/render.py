@@ -28,7 +28,10 @@ _TERMINAL_EVERY_S: Final = 0.2
 # C0 and C1 controls, DEL and the direction overrides, which can make a line show what it does not say.
 _VISIBLE: Final = {
     code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-    for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    for code in (
+        *(*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)),
+        *range(0xD800, 0xE000),  # the bytes of a file name that is not UTF-8, and half pairs out of JSON escapes
+    )
 }
 
 
@@ -41,7 +44,13 @@ def envelope(command: str, status: str, result: object, errors: list[dict[str, A
     """The one JSON object of ``--output json``; its keys are a contract."""
     plain = dataclasses.asdict(result) if dataclasses.is_dataclass(result) and not isinstance(result, type) else result
     document = {"schema": SCHEMA, "command": command, "status": status, "result": plain, "errors": errors}
-    return json.dumps(document, default=str, ensure_ascii=False)
+    text = json.dumps(document, default=str, ensure_ascii=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8", "strict")
+    except UnicodeEncodeError:
+        # A file name that is not UTF-8, or a terminal that is not: JSON has escapes for both.
+        return json.dumps(document, default=str)
+    return text
 
 
 def finish(session: "Session", outcome: "Outcome") -> None:
@@ -154,14 +163,14 @@ class _LogFile(logging.Handler):
 
 def _write(stream: TextIO, text: str) -> None:
     try:
-        stream.write(text)
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:
+            stream.write(text.encode("ascii", "backslashreplace").decode("ascii"))
         stream.flush()
     except (OSError, ValueError):
         # Nobody can be told that stderr is gone.
         return
-    except UnicodeEncodeError:
-        stream.write(text.encode("ascii", "backslashreplace").decode("ascii"))
-        stream.flush()
 
 
 class Narrator:

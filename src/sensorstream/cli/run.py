@@ -50,10 +50,10 @@ def run(
     )
     with session.interruptible() as stop:
         result = run_lab(open_client(settings), settings, job, stop=stop, listener=session.listener)
-    return _outcome(result, ended_by_itself=exit_at_end and not session.stop.is_set())
+    return _outcome(result, bounded=exit_at_end, interrupted=session.stop.is_set())
 
 
-def _outcome(result: "LabRun", *, ended_by_itself: bool) -> Outcome:
+def _outcome(result: "LabRun", *, bounded: bool, interrupted: bool) -> Outcome:
     errors = []
     if result.replay.problem:
         errors.append(result.replay.problem)
@@ -63,13 +63,19 @@ def _outcome(result: "LabRun", *, ended_by_itself: bool) -> Outcome:
         if consumer.exit_code:
             reason = consumer.error or f"exit code {consumer.exit_code}"
             errors.append(f"the consumer of {consumer.topic}[{consumer.partition}] failed: {reason}")
-    if ended_by_itself and not result.captured and not errors:
-        errors.append("not everything that was published is captured")
+    code = ExitCode.FAILED if errors else ExitCode.DONE
+    if bounded and not result.captured and not errors:
+        code = ExitCode.INTERRUPTED if interrupted else ExitCode.FAILED
+        errors.append(
+            "interrupted before the work was complete"
+            if interrupted
+            else "not everything that was published is captured"
+        )
     return Outcome(
         result,
         lambda console: show_run(console, result),
         status="partial" if errors else "ok",
-        exit_code=ExitCode.FAILED if errors else ExitCode.DONE,
+        exit_code=code,
         errors=errors,
     )
 

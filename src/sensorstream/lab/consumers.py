@@ -68,6 +68,7 @@ class ConsumerProcess:
             start_new_session=True,
             env={**os.environ, **environment, OWNER_VARIABLE: str(os.getpid())},
         )
+        self._asked = False
         self._output = ""
         self._last_error: str | None = None
         self._threads = [
@@ -84,6 +85,7 @@ class ConsumerProcess:
     def ask_to_stop(self) -> None:
         """Ask for a clean stop: what has been read is stored first."""
         if self.poll() is None:
+            self._asked = True
             self._process.send_signal(signal.SIGTERM)
 
     def end(self, timeout_s: float) -> ConsumerEnd:
@@ -96,9 +98,13 @@ class ConsumerProcess:
         for thread in self._threads:
             thread.join(1.0)
         part = self._captured()
+        code = self._process.returncode
+        if self._asked and code == -signal.SIGTERM:
+            # It was not up yet, or already done: without its handler there is nothing that could be half.
+            code = 0
         return ConsumerEnd(
             *self.tp,
-            exit_code=self._process.returncode,
+            exit_code=code,
             rows=part.get("rows"),
             rejected=part.get("rejected"),
             file=part.get("target"),
@@ -117,7 +123,8 @@ class ConsumerProcess:
             text = line.rstrip("\n")
             if text.startswith("error: "):
                 self._last_error = text.removeprefix("error: ")
-            self._listener(Notice(f"{self.tp} | {text}"))
+            loud = text.startswith(("error: ", "warning: "))
+            self._listener(Notice(f"{self.tp} | {text.removeprefix('warning: ')}", "warning" if loud else "info"))
 
     def _read_result(self, stream: IO[str]) -> None:
         self._output = stream.read()

@@ -88,12 +88,21 @@ def make_job(settings: Settings, options: CaptureOptions, listener: Listener = i
 
 
 def _stdout(options: CaptureOptions, listener: Listener) -> SinkFactory:
-    from sensorstream.sinks.stream import StreamSink
+    from sensorstream.sinks.stream import StreamHeader, StreamSink
+
+    header = StreamHeader()
 
     def make(tp: TopicPartition, identity: TopicIdentity) -> Sink:
         # Not the name beside a captured file: that one is cut to the position of its capture.
         rejected = Path(f"{tp.topic}_Consumer_{tp.partition}.stdout.rejected.jsonl")
-        return StreamSink(sys.stdout.buffer, options.format or "jsonl", rejected, raw=options.raw, listener=listener)
+        return StreamSink(
+            sys.stdout.buffer,
+            options.format or "jsonl",
+            rejected,
+            raw=options.raw,
+            header=header,
+            listener=listener,
+        )
 
     return make
 

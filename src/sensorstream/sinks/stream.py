@@ -12,17 +12,33 @@ from sensorstream.serde.csv_cells import csv_text, to_cell
 from sensorstream.sinks.rejected import RejectedFile, rejected_record
 
 
+class StreamHeader:
+    """The CSV header that was written last to a stream, which several partitions may share."""
+
+    columns: tuple[str, ...] | None = None
+
+
 class StreamSink:
-    """Writes values as JSON Lines or CSV. In CSV, new columns start a new header after a blank line."""
+    """Writes values as JSON Lines or CSV. In CSV, new columns start a new header after a blank line.
+
+    ``header`` is shared by the sinks of one stream.
+    """
 
     def __init__(
-        self, stream: BinaryIO, form: str, rejected: Path, *, raw: bool = False, listener: Listener = ignore
+        self,
+        stream: BinaryIO,
+        form: str,
+        rejected: Path,
+        *,
+        raw: bool = False,
+        header: StreamHeader | None = None,
+        listener: Listener = ignore,
     ) -> None:
         self._stream = stream
         self._form = form
         self._raw = raw
         self._rejected = RejectedFile(rejected, listener)
-        self._columns: tuple[str, ...] | None = None
+        self._header = header or StreamHeader()
         self.rows = 0
 
     @property
@@ -70,10 +86,11 @@ class StreamSink:
         row = json_serde.decode(record.value)
         columns = tuple(row)
         lines: list[list[str]] = []
-        if self._columns is None or not set(columns) <= set(self._columns):
-            if self._columns is not None:
+        known = self._header.columns
+        if known is None or not set(columns) <= set(known):
+            if known is not None:
                 lines.append([])
-            self._columns = columns
+            self._header.columns = known = columns
             lines.append([to_cell(column, self._raw) for column in columns])
-        lines.append([to_cell(row.get(column), self._raw) for column in self._columns])
+        lines.append([to_cell(row.get(column), self._raw) for column in known])
         return csv_text(lines).encode("utf-8", "backslashreplace")
