@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.exceptions import Exit, TyperException
@@ -81,7 +82,7 @@ def commands(line: str) -> Iterator[list[str]]:
 
 def parse(arguments: list[str]) -> None:
     """Parse a command line as the program would, without running it. Raises TyperException."""
-    command = get_command(app)
+    command: Any = get_command(app)
     context = command.make_context("sensorstream", list(arguments))
     while hasattr(command, "commands"):
         name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
@@ -114,12 +115,13 @@ def test_every_command_parses(block: Block) -> None:
 @pytest.mark.parametrize(("page", "text"), NAMED, ids=lambda value: getattr(value, "name", value))
 def test_commands_named_in_the_text_exist(page: Path, text: str) -> None:
     """Inline they may hold placeholders: the command's name and the names of its flags are looked at."""
-    command: object = get_command(app)
+    command: Any = get_command(app)
     words = text.split()[1:]
     while words and words[0] in getattr(command, "commands", {}):
-        command = command.commands[words.pop(0)]  # type: ignore[attr-defined]
-    assert not (words and hasattr(command, "commands") and words[0].isalpha()), f"{page.name}: no such command: {text}"
-    known = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}  # type: ignore[attr-defined]
+        command = command.commands[words.pop(0)]
+    missing = bool(words) and hasattr(command, "commands") and re.fullmatch("[a-z]+", words[0])
+    assert not missing, f"{page.name}: no such command: {text}"
+    known = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
     used = set(re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", " ".join(words)))
     assert used <= known | {"--help"}, f"{page.name}: {text}: {used - known}"
 
