@@ -6,6 +6,7 @@ import os
 import subprocess
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,8 @@ from sensorstream.errors import ConfigError, ExitCode
 from sensorstream.lab.consumers import ConsumerProcess
 from sensorstream.lab.run import LabRun
 from sensorstream.pipelines.replay import ReplayResult
-from sensorstream.records import TopicPartition
+from sensorstream.records import ConsumedRecord, TopicPartition
+from sensorstream.sinks.stream import StreamSink
 
 SENT = ReplayResult(3, 3, 0, 0, 1.0, complete=True, problem=None, sources=())
 
@@ -130,3 +132,37 @@ def test_a_line_of_a_properties_file_is_never_shown(tmp_path: Path, line: str) -
 def test_what_is_secret_is_masked(key: str) -> None:
     settings = config.load(properties=[f"{key}=hunter2"], environ={})
     assert "hunter2" not in repr(settings)
+
+
+class PartlyTaken(io.RawIOBase):
+    """A stream without a buffer, as stdout is with PYTHONUNBUFFERED: it takes 10 bytes at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.taken += bytes(data[:10])
+        return min(10, len(data))
+
+
+def test_an_unbuffered_stream_gets_every_byte(tmp_path: Path) -> None:
+    stream = PartlyTaken()
+    sink = StreamSink(stream, "jsonl", tmp_path / "rejected")  # type: ignore[arg-type]  # as sys.stdout.buffer then is
+    value = b'{"a":"' + b"x" * 100 + b'"}'
+    sink.write([ConsumedRecord("AIR", 0, 0, 0, None, value)])
+    assert stream.taken == value + b"\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sensorstream.cli import app
+    from sensorstream.pipelines import capture_job
+
+    def gone(*arguments: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(capture_job, "make_job", gone)
+    assert app.run(["consume", "-t", "AIR", "-p", "0", "--to", "-"]) == ExitCode.DONE

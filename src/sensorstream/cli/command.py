@@ -188,7 +188,11 @@ def command(
             from sensorstream.cli import render
 
             render.start_logging(verbose=session.verbose)
-            outcome = body(session, **values)
+            try:
+                outcome = body(session, **values)
+            except BrokenPipeError:
+                # `... | head` has read what it wanted; typer would make a failure of it.
+                raise typer.Exit(int(ExitCode.DONE)) from None
             try:
                 render.finish(session, outcome)
             except BrokenPipeError:

@@ -69,7 +69,10 @@ class StreamSink:
             else:
                 self.rows += 1
         if out:
-            self._stream.write(out)
+            # Unbuffered (PYTHONUNBUFFERED), a write may take a part only: a reader that goes away shows at the next.
+            left = memoryview(out)
+            while left:
+                left = left[self._stream.write(left) :]
             self._stream.flush()
 
     def commit(self, position: int) -> None:
