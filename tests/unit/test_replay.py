@@ -268,3 +268,16 @@ def test_a_stop_behind_the_last_row_leaves_nothing_to_go_on_with(broker: MemoryB
     threading.Timer(1.0, broker.release).start()
     result = produce(broker, tmp_path, file_of(tmp_path, "AIR", 3), stop=stop)
     assert (result.acknowledged, result.complete, result.sources[0].next_row) == (3, True, 3)
+
+
+def test_a_replay_that_goes_on_keeps_each_bad_row_once(broker: MemoryBroker, tmp_path: Path) -> None:
+    lines = ["n,s", *(f"{n},x" if n % 3 else f"{n}" for n in range(30))]
+    (tmp_path / "a.csv").write_text("\n".join(lines), encoding="utf-8")
+    stop = threading.Event()
+    threading.Timer(0.3, stop.set).start()
+    first = produce(broker, tmp_path, f"AIR={tmp_path / 'a.csv'}", delay=0.05, stop=stop)
+    assert not first.complete
+    produce(broker, tmp_path, f"AIR={tmp_path / 'a.csv'}", from_row=(f"AIR={first.sources[0].next_row}",))
+    letters = [json.loads(line)["line"] for line in (tmp_path / "a.rejected.jsonl").read_text().splitlines()]
+    assert letters == [n + 2 for n in range(0, 30, 3)]
+    assert sorted(numbers(broker, "AIR", 0) + numbers(broker, "AIR", 1)) == [n for n in range(30) if n % 3]

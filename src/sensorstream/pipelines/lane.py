@@ -7,7 +7,7 @@ since the client does not; it looks at every delivery; and it knows the first ro
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -19,7 +19,7 @@ from sensorstream.events import Listener, Progress, RowPublished
 from sensorstream.records import Rejected, SourceRow
 from sensorstream.serde.json import RowEncoder
 from sensorstream.sinks.rejected import RejectedFile
-from sensorstream.sources.base import Source
+from sensorstream.sources.base import Batch, Source
 from sensorstream.sources.schedule import Schedule, time_parser
 
 BATCH_ROWS: Final = 500
@@ -62,6 +62,11 @@ class _Sent(NamedTuple):
     delivery: Delivery
 
 
+class _Unusable(NamedTuple):
+    row: int
+    rejected: Rejected
+
+
 class Lane:
     """One source on its way into its topic."""
 
@@ -94,7 +99,7 @@ class Lane:
         self._rejects = RejectedFile(rejected, listener)
         self._open: deque[_Sent] = deque()
         self._open_bytes = 0
-        self._ready: deque[SourceRow] = deque()
+        self._ready: deque[SourceRow | _Unusable] = deque()
         self._sent_before = -1 if first_row else 0
         self._next_row = 0
         self._first_failed: int | None = None
@@ -179,20 +184,24 @@ class Lane:
     def _next(self) -> SourceRow | None:
         """The next row, left in the queue; rejected ones are put aside. None at the end of the source or the limit."""
         limit = self._rules.limit
-        while not self._ready:
+        while True:
+            while self._ready:
+                first = self._ready[0]
+                if isinstance(first, SourceRow):
+                    return first
+                # In its turn, not when it is read: a stopped replay that goes on meets it once more otherwise.
+                self._ready.popleft()
+                self._reject(first.rejected)
+                self._next_row = first.row + 1
             if self._exhausted or (limit is not None and self.sent + self.rejected >= limit):
                 return None
             want = BATCH_ROWS if limit is None else min(BATCH_ROWS, limit - self.sent - self.rejected)
+            begin = self.source.position
             batch = self.source.read(want)
             if not batch:
                 self._exhausted = True
                 return None
-            for rejected in batch.rejected:
-                self._reject(rejected)
-            self._ready.extend(batch.rows)
-            if not batch.rows:
-                self._next_row = self.source.position
-        return self._ready[0]
+            self._ready.extend(_in_order(batch, begin) if batch.rejected else batch.rows)
 
     def _finish(self, stop: threading.Event) -> bool:
         """At the end of the source: begin anew when looping, else wait for the last answers. True when done."""
@@ -328,3 +337,17 @@ class Lane:
                 hint=f"it has {', '.join(self.source.columns)}",
             )
         return self.source.columns.index(name)
+
+
+def _in_order(batch: Batch, begin: int) -> Iterator[SourceRow | _Unusable]:
+    """Rows and rejected rows as they stand in the source; a rejected one took the next index that no row has."""
+    rejected = iter(batch.rejected)
+    number = begin
+    for row in batch.rows:
+        while number < row.number:
+            yield _Unusable(number, next(rejected))
+            number += 1
+        yield row
+        number += 1
+    for at, last in enumerate(rejected, number):
+        yield _Unusable(at, last)
