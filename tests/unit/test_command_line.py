@@ -12,7 +12,7 @@ import pytest
 
 from running import PROGRAM
 from sensorstream import config
-from sensorstream.cli import render
+from sensorstream.cli import terminal
 from sensorstream.cli.command import Session
 from sensorstream.cli.run import _outcome
 from sensorstream.errors import ConfigError, ExitCode
@@ -54,7 +54,7 @@ def test_json_is_json_whatever_the_encoding(tmp_path: Path) -> None:
 def test_a_message_that_cannot_be_encoded_is_told_all_the_same() -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
-    render._write(stream, "größer\n")
+    terminal.write(stream, "größer\n")
     assert raw.getvalue() == b"gr\\xf6\\xdfer\n"
 
 

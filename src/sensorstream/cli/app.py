@@ -12,7 +12,7 @@ from typer.exceptions import Abort, TyperException
 from typer.main import get_command
 
 import sensorstream
-from sensorstream.cli import command as command_module
+from sensorstream.cli.session import running
 from sensorstream.errors import ExitCode, SensorstreamError
 
 app = typer.Typer(
@@ -112,7 +112,7 @@ def _usage_error(error: Any, arguments: Sequence[str]) -> int:
 def _fail(message: str, hint: str, code: ExitCode, arguments: Sequence[str], path: str = "") -> int:
     from sensorstream.cli import render
 
-    session = command_module.current
+    session = running()
     if session is not None:
         session.narrator.close()
     if _wants_json(arguments):

@@ -187,7 +187,7 @@ def logs(
     files = local.log_files(broker)
 
     def text(console: "Console") -> None:
-        from sensorstream.cli.render import visible
+        from sensorstream.cli.terminal import visible
 
         with session.interruptible() as stop:
             for line in local.logs(broker, last=lines, follow=follow, stop=stop):

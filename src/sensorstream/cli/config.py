@@ -78,7 +78,8 @@ def show(session: Session) -> Outcome:
 
 
 def _show(console: "Console", shown: ShownSettings) -> None:
-    from sensorstream.cli.render import table, visible
+    from sensorstream.cli.render import table
+    from sensorstream.cli.terminal import visible
 
     rows = table("setting", "value", "from")
     plain = {

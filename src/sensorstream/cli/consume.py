@@ -122,7 +122,8 @@ def _outcome(result: "CaptureResult", *, bounded: bool, to_stdout: bool) -> Outc
 
 
 def _show(console: "Console", result: "CaptureResult") -> None:
-    from sensorstream.cli.render import table, visible
+    from sensorstream.cli.render import table
+    from sensorstream.cli.terminal import visible
 
     rows = table("topic", "partition", "file", "rows", "rejected", "offsets", right=("partition", "rows", "rejected"))
     for part in result.partitions:

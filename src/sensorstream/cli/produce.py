@@ -146,7 +146,8 @@ def _outcome(result: "ReplayResult", *, interrupted: bool) -> Outcome:
 
 def show_replay(console: "Console", result: "ReplayResult") -> None:
     """The sources with their counts, and the line of the whole."""
-    from sensorstream.cli.render import table, visible
+    from sensorstream.cli.render import table
+    from sensorstream.cli.terminal import visible
 
     rows = table(
         "topic",

@@ -83,7 +83,8 @@ def _outcome(result: "LabRun", *, bounded: bool, interrupted: bool) -> Outcome:
 def show_run(console: "Console", result: "LabRun") -> None:
     """The published sources and the captured files, as two tables."""
     from sensorstream.cli.produce import show_replay
-    from sensorstream.cli.render import known, table, visible
+    from sensorstream.cli.render import known, table
+    from sensorstream.cli.terminal import visible
 
     show_replay(console, result.replay)
     rows = table("topic", "partition", "file", "rows", "rejected", right=("partition", "rows", "rejected"))

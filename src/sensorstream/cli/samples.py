@@ -34,7 +34,8 @@ def write(
 
 
 def _show(console: "Console", result: "SamplesWritten") -> None:
-    from sensorstream.cli.render import size, visible
+    from sensorstream.cli.render import size
+    from sensorstream.cli.terminal import visible
 
     for file in result.files:
         console.print(f"{visible(file.path)}: {file.rows} rows, {size(file.bytes)}")

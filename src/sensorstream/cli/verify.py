@@ -101,7 +101,7 @@ def verify(
 
 def show_verification(console: "Console", result: "Verification") -> None:
     """A line a topic, and the verdict."""
-    from sensorstream.cli.render import visible
+    from sensorstream.cli.terminal import visible
 
     for verdict in result.topics:
         console.print(visible(_line(verdict)))

@@ -1,0 +1,30 @@
+"""Text for a stream that may be a terminal: what comes from outside is shown and never obeyed."""
+
+from typing import Final, TextIO
+
+# C0 and C1 controls, DEL and the direction overrides, which can make a line show what it does not say.
+_VISIBLE: Final = {
+    code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    for code in (
+        *(*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)),
+        *range(0xD800, 0xE000),  # the bytes of a file name that is not UTF-8, and half pairs out of JSON escapes
+    )
+}
+
+
+def visible(text: str) -> str:
+    """The text on one line, with control characters written out instead of obeyed."""
+    return text.translate(_VISIBLE)
+
+
+def write(stream: TextIO, text: str) -> None:
+    """Write at once, in whatever encoding the stream has; a stream that is gone is nobody's trouble."""
+    try:
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:
+            stream.write(text.encode("ascii", "backslashreplace").decode("ascii"))
+        stream.flush()
+    except (OSError, ValueError):
+        # Nobody can be told that stderr is gone.
+        return
