@@ -12,6 +12,8 @@ from typer.exceptions import Abort, TyperException
 from typer.main import get_command
 
 import sensorstream
+from sensorstream.cli import brokers, cluster, config, consume, demo, lag, produce, samples, topics, verify
+from sensorstream.cli import run as run_command
 from sensorstream.cli.session import running
 from sensorstream.errors import ExitCode, SensorstreamError
 
@@ -40,22 +42,12 @@ def _root(
     """Replay recorded sensor data through a real Apache Kafka, capture it back, lose nothing."""
 
 
-def _add_commands() -> None:
-    import importlib
-    from importlib.util import find_spec  # TEMP until every group is there
-
-    for group in ("cluster", "topics", "samples", "config"):
-        if find_spec(f"sensorstream.cli.{group}") is None:
-            continue
-        module = importlib.import_module(f"sensorstream.cli.{group}")
-        app.add_typer(getattr(module, group), name=group)
-    for single in ("produce", "consume", "run", "demo", "verify", "lag", "brokers"):
-        if find_spec(f"sensorstream.cli.{single}") is None:
-            continue
-        importlib.import_module(f"sensorstream.cli.{single}").add_to(app)
-
-
-_add_commands()
+for _group in (cluster.cluster, topics.topics):
+    app.add_typer(_group)
+for _single in (produce, consume, run_command, demo, verify, lag, brokers):
+    _single.add_to(app)
+for _group in (samples.samples, config.config):
+    app.add_typer(_group)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

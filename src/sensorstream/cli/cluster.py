@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sensorstream.cluster.results import LogLine
 
 cluster = typer.Typer(
+    name="cluster",
     help="Start, watch and stop a real Apache Kafka on this machine; needs neither Docker nor Java.",
     no_args_is_help=True,
 )

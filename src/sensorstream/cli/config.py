@@ -11,7 +11,9 @@ from sensorstream.cli.command import Outcome, Session, command
 if TYPE_CHECKING:
     from rich.console import Console
 
-config = typer.Typer(help="Show the settings in force, or write a configuration file.", no_args_is_help=True)
+config = typer.Typer(
+    name="config", help="Show the settings in force, or write a configuration file.", no_args_is_help=True
+)
 
 
 @dataclass(frozen=True, slots=True)

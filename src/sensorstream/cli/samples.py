@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from sensorstream.samples import SamplesWritten
 
-samples = typer.Typer(help="Make sample files like those of the sensor lab.", no_args_is_help=True)
+samples = typer.Typer(name="samples", help="Make sample files like those of the sensor lab.", no_args_is_help=True)
 
 
 @command(samples, "write", "samples write", kafka=False)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sensorstream import admin
     from sensorstream.config import TopicSettings
 
-topics = typer.Typer(help="Create, list, describe, delete and alter topics.", no_args_is_help=True)
+topics = typer.Typer(name="topics", help="Create, list, describe, delete and alter topics.", no_args_is_help=True)
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)]
 SetOption = Annotated[
