@@ -76,6 +76,19 @@ def test_one_thread_gives_each_paced_source_its_turn(broker: MemoryBroker, tmp_p
     assert sorted(topics[:2]) == ["AIR", "EARTH"]
 
 
+def test_a_published_row_is_told_at_once_however_far_the_next_one_is(broker: MemoryBroker, tmp_path: Path) -> None:
+    stop = threading.Event()
+    settings = load(flags={"delay": 3600.0}, environ={})
+    job = make_job(settings, ReplayOptions(sources=(file_of(tmp_path, "AIR", 3),), rejects_folder=tmp_path))
+
+    def told(event: Event) -> None:
+        if isinstance(event, RowPublished):
+            stop.set()
+
+    result = replay(MemoryClient(broker), job, stop=stop, listener=told)
+    assert (result.sent, result.acknowledged, result.sources[0].next_row) == (1, 1, 1)
+
+
 def test_values_keep_their_letters(broker: MemoryBroker, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b'\xef\xbb\xbfid,big,x,q\r\n0012,12345678901234567890,1.50,"a\nb"\r\n,NaN,-0,')

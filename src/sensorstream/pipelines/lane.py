@@ -1,7 +1,6 @@
 """Stations 1-4 for one source: its rows, their pace, and what has become of the rows that were sent.
 
-A lane is in one thread's hands at a time. It bounds what is sent and not yet acknowledged, in rows and in bytes,
-since the client does not; it looks at every delivery; and it knows the first row that is not safely stored.
+A lane is in one thread's hands at a time. It knows the first row that is not safely stored.
 """
 
 import threading
@@ -9,13 +8,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from sensorstream.clients.base import Delivery, Publisher
+from sensorstream.clients.base import Publisher
 from sensorstream.clients.partitioner import partition_for_key
-from sensorstream.errors import DecodeError, DeliveryError, DeliveryTimeout, RecordTooLarge, SourceError, UsageError
+from sensorstream.errors import DecodeError, DeliveryError, RecordTooLarge, SourceError, UsageError
 from sensorstream.events import Listener, Progress, RowPublished
+from sensorstream.pipelines.outbox import Outbox
 from sensorstream.records import Rejected, SourceRow
 from sensorstream.serde.json import RowEncoder
 from sensorstream.sinks.rejected import RejectedFile
@@ -24,11 +25,9 @@ from sensorstream.sources.schedule import Schedule, time_parser
 
 BATCH_ROWS: Final = 500
 """Rows that a lane publishes before it lets go of its thread."""
+_ANSWERS_S: Final = 0.02
 _READ_AHEAD: Final = 4 * 1024 * 1024
 """From so many bytes on, what a source has read says how far it is."""
-MAX_OPEN_ROWS: Final = 20_000
-MAX_OPEN_BYTES: Final = 16 * 1024 * 1024
-"""What may be sent and unanswered, per source; a row counts at least its share of the client's bookkeeping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +51,6 @@ class Rules:
     limit: int | None = None
     max_rejects: int | None = None
     answer_s: float = 120.0
-
-
-class _Sent(NamedTuple):
-    row: int
-    partition: int
-    value: bytes
-    at: float
-    delivery: Delivery
 
 
 class _Unusable(NamedTuple):
@@ -87,7 +78,7 @@ class Lane:
         self.topic = topic
         self.source = make_source(first_row)
         self._make_source = make_source
-        self.sent = self.acknowledged = self.failed = 0
+        self.outbox = Outbox(topic, rules.answer_s)
         self.ended = False
         self._exhausted = False
         self._rules = rules
@@ -97,12 +88,9 @@ class Lane:
         self._loop = loop
         self._log_rows = log_rows
         self._rejects = RejectedFile(rejected, listener)
-        self._open: deque[_Sent] = deque()
-        self._open_bytes = 0
         self._ready: deque[SourceRow | _Unusable] = deque()
         self._sent_before = -1 if first_row else 0
         self._next_row = 0
-        self._first_failed: int | None = None
         self._began = 0.0
         self._due: float | None = None
 
@@ -112,15 +100,9 @@ class Lane:
         return self._rejects.count
 
     @property
-    def open_rows(self) -> int:
-        """Rows that were sent and have no outcome yet."""
-        return len(self._open)
-
-    @property
     def next_row(self) -> int:
         """The first row that is not safely stored: where the next run must go on."""
-        waiting = self._open[0].row if self._open else self._next_row
-        return waiting if self._first_failed is None else min(waiting, self._first_failed)
+        return self.outbox.first_unsafe(self._next_row)
 
     def open(self) -> None:
         """Open the source and check the rules against its columns. Raises SourceError, UsageError."""
@@ -147,7 +129,7 @@ class Lane:
 
     def step(self, stop: threading.Event) -> float | None:
         """Publish what is due, a batch at the most; return when the next row is due (monotonic), None at the end."""
-        self._reap()
+        self.outbox.reap()
         for _ in range(BATCH_ROWS):
             row = self._next()
             if row is None:
@@ -155,10 +137,12 @@ class Lane:
             if self._schedule.paced:
                 if self._due is None:
                     self._due = self._began + self._schedule.due(row)
-                if self._due > time.monotonic():
+                now = time.monotonic()
+                if self._due > now:
                     self._tell()
-                    return self._due
-            self._make_room(stop)
+                    # The answers to what was sent are looked at soon, however far away the next row is.
+                    return min(self._due, now + _ANSWERS_S) if self.outbox.open_rows else self._due
+            self.outbox.make_room(stop)
             if stop.is_set():
                 break
             self._ready.popleft()
@@ -170,8 +154,8 @@ class Lane:
     def settle(self) -> None:
         """Take the last outcomes. Raises DeliveryError for the first row that failed."""
         try:
-            self._reap(all_of_them=True)
-            if self._exhausted and not self._ready and not self._open and not self._loop:
+            self.outbox.settle()
+            if self._exhausted and not self._ready and not self.outbox.open_rows and not self._loop:
                 # Stopped between the last row and its answer: there is nothing left to go on with.
                 self.ended = True
         finally:
@@ -193,9 +177,9 @@ class Lane:
                 self._ready.popleft()
                 self._reject(first.rejected)
                 self._next_row = first.row + 1
-            if self._exhausted or (limit is not None and self.sent + self.rejected >= limit):
+            if self._exhausted or (limit is not None and self.outbox.sent + self.rejected >= limit):
                 return None
-            want = BATCH_ROWS if limit is None else min(BATCH_ROWS, limit - self.sent - self.rejected)
+            want = BATCH_ROWS if limit is None else min(BATCH_ROWS, limit - self.outbox.sent - self.rejected)
             begin = self.source.position
             batch = self.source.read(want)
             if not batch:
@@ -208,19 +192,17 @@ class Lane:
         limit = self._rules.limit
         self._next_row = max(self._next_row, self.source.position)
         # A round without one row that could be used would be repeated for ever, as fast as it goes.
-        more = limit is None or self.sent + self.rejected < limit
-        if self._loop and more and not stop.is_set() and self.sent > self._sent_before:
+        more = limit is None or self.outbox.sent + self.rejected < limit
+        if self._loop and more and not stop.is_set() and self.outbox.sent > self._sent_before:
             self._begin_anew()
             return False
-        if self._open:
-            self._wait(self._open[0])
-            self._reap()
-        self.ended = not self._open
+        self.outbox.wait_a_moment()
+        self.ended = not self.outbox.open_rows
         return self.ended
 
     def _begin_anew(self) -> None:
         columns = self.source.columns
-        self._sent_before = self.sent
+        self._sent_before = self.outbox.sent
         self.source.close()
         self.source = self._make_source(0)
         self.source.open()
@@ -244,9 +226,8 @@ class Lane:
         except (RecordTooLarge, DecodeError) as error:
             self._reject(Rejected({"file": self.source.name, "line": row.line}, error.message, value))
         else:
-            self.sent += 1
-            self._open.append(_Sent(row.number, partition or 0, value, time.monotonic(), delivery))
-            self._open_bytes += len(value) + 500
+            then = partial(self._published, partition or 0, value) if self._log_rows else None
+            self.outbox.add(row.number, 1, len(value), delivery, then)
         self._next_row = row.number + 1
 
     def _timestamp(self, row: SourceRow) -> int | None:
@@ -255,58 +236,8 @@ class Lane:
             return None
         return self._parse_time(row.cells[self._time_at])
 
-    def _make_room(self, stop: threading.Event) -> None:
-        while (len(self._open) >= MAX_OPEN_ROWS or self._open_bytes >= MAX_OPEN_BYTES) and not stop.is_set():
-            self._wait(self._open[0])
-            self._reap()
-
-    def _wait(self, sent: _Sent) -> None:
-        """Wait a moment for the oldest open row. Raises DeliveryTimeout when it is overdue."""
-        try:
-            sent.delivery.wait(0.2)
-        except DeliveryTimeout:
-            self._check_overdue()
-        except DeliveryError:
-            # It is counted, and raised, where all outcomes are: in _reap.
-            return
-
-    def _check_overdue(self) -> None:
-        if self._open and time.monotonic() - self._open[0].at > self._rules.answer_s:
-            raise DeliveryTimeout(
-                f"{self.topic}: row {self._open[0].row} was not acknowledged within {self._rules.answer_s:g} s",
-                hint="bring the brokers back, then go on with --from-row",
-            )
-
-    def _reap(self, *, all_of_them: bool = False) -> None:
-        """Look at the outcomes that are there, oldest first. Raises the first failure, after counting all."""
-        problem: DeliveryError | None = None
-        still: deque[_Sent] = deque()
-        opened = self._open
-        while opened:
-            sent = opened[0]
-            if not sent.delivery.done():
-                if not all_of_them:
-                    break
-                still.append(opened.popleft())
-                continue
-            opened.popleft()
-            self._open_bytes -= len(sent.value) + 500
-            try:
-                offset = sent.delivery.wait(0)
-            except DeliveryError as error:
-                self.failed += 1
-                problem = problem or error
-                if self._first_failed is None:
-                    self._first_failed = sent.row
-            else:
-                self.acknowledged += 1
-                if self._log_rows:
-                    self._listener(RowPublished(self.topic, sent.partition, offset, sent.value))
-        self._open = still or opened
-        if problem is not None:
-            raise problem
-        if not all_of_them:
-            self._check_overdue()
+    def _published(self, partition: int, value: bytes, offset: int) -> None:
+        self._listener(RowPublished(self.topic, partition, offset, value))
 
     def _reject(self, rejected: Rejected) -> None:
         self._rejects.add(rejected)
@@ -326,7 +257,7 @@ class Lane:
             elif size and _READ_AHEAD < read < size:
                 # The rows that are read and not handed out yet make it a little too small at first.
                 total, estimated = round(rows * size / read), True
-        self._listener(Progress(self.topic, self.acknowledged, total, self.failed, estimated))
+        self._listener(Progress(self.topic, self.outbox.acknowledged, total, self.outbox.failed, estimated))
 
     def _column(self, name: str | None, option: str) -> int | None:
         if name is None:

@@ -207,7 +207,7 @@ class _Lanes:
 
     def _settle(self) -> None:
         """Learn the outcome of everything that was sent, as far as the cluster still answers."""
-        if any(lane.open_rows for lane in self._lanes):
+        if any(lane.outbox.open_rows for lane in self._lanes):
             self._listener(Notice("waiting for the answers to the rows that were sent", "debug"))
         try:
             self._publisher.flush(FLUSH_S)
@@ -224,12 +224,12 @@ class _Lanes:
             ReplayedSource(
                 lane.topic,
                 lane.source.name,
-                lane.sent,
-                lane.acknowledged,
-                lane.failed,
+                lane.outbox.sent,
+                lane.outbox.acknowledged,
+                lane.outbox.failed,
                 lane.rejected,
                 lane.next_row,
-                lane.ended and not lane.open_rows,
+                lane.ended and not lane.outbox.open_rows,
             )
             for lane in self._lanes
         )
