@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import NewType, Protocol, Self
 
 from sensorstream.records import Rejected, SourceRow
 
@@ -19,6 +19,38 @@ class Batch:
 
     def __bool__(self) -> bool:
         return bool(self.rows or self.rejected)
+
+
+PlainRows = NewType("PlainRows", bytes)
+"""CSV rows as bytes that need no CSV parser: splitting at ``\\n`` and at the delimiter gives the cells.
+
+Valid UTF-8; every row ends with ``\\n`` and has as many cells as the source has columns; there is no quote and
+no control character in a cell, and in a source of one column no empty cell. Only
+:func:`sensorstream.sources.csv_blocks.plain_rows` makes them.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Many rows at once, none rejected: those from ``first_row`` on, which begin on the line ``first_line``.
+
+    ``rows`` is their number. As in :class:`~sensorstream.records.SourceRow`, rows count from 0, lines from 1.
+    """
+
+    first_row: int
+    first_line: int
+    rows: int
+    data: PlainRows
+    delimiter: str
+
+    def source_rows(self) -> list[SourceRow]:
+        """The same rows one by one, as ``read`` would have given them."""
+        ahead, lines = self.first_line - self.first_row, self.data.decode().split("\n")
+        lines.pop()
+        return [
+            SourceRow(number, number + ahead, line.split(self.delimiter))
+            for number, line in enumerate(lines, start=self.first_row)
+        ]
 
 
 class Source(Protocol):

@@ -22,10 +22,20 @@ class LineReader:
     """Reads blocks of whole lines. Lines end with LF, CR or CRLF, in any mixture, and keep their ends.
 
     ``read_some(n)`` gives up to n bytes, those that are at hand, and none at the end; ``name`` is what errors
-    call the file; ``max_line`` is in characters. Raises UsageError for an unknown encoding.
+    call the file; ``max_line`` is in characters. ``offset`` and ``line`` say how many bytes and lines of the
+    file lie ahead of what ``read_some`` gives. Raises UsageError for an unknown encoding.
     """
 
-    def __init__(self, read_some: Callable[[int], bytes], name: str, encoding: str, max_line: int) -> None:
+    def __init__(
+        self,
+        read_some: Callable[[int], bytes],
+        name: str,
+        encoding: str,
+        max_line: int,
+        *,
+        offset: int = 0,
+        line: int = 0,
+    ) -> None:
         try:
             self._decoder = codecs.getincrementaldecoder(encoding)("strict")
             # base64 and its kin are codecs too, but no encodings of text.
@@ -40,7 +50,9 @@ class LineReader:
         self._encoding = encoding
         self._max_line = max_line
         self._fault: tuple[int, str, bytes] | None = None
-        self.bytes_read = 0
+        self._first_line = line
+        self._at_start = offset == 0
+        self.bytes_read = offset
 
     def blocks(self) -> Iterator[list[str] | LongLine]:
         """Non-empty lists of lines; a line that is too long stands by itself. The last line may lack its end.
@@ -49,7 +61,7 @@ class LineReader:
         """
         rest = ""  # the beginning of a line that is not whole yet
         skipping = False
-        lines_done = 0
+        lines_done = self._first_line
         for text in self._texts():
             lines = _split(rest + text)
             # A CR at the end may be the first half of a CRLF, so it doesn't make a line whole yet.
@@ -90,7 +102,7 @@ class LineReader:
 
     def _texts(self) -> Iterator[str]:
         """Decoded pieces, none empty, up to the end or to the first fault."""
-        at_start = True
+        at_start = self._at_start
         data = b"-"
         while data and self._fault is None:
             data = self._read_some(CHUNK_BYTES)

@@ -1,0 +1,150 @@
+"""The bulk way from a CSV file to JSON lines gives what the careful way gives, or leaves it to it."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from sensorstream.errors import SensorstreamError
+from sensorstream.serde import bulk_json
+from sensorstream.serde.bulk_json import BlockEncoder
+from sensorstream.serde.json import RowEncoder
+from sensorstream.sources.csv_blocks import CsvBlocks
+from sensorstream.sources.csv_file import CsvSource
+
+pytestmark = pytest.mark.skipif(not bulk_json.available(), reason="polars is not installed")
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+BEIJING = "beijing_air/PRSA_Data_Changping_20130301-20170228.csv"
+
+numbers = st.from_regex(r"-?[0-9]{1,20}(\.[0-9]{1,18})?([eE][+\-]?[0-9]{1,3})?", fullmatch=True)
+near_numbers = st.from_regex(r"[+\-]?[0-9]{0,22}(\.[0-9]{0,22})?([eE][+\-]?[0-9]{0,4})?", fullmatch=True)
+known = st.sampled_from(
+    ["", "", "1.50", "31/08/2023 23:59:00", "SVDT1", "0012", "-0", "-0.0", "NaN", "null", "true", "1e400", "1e5",
+     "9007199254740993", "9223372036854775807", "9223372036854775808", "-9223372036854775808", "8999999999999999999",
+     "12345678901234567890", "0.1234567890123456", "123456789012345.6", "1.0000000000000001", " 5", "5 ", "+5", ".5",
+     "5.", "=1", "'=1", "a\\b", "\\", '""', '"a"', '"a,b"', '"a""b"', '"a\nb"', '"', 'a"b', '","', '"\r\n"', "\ufeff",
+     "\ufeffa", "x\u069a", "\x1f\x8b", "\x00", "\t", "\x7f", "é", "\u2028", "\U0001d7db", "٣", "#", "a;b"]
+)  # fmt: skip
+any_cell = st.one_of(known, numbers, near_numbers, st.text(max_size=6))
+plain_cell = st.one_of(numbers, near_numbers, st.text(st.characters(exclude_categories=["C"]), max_size=6)).map(
+    lambda cell: cell.replace('"', "").replace(",", "")
+)
+
+
+@st.composite
+def files(draw: st.DrawFn, cell: st.SearchStrategy[str]) -> bytes:
+    width = draw(st.integers(1, 4))
+    names = draw(st.lists(known | st.text(max_size=4), min_size=width, max_size=width))
+    header = ",".join(name if name.isalnum() else f'"{name.replace(chr(34), chr(34) * 2)}"' for name in names)
+    rows = draw(st.lists(st.lists(cell, min_size=width, max_size=width), max_size=12))
+    end = draw(st.sampled_from(["\n", "\n", "\r\n"]))
+    lines = [header, *(",".join(row) for row in rows)]
+    for at in sorted(draw(st.lists(st.integers(1, 12), max_size=2)), reverse=True):
+        lines.insert(at, draw(st.sampled_from(["", "a", ",,,,,", '"', "\r", " "])))
+    text = end.join(lines) + draw(st.sampled_from(["", end, end + end]))
+    data = draw(st.sampled_from([b"", b"", b"\xef\xbb\xbf"])) + text.encode("utf-8", "replace")
+    if draw(st.integers(0, 20)) == 0:
+        at = draw(st.integers(0, len(data)))
+        data = data[:at] + draw(st.sampled_from([b"\xff", b"\xc0\x80", b"\xed\xa0\x80"])) + data[at:]
+    return data
+
+
+def carefully(path: Path, start_row: int = 0) -> tuple[list[object], str]:
+    """Everything that the source gives, encoded the careful way, and the error it ends with."""
+    seen: list[object] = []
+    try:
+        with CsvSource(path, start_row=start_row) as source:
+            encode = RowEncoder(source.columns).encode
+            while batch := source.read(100):
+                seen += sorted(
+                    [(row.line, row.number, encode(row.cells)) for row in batch.rows]
+                    + [(int(bad.where["line"]), -1, bad.reason, bad.raw) for bad in batch.rejected]
+                )
+            seen.append(source.position)
+    except SensorstreamError as error:
+        return seen, error.message
+    return seen, ""
+
+
+def in_bulk(path: Path, max_bytes: int, start_row: int = 0, limit: int = 100) -> tuple[list[object], str, int]:
+    """The same the bulk way, and how many rows came out of it in blocks."""
+    seen: list[object] = []
+    count = 0
+    try:
+        with CsvBlocks(path, start_row=start_row) as source:
+            encoder = BlockEncoder(source.columns)
+            careful = RowEncoder(source.columns).encode
+            while True:
+                block = source.read_block(max_bytes)
+                if block is not None:
+                    values = encoder.encode(block.data)
+                    assert values is not None
+                    assert len(values) == block.rows
+                    rows = block.source_rows()
+                    assert [value.encode() for value in values] == [careful(row.cells) for row in rows]
+                    seen += [(row.line, row.number, value.encode()) for row, value in zip(rows, values, strict=True)]
+                    count += block.rows
+                    continue
+                batch = source.read(limit)
+                if not batch:
+                    break
+                seen += sorted(
+                    [(row.line, row.number, careful(row.cells)) for row in batch.rows]
+                    + [(int(bad.where["line"]), -1, bad.reason, bad.raw) for bad in batch.rejected]
+                )
+            seen.append(source.position)
+    except SensorstreamError as error:
+        return seen, error.message, count
+    return seen, "", count
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bulk") / "source.csv"
+
+
+@given(
+    data=st.one_of(files(plain_cell), files(any_cell), st.binary(max_size=60).map(lambda tail: b"a,b\n" + tail)),
+    max_bytes=st.sampled_from([1, 7, 30, 1 << 20]),
+    start_row=st.integers(0, 5),
+    limit=st.sampled_from([1, 3, 100]),
+)
+@example(data=b'a,b\n1,",",2\n', max_bytes=99, start_row=0, limit=9)
+@example(data=b'a,b\n",x"y\n', max_bytes=99, start_row=0, limit=9)
+@example(data=b'a,b\n"a,b"\n', max_bytes=99, start_row=0, limit=9)
+@example(data=b'a\n""\n1\n', max_bytes=99, start_row=0, limit=9)
+@example(data="a,b\n\ufeff1,2\nx\u069a,1\n".encode(), max_bytes=99, start_row=0, limit=9)
+@settings(max_examples=1000, deadline=None)
+def test_in_bulk_or_not_the_values_are_the_same(
+    file: Path, data: bytes, max_bytes: int, start_row: int, limit: int
+) -> None:
+    file.write_bytes(data)
+    seen, error, _ = in_bulk(file, max_bytes, start_row, limit)
+    assert (seen, error) == carefully(file, start_row)
+
+
+@given(files(plain_cell))
+@settings(max_examples=300, deadline=None)
+def test_odd_cells_do_not_keep_a_block_from_being_encoded(file: Path, data: bytes) -> None:
+    file.write_bytes(data)
+    seen, error, _ = in_bulk(file, 1 << 20)
+    assert (seen, error) == carefully(file)
+
+
+@pytest.mark.parametrize("name", ["AIR2308.csv", "EARTH2308.csv", "WATER2308.csv"])
+def test_plain_sensor_data_goes_in_bulk_to_the_last_row(name: str) -> None:
+    seen, error, count = in_bulk(SAMPLES / name, 100_000)
+    assert (seen, error) == carefully(SAMPLES / name)
+    assert count == seen[-1] > 1000  # type: ignore[operator]
+
+
+def test_a_recording_with_quoted_cells_goes_in_bulk_to_the_last_row() -> None:
+    folder = os.environ.get("SENSORSTREAM_TEST_DATA")
+    if folder is None:
+        pytest.skip("SENSORSTREAM_TEST_DATA is not set: the real recordings are not part of the project")
+    seen, error, count = in_bulk(Path(folder) / BEIJING, 1 << 20)
+    assert (seen, error) == carefully(Path(folder) / BEIJING)
+    assert count == seen[-1] == 35064
