@@ -19,7 +19,7 @@ FILE_NAME: Final = "sensorstream.toml"
 DEFAULT_PORTS: Final = (29092, 39092, 49092)
 DEFAULT_BOOTSTRAP: Final = tuple(f"127.0.0.1:{port}" for port in DEFAULT_PORTS)
 DEFAULT_GROUP: Final = "sensor_data_group"
-CLIENTS: Final = ("auto", "kafka-python")
+CLIENTS: Final = ("auto", "kafka-python", "librdkafka")
 SENSOR_TIME_FORMAT: Final = "%d/%m/%Y %H:%M:%S"
 
 ENVIRONMENT: Final = {
@@ -384,7 +384,7 @@ TEMPLATE: Final = """\
 # What is commented out is the built-in default.
 
 # bootstrap = "127.0.0.1:29092,127.0.0.1:39092,127.0.0.1:49092"
-# client = "auto"                  # auto, kafka-python
+# client = "auto"                  # auto (librdkafka where it is installed), kafka-python, librdkafka
 # group = "sensor_data_group"
 # thread = 3                       # threads that share the sources
 # delay = 10                       # seconds between the rows of one source; 0: as fast as it goes

@@ -75,11 +75,11 @@ class MemoryLab:
 class KafkaLab:
     limit = 1048576
 
-    def __init__(self, bootstrap: tuple[str, ...]) -> None:
+    def __init__(self, bootstrap: tuple[str, ...], client: str) -> None:
         from sensorstream.clients import open_client
         from sensorstream.config import Settings
 
-        self.settings = Settings(bootstrap=bootstrap)
+        self.settings = Settings(bootstrap=bootstrap, client=client)
         self.client: Client = open_client(self.settings)
         self.made: set[str] = set()
 
@@ -128,12 +128,15 @@ class KafkaLab:
             admin.delete_topics(self.settings, sorted(self.made))
 
 
-@pytest.fixture(params=["memory", pytest.param("kafka-python", marks=pytest.mark.broker)])
+CLIENTS = ("kafka-python", "librdkafka")
+
+
+@pytest.fixture(params=["memory", *(pytest.param(name, marks=pytest.mark.broker) for name in CLIENTS)])
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     if request.param == "memory":
         yield MemoryLab()
         return
-    kafka = KafkaLab(request.getfixturevalue("cluster").bootstrap)
+    kafka = KafkaLab(request.getfixturevalue("cluster").bootstrap, request.param)
     yield kafka
     kafka.clean()
 
@@ -280,7 +283,9 @@ def test_everything_about_a_record_comes_back(lab: Lab) -> None:
     assert (tombstone.key, tombstone.value, tombstone.headers) == (b"gone", None, ())
     assert before - 60_000 < tombstone.timestamp_ms <= before
     assert (nothing.key, nothing.value) == (None, None)
-    assert (empty.value, empty.timestamp_ms, empty.offset) == (b"", 0, 3)
+    assert (empty.value, empty.offset) == (b"", 3)
+    # librdkafka can't send 0, which means "now" to it.
+    assert empty.timestamp_ms == (1 if lab.client.name == "librdkafka" else 0)
 
 
 def test_a_closed_publisher_takes_nothing_and_may_be_closed_again(lab: Lab) -> None:
@@ -292,6 +297,52 @@ def test_a_closed_publisher_takes_nothing_and_may_be_closed_again(lab: Lab) -> N
     assert delivery.wait(0) == 0
     with pytest.raises(DeliveryError):
         publisher.publish(topic, b"y", partition=0)
+
+
+def test_a_batch_goes_to_its_partition_in_order_and_its_delivery_counts_for_all_of_it(lab: Lab) -> None:
+    topic = lab.topic()
+    values: list[bytes | str] = [*numbered(4000), "Đà Nẵng ☔", "", b"\xff\x00", *numbered(3000)]
+    with lab.client.publisher() as publisher:
+        publisher.publish(topic, b"before", partition=1)
+        batch = publisher.publish_batch(topic, values, partition=1)
+        after = publisher.publish(topic, b"after", partition=1)
+        assert batch.count == len(values)
+        assert batch.wait(WAIT_S) == len(values)
+        assert batch.done()
+        assert batch.failed == 0
+        assert after.wait(WAIT_S) == len(values) + 1
+        nothing = publisher.publish_batch(topic, [], partition=0)
+        assert (nothing.done(), nothing.count, nothing.failed, nothing.wait(0)) == (True, 0, 0, -1)
+    with lab.client.reader() as reader:
+        reader.assign({TopicPartition(topic, 1): 0})
+        records = read(reader, len(values) + 2)
+    sent = [value.encode() if isinstance(value, str) else value for value in values]
+    assert [record.value for record in records] == [b"before", *sent, b"after"]
+    assert {record.key for record in records} == {None}
+    now = int(time.time() * 1000)
+    assert all(now - 60_000 < record.timestamp_ms <= now for record in records)
+
+
+def test_of_a_batch_with_a_record_over_the_limit_nothing_is_queued(lab: Lab) -> None:
+    topic = lab.topic()
+    with lab.client.publisher() as publisher:
+        for big in (b"x" * lab.limit, "x" * lab.limit, "☔" * (lab.limit // 3)):
+            with pytest.raises(RecordTooLarge, match=str(lab.limit)):
+                publisher.publish_batch(topic, [b"a", big, b"b"], partition=0)
+        fits = publisher.publish_batch(topic, [b"a", b"x" * 1_000_000, "x" * 1_000_000, b"b"], partition=0)
+        assert fits.wait(WAIT_S) == 3
+
+
+def test_a_batch_for_what_is_not_there_is_refused(lab: Lab) -> None:
+    topic = lab.topic(2)
+    with lab.client.publisher() as publisher:
+        for partition in (-1, 2):
+            with pytest.raises(UnknownPartition):
+                publisher.publish_batch(topic, [b"x"], partition=partition)
+        with pytest.raises(UnknownTopic):
+            publisher.publish_batch("contract-none", [b"x"], partition=0)
+    with pytest.raises(DeliveryError):
+        publisher.publish_batch(topic, [b"x"], partition=0)
 
 
 # Reading
@@ -328,6 +379,47 @@ def test_poll_hands_out_at_most_as_many_records_as_asked_for(lab: Lab) -> None:
 
         until(all_read, "all records have come")
     assert offsets == list(range(30))
+
+
+def test_values_alone_are_the_same_records(lab: Lab) -> None:
+    topic = lab.topic(2)
+    with lab.client.publisher() as publisher:
+        for partition in (0, 1):
+            publisher.publish(topic, None, partition=partition, key=b"k", timestamp_ms=5, headers=(("h", b"1"),))
+            publisher.publish_batch(topic, numbered(300), partition=partition)
+        publisher.publish(topic, b"", partition=1)
+    partitions = [TopicPartition(topic, number) for number in (0, 1)]
+    values: dict[TopicPartition, list[bytes | None]] = {partition: [] for partition in partitions}
+    offsets: dict[TopicPartition, list[int]] = {partition: [] for partition in partitions}
+    records: dict[TopicPartition, list[ConsumedRecord]] = {partition: [] for partition in partitions}
+    with lab.client.reader() as reader:
+        reader.assign({partitions[0]: 0, partitions[1]: 100})
+
+        def all_read() -> bool:
+            batches = reader.poll_values(0.5, max_records=70)
+            assert sum(len(batch.values) for batch in batches.values()) <= 70
+            for partition, batch in batches.items():
+                assert len(batch.offsets) == len(batch.values) > 0
+                values[partition] += batch.values
+                offsets[partition] += batch.offsets
+                records[partition] += batch.records()
+                assert reader.position(partition) == batch.offsets[-1] + 1
+            return len(values[partitions[0]]) >= 301 and len(values[partitions[1]]) >= 202
+
+        until(all_read, "all values have come")
+        reader.assign({partitions[0]: 0})
+        assert read(reader, 301) == records[partitions[0]]
+        assert reader.poll_values(0.05) == {}
+        reader.assign({partitions[0]: 301, partitions[1]: 302})
+        with pytest.raises(UsageError):
+            reader.position(TopicPartition(topic, 2))
+    assert values[partitions[0]] == [None, *numbered(300)]
+    assert values[partitions[1]] == [*numbered(300)[99:], b""]
+    assert offsets == {partitions[0]: list(range(301)), partitions[1]: list(range(100, 302))}
+    for where in partitions:
+        assert [one.offset for one in records[where]] == offsets[where]
+        assert [one.value for one in records[where]] == values[where]
+    assert records[partitions[0]][0][3:] == (5, b"k", None, (("h", b"1"),))
 
 
 def test_first_and_end_offsets_and_the_number_of_partitions(lab: Lab) -> None:

@@ -42,7 +42,7 @@ def test_every_option_is_one_that_the_client_knows() -> None:
         "admin": KafkaAdminClient.DEFAULT_CONFIG,
     }
     for key, option in _OPTIONS.items():
-        for role in option.roles:
+        for role in option.roles if option.name is not None else ():
             assert option.name in configs[role], f"{key} for the {role}"
 
 
@@ -178,8 +178,9 @@ def test_certificates_are_pem_files_that_exist(tmp_path: Path) -> None:
 
 
 def test_the_client_is_opened_without_connecting_and_wrong_options_are_told_then() -> None:
-    client = open_client(Settings(bootstrap=("127.0.0.1:1",)))
-    assert client.name == "kafka-python"
+    for name in ("kafka-python", "librdkafka"):
+        assert open_client(Settings(bootstrap=("127.0.0.1:1",), client=name)).name == name
+    assert open_client(Settings(bootstrap=("127.0.0.1:1",))).name == "librdkafka"
     with pytest.raises(ConfigError, match="linger"):
         open_client(Settings(properties={"linger.ms": "x"}))
     with pytest.raises(ConfigError, match="pigeon"):

@@ -54,7 +54,12 @@ Profile = Annotated[
 ]
 ClientName = Annotated[
     str | None,
-    typer.Option("--client", metavar="NAME", help="auto or kafka-python. Default: auto.", rich_help_panel=KAFKA_PANEL),
+    typer.Option(
+        "--client",
+        metavar="NAME",
+        help="auto, kafka-python or librdkafka. Default: auto, librdkafka where it is installed.",
+        rich_help_panel=KAFKA_PANEL,
+    ),
 ]
 OutputOption = Annotated[
     Output,

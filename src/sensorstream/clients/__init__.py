@@ -7,20 +7,48 @@ from sensorstream.errors import ConfigError
 if TYPE_CHECKING:
     from sensorstream.clients.base import Client
     from sensorstream.config import Settings
+    from sensorstream.events import Listener
 
-__all__ = ["open_client"]
+__all__ = ["client_name", "open_client"]
 
 
-def open_client(settings: "Settings") -> "Client":
+def client_name(settings: "Settings") -> str:
+    """The client that runs under these settings: ``auto`` takes librdkafka where it is installed.
+
+    Raises ConfigError for an unknown client, and for librdkafka where it is not installed.
+    """
+    from importlib.util import find_spec
+
+    if settings.client == "kafka-python":
+        return "kafka-python"
+    if settings.client not in ("auto", "librdkafka"):
+        raise ConfigError(f"client {settings.client!r} is not known", hint="it is auto, kafka-python or librdkafka")
+    if find_spec("confluent_kafka") is not None:
+        return "librdkafka"
+    if settings.client == "auto":
+        return "kafka-python"
+    raise ConfigError("client librdkafka is not installed", hint="install it with: pip install 'sensorstream[fast]'")
+
+
+def open_client(settings: "Settings", listener: "Listener | None" = None) -> "Client":
     """The client that the settings name, with their addresses and options; nothing is connected yet.
 
-    Raises ConfigError for an unknown client or a wrong client option.
+    ``listener`` is told which one it is. Raises ConfigError for an unknown client or a wrong client option.
     """
     from sensorstream.clients.properties import parse_properties
 
+    name = client_name(settings)
     properties = parse_properties(settings.properties, settings.origins)
-    if settings.client in ("auto", "kafka-python"):
-        from sensorstream.clients.kafka_python import KafkaPythonClient
+    properties.check_for(name)
+    if listener is not None:
+        from sensorstream.events import Notice
 
-        return KafkaPythonClient(settings.bootstrap, properties)
-    raise ConfigError(f"client {settings.client!r} is not known", hint="it is auto or kafka-python")
+        chosen = f"{name} (auto)" if settings.client == "auto" else name
+        listener(Notice(f"Kafka client: {chosen}", "debug"))
+    if name == "librdkafka":
+        from sensorstream.clients.librdkafka import LibrdkafkaClient
+
+        return LibrdkafkaClient(settings.bootstrap, properties)
+    from sensorstream.clients.kafka_python import KafkaPythonClient
+
+    return KafkaPythonClient(settings.bootstrap, properties)

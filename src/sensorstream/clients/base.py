@@ -27,6 +27,22 @@ class Delivery(Protocol):
         """
 
 
+class BatchDelivery(Delivery, Protocol):
+    """The fate of the records that were queued by one call of :meth:`Publisher.publish_batch`.
+
+    ``done`` is true when every record has an outcome. ``wait`` waits for all of them, raises the first error when
+    any record failed, and returns the last record's offset (-1 where the broker gave none).
+    """
+
+    @property
+    def count(self) -> int:
+        """How many records the batch has."""
+
+    @property
+    def failed(self) -> int:
+        """How many of them have failed so far; with an open outcome they are not counted."""
+
+
 class Publisher(Protocol):
     """Sends records; idempotent, acknowledged by all in-sync replicas. May be used from several threads."""
 
@@ -48,6 +64,13 @@ class Publisher(Protocol):
         ``partition`` None lets the key's murmur2 hash choose (as Kafka's own clients do), or, without a key,
         any partition. Raises RecordTooLarge (nothing was queued), UnknownTopic, UnknownPartition.
         The queue is not bounded here: the caller bounds its open deliveries.
+        """
+
+    def publish_batch(self, topic: str, values: Sequence[bytes | str], *, partition: int) -> BatchDelivery:
+        """Queue many records without keys for one partition, in order; text is sent as UTF-8.
+
+        Raises RecordTooLarge when one of them is over the limit, UnknownTopic or UnknownPartition: then none of
+        them was queued. The queue is not bounded here: the caller bounds its open deliveries.
         """
 
     def flush(self, timeout_s: float) -> None:
@@ -76,6 +99,23 @@ class Rebalance:
     lost: Callable[[Sequence[TopicPartition]], None]
 
 
+@dataclass(frozen=True, slots=True)
+class ValueBatch:
+    """Consecutive records of one partition, read for their values alone.
+
+    ``offsets`` and ``values`` are of the same length, in offset order; offsets may have gaps where control records
+    and aborted records are. ``make_records`` makes the whole records.
+    """
+
+    offsets: Sequence[int]
+    values: list[bytes | None]
+    make_records: Callable[[], list[ConsumedRecord]]
+
+    def records(self) -> list[ConsumedRecord]:
+        """The same records with everything about them."""
+        return self.make_records()
+
+
 class Reader(Protocol):
     """Reads records, read_committed, never skipping an offset in silence. Used from one thread."""
 
@@ -96,6 +136,9 @@ class Reader(Protocol):
 
         Raises OffsetOutOfRange when an offset asked for is not in the log, UnknownTopic when the topic is gone.
         """
+
+    def poll_values(self, timeout_s: float, max_records: int = 10000) -> Mapping[TopicPartition, ValueBatch]:
+        """As :meth:`poll`, without making a record of each: for those who need the values alone."""
 
     def position(self, partition: TopicPartition) -> int:
         """The next offset that ``poll`` will look at; past control records and aborted ones."""

@@ -1,7 +1,7 @@
 """Station 4, publish, with kafka-python: idempotent, acknowledged by all in-sync replicas, bounded waits.
 
 Records go straight into the producer's accumulator: the checks of ``KafkaProducer.send`` are made here once
-per topic, and a :class:`BatchDelivery` of two fields stands for the library's future and its callbacks
+per topic, and a :class:`RecordDelivery` of two fields stands for the library's future and its callbacks
 (8 microseconds a record become 3). The mends of this file, by the fault they mend in kafka-python 3.0.12:
 
 - ``MendedProducer.__init__``: after a delivery timeout the producer drops its id and never asks for a new
@@ -15,6 +15,7 @@ per topic, and a :class:`BatchDelivery` of two fields stands for the library's f
 
 import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -56,7 +57,7 @@ _RECORD_OVERHEAD: Final = 21
 """The most bytes that format 2 adds to a record's key, value and headers."""
 
 
-class BatchDelivery:
+class RecordDelivery:
     """The fate of one record: its batch's future, and its place in the batch."""
 
     __slots__ = ("_batch", "_index")
@@ -83,10 +84,49 @@ class BatchDelivery:
             raise _delivery_error(TopicPartition(*self._batch.topic_partition), failure(self._index))
         return int(first + self._index) if first is not None and first >= 0 else -1
 
+    @property
+    def failed(self) -> bool:
+        """Whether the record is known to have failed."""
+        return bool(self._batch.is_done) and self._batch.value[2] is not None
+
     def rebind(self, batch: Any, index: int) -> None:
         """The library has split the batch: this record is in another one now."""
         old, self._batch, self._index = self._batch, batch, index
         old._latch.set()
+
+
+class RunDelivery:
+    """The fate of the records that were queued by one call, of which many share a batch."""
+
+    __slots__ = ("_parts", "count")
+
+    def __init__(self, parts: list[RecordDelivery]) -> None:
+        self._parts = parts
+        self.count = len(parts)
+
+    def done(self) -> bool:
+        """Whether every outcome is known."""
+        return all(part.done() for part in reversed(self._parts))
+
+    @property
+    def failed(self) -> int:
+        """How many of the records have failed so far."""
+        return sum(part.failed for part in self._parts)
+
+    def wait(self, timeout_s: float) -> int:
+        """Wait for the outcomes; the last record's offset."""
+        deadline = time.monotonic() + timeout_s
+        offset, failure = -1, None
+        for part in self._parts:
+            try:
+                offset = part.wait(max(0.0, deadline - time.monotonic()))
+            except DeliveryError as error:
+                if not part.done():
+                    raise
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return offset
 
 
 def _delivery_error(where: TopicPartition, error: BaseException) -> DeliveryError:
@@ -174,7 +214,7 @@ class KafkaPythonPublisher:
         key: bytes | None = None,
         timestamp_ms: int | None = None,
         headers: Headers = (),
-    ) -> BatchDelivery:
+    ) -> RecordDelivery:
         """Queue one record."""
         lanes = self._lanes.get(topic) or self._look_up(topic)
         if partition is None:
@@ -193,22 +233,34 @@ class KafkaPythonPublisher:
             raise DeliveryError("the publisher is closed")
         return self._append(lane, timestamp_ms, key, value, headers)
 
+    def publish_batch(self, topic: str, values: Sequence[bytes | str], *, partition: int) -> RunDelivery:
+        """Queue many records without keys for one partition, in order."""
+        lanes = self._lanes.get(topic) or self._look_up(topic)
+        lane = lanes[partition] if 0 <= partition < len(lanes) else self._late_partition(topic, partition)
+        ready = [value.encode() if isinstance(value, str) else value for value in values]
+        for value in ready:
+            if len(value) > self._surely_small:
+                self._check_size(topic, None, value, ())
+        if self._closed:
+            raise DeliveryError("the publisher is closed")
+        return RunDelivery([self._append(lane, None, None, value, ()) for value in ready])
+
     def _append(
         self, lane: _Lane, timestamp_ms: int | None, key: bytes | None, value: bytes | None, headers: Headers
-    ) -> BatchDelivery:
+    ) -> RecordDelivery:
         queue = lane.queue
         with lane.lock:
             if queue:
                 batch = queue[-1]
                 place = batch.records.append(timestamp_ms, key, value, headers)
                 if place is not None:
-                    delivery = BatchDelivery(batch.produce_future, place.offset)
+                    delivery = RecordDelivery(batch.produce_future, place.offset)
                     batch._record_futures.append(delivery)
                     return delivery
             records = MemoryRecordsBuilder(2, self._compression, self._batch_size)
             batch = ProducerBatch(lane.partition, records)
             place = records.append(timestamp_ms, key, value, headers)
-            delivery = BatchDelivery(batch.produce_future, place.offset)
+            delivery = RecordDelivery(batch.produce_future, place.offset)
             batch._record_futures.append(delivery)
             queue.append(batch)
             self._accumulator._incomplete.add(batch)

@@ -12,11 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
 from sensorstream.clients import refusals
-from sensorstream.clients.base import Rebalance
+from sensorstream.clients.base import Rebalance, ValueBatch
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.errors import BrokerError, ClusterUnreachable, DeliveryError, DeliveryTimeout, UsageError
 from sensorstream.events import Listener, ignore
@@ -51,9 +52,48 @@ class MemoryDelivery:
             raise self._error
         return -1 if self._offset is None else self._offset
 
+    @property
+    def failed(self) -> bool:
+        """Whether the record is known to have failed."""
+        return self._error is not None
+
     def settle(self, offset: int | None, error: DeliveryError | None) -> None:
         """The broker's verdict; called with the broker's lock held."""
         self._offset, self._error = offset, error
+
+
+class MemoryBatchDelivery:
+    """The fate of the records of one ``publish_batch``."""
+
+    __slots__ = ("_parts", "count")
+
+    def __init__(self, parts: list[MemoryDelivery]) -> None:
+        self._parts = parts
+        self.count = len(parts)
+
+    def done(self) -> bool:
+        """Whether every outcome is known."""
+        return all(part.done() for part in self._parts)
+
+    @property
+    def failed(self) -> int:
+        """How many of the records have failed so far."""
+        return sum(part.failed for part in self._parts)
+
+    def wait(self, timeout_s: float) -> int:
+        """Wait for the outcomes; the last record's offset."""
+        deadline = time.monotonic() + timeout_s
+        offset, failure = -1, None
+        for part in self._parts:
+            try:
+                offset = part.wait(max(0.0, deadline - time.monotonic()))
+            except DeliveryError as error:
+                if not part.done():
+                    raise
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return offset
 
 
 @dataclass(slots=True)
@@ -332,14 +372,22 @@ class MemoryPublisher:
                 partition = next(self._turns) % count if key is None else partition_for_key(key, count)
             elif not 0 <= partition < count:
                 raise refusals.unknown_partition(TopicPartition(topic, partition), count)
-            size = _RECORD_OVERHEAD + len(key or b"") + len(value or b"")
-            size += sum(len(name) + len(content) for name, content in headers)
-            if size > RECORD_LIMIT:
-                raise refusals.record_too_large(topic, size, RECORD_LIMIT)
+            _check_size(topic, key, value, headers)
             delivery = self._broker.append(TopicPartition(topic, partition), key, value, timestamp_ms, tuple(headers))
             if not delivery.done():
                 self._open.append(delivery)
             return delivery
+
+    def publish_batch(self, topic: str, values: Sequence[bytes | str], *, partition: int) -> MemoryBatchDelivery:
+        """Queue many records without keys for one partition, in order."""
+        ready = [value.encode() if isinstance(value, str) else value for value in values]
+        with self._broker.changed:
+            for value in ready:
+                _check_size(topic, None, value, ())
+            if self._closed:
+                raise DeliveryError("the publisher is closed")
+            self._broker.log(TopicPartition(topic, partition))
+            return MemoryBatchDelivery([self.publish(topic, value, partition=partition) for value in ready])
 
     def flush(self, timeout_s: float) -> None:
         """Wait until every queued record has an outcome."""
@@ -369,6 +417,13 @@ class MemoryPublisher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _check_size(topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> None:
+    size = _RECORD_OVERHEAD + len(key or b"") + len(value or b"")
+    size += sum(len(name) + len(content) for name, content in headers)
+    if size > RECORD_LIMIT:
+        raise refusals.record_too_large(topic, size, RECORD_LIMIT)
 
 
 class MemoryReader:
@@ -429,6 +484,15 @@ class MemoryReader:
                 if fetched or left <= 0:
                     return fetched
                 self._broker.changed.wait(left)
+
+    def poll_values(self, timeout_s: float, max_records: int = 10000) -> Mapping[TopicPartition, ValueBatch]:
+        """As :meth:`poll`, without making a record of each."""
+        return {
+            partition: ValueBatch(
+                [record.offset for record in records], [record.value for record in records], partial(list, records)
+            )
+            for partition, records in self.poll(timeout_s, max_records).items()
+        }
 
     def _fetch(self, most: int) -> dict[TopicPartition, Sequence[ConsumedRecord]]:
         for topic, expected in self._topic_ids.items():

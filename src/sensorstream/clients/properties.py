@@ -2,8 +2,8 @@
 
 The names are those of Apache Kafka's producer, consumer and admin configuration
 (https://kafka.apache.org/documentation/#configuration); librdkafka's names for credentials and
-certificates are understood too. An option that would break what this program promises (nothing lost,
-nothing doubled, nothing skipped) is refused with the reason.
+certificates, and for a few things that it alone has, are understood too. An option that would break what this
+program promises (nothing lost, nothing doubled, nothing skipped) is refused with the reason.
 """
 
 import re
@@ -102,11 +102,16 @@ def _compression(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """One option: how its text is checked, kafka-python's name for it, and who takes it."""
+    """One option: how its text is checked, each client's name for it (None: it has none), and who takes it.
+
+    ``rdkafka`` None stands for the option's own name; the least value that librdkafka takes is ``least``.
+    """
 
     check: _Check
-    name: str
+    name: str | None
     roles: tuple[Role, ...]
+    rdkafka: str | None = None
+    least: int | None = None
 
 
 _ALL: Final[tuple[Role, ...]] = ("producer", "consumer", "admin")
@@ -119,22 +124,22 @@ _OPTIONS: Final[Mapping[str, _Option]] = {
     "client.dns.lookup": _Option(
         _one_of("use_all_dns_ips", "resolve_canonical_bootstrap_servers_only"), "client_dns_lookup", _ALL
     ),
-    "request.timeout.ms": _Option(_whole(1), "request_timeout_ms", _ALL),
-    "retry.backoff.ms": _Option(_whole(0), "retry_backoff_ms", _ALL),
+    "request.timeout.ms": _Option(_whole(1), "request_timeout_ms", _ALL, "socket.timeout.ms", 10),
+    "retry.backoff.ms": _Option(_whole(0), "retry_backoff_ms", _ALL, least=1),
     "reconnect.backoff.ms": _Option(_whole(0), "reconnect_backoff_ms", _ALL),
     "reconnect.backoff.max.ms": _Option(_whole(0), "reconnect_backoff_max_ms", _ALL),
     "connections.max.idle.ms": _Option(_whole(1), "connections_max_idle_ms", _ALL),
     "metadata.max.age.ms": _Option(_whole(1), "metadata_max_age_ms", _ALL),
-    "send.buffer.bytes": _Option(_buffer, "send_buffer_bytes", _ALL),
-    "receive.buffer.bytes": _Option(_buffer, "receive_buffer_bytes", _ALL),
+    "send.buffer.bytes": _Option(_buffer, "send_buffer_bytes", _ALL, "socket.send.buffer.bytes"),
+    "receive.buffer.bytes": _Option(_buffer, "receive_buffer_bytes", _ALL, "socket.receive.buffer.bytes"),
     "linger.ms": _Option(_whole(0), "linger_ms", _PRODUCER),
-    "batch.size": _Option(_whole(0), "batch_size", _PRODUCER),
+    "batch.size": _Option(_whole(0), "batch_size", _PRODUCER, least=1),
     "compression.type": _Option(_compression, "compression_type", _PRODUCER),
-    "max.request.size": _Option(_whole(1), "max_request_size", _PRODUCER),
+    "max.request.size": _Option(_whole(1), "max_request_size", _PRODUCER, "message.max.bytes", 1000),
     "delivery.timeout.ms": _Option(_whole(1), "delivery_timeout_ms", _PRODUCER),
-    "fetch.min.bytes": _Option(_whole(0), "fetch_min_bytes", _CONSUMER),
+    "fetch.min.bytes": _Option(_whole(0), "fetch_min_bytes", _CONSUMER, least=1),
     "fetch.max.bytes": _Option(_whole(1), "fetch_max_bytes", _CONSUMER),
-    "fetch.max.wait.ms": _Option(_whole(0), "fetch_max_wait_ms", _CONSUMER),
+    "fetch.max.wait.ms": _Option(_whole(0), "fetch_max_wait_ms", _CONSUMER, "fetch.wait.max.ms"),
     "max.partition.fetch.bytes": _Option(_whole(1), "max_partition_fetch_bytes", _CONSUMER),
     "max.poll.records": _Option(_whole(1), "max_poll_records", _CONSUMER),
     "max.poll.interval.ms": _Option(_whole(1), "max_poll_interval_ms", _CONSUMER),
@@ -146,14 +151,23 @@ _OPTIONS: Final[Mapping[str, _Option]] = {
     "sasl.mechanism": _Option(_mechanism, "sasl_mechanism", _ALL),
     "sasl.username": _Option(_text, "sasl_plain_username", _ALL),
     "sasl.password": _Option(_text, "sasl_plain_password", _ALL),
-    "ssl.truststore.location": _Option(_pem("CERTIFICATE"), "ssl_cafile", _ALL),
-    "ssl.keystore.location": _Option(_pem("CERTIFICATE"), "ssl_certfile", _ALL),
+    "ssl.truststore.location": _Option(_pem("CERTIFICATE"), "ssl_cafile", _ALL, "ssl.ca.location"),
+    "ssl.keystore.location": _Option(_pem("CERTIFICATE"), "ssl_certfile", _ALL, "ssl.certificate.location"),
     "ssl.key.location": _Option(_pem("PRIVATE KEY"), "ssl_keyfile", _ALL),
     "ssl.key.password": _Option(_text, "ssl_password", _ALL),
     "ssl.endpoint.identification.algorithm": _Option(
         lambda text: _one_of("https", "", "none")(text.lower()) == "https", "ssl_check_hostname", _ALL
     ),
     "ssl.crl.location": _Option(_pem("CRL"), "ssl_crlfile", _ALL),
+    "batch.num.messages": _Option(_whole(1, 1_000_000), None, _PRODUCER),
+    "queue.buffering.max.messages": _Option(_whole(1), None, _PRODUCER),
+    "queue.buffering.max.kbytes": _Option(_whole(1), None, _PRODUCER),
+    "queued.min.messages": _Option(_whole(1, 10_000_000), None, _CONSUMER),
+    "queued.max.messages.kbytes": _Option(_whole(1, 2_097_151), None, _CONSUMER),
+    "fetch.queue.backoff.ms": _Option(_whole(0, 300_000), None, _CONSUMER),
+    "broker.address.family": _Option(_one_of("any", "v4", "v6"), None, _ALL),
+    "socket.keepalive.enable": _Option(_truth, None, _ALL),
+    "debug": _Option(_text, None, _ALL),
 }
 
 _ALIASES: Final = {
@@ -178,7 +192,7 @@ _PROMISES: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     ),
     "isolation.level": (("read_committed",), "rows of aborted transactions must not be captured"),
     "allow.auto.create.topics": (("false",), "a misspelt name must not create a topic"),
-    "group.protocol": (("classic",), "kafka-python has no other"),
+    "group.protocol": (("classic",), "both clients do the same so"),
     "partition.assignment.strategy": (
         ("cooperative-sticky", "org.apache.kafka.clients.consumer.CooperativeStickyAssignor"),
         "members keep their files while others come and go",
@@ -217,9 +231,39 @@ class ClientProperties:
         arguments = {}
         for key, value in self.values.items():
             option = _OPTIONS[key]
-            if role in option.roles:
+            if role in option.roles and option.name is not None:
                 arguments[option.name] = value.reveal() if isinstance(value, Secret) else value
         return arguments
+
+    def for_librdkafka(self, role: Role) -> dict[str, Any]:
+        """librdkafka's configuration for a client of this role; secrets are revealed here."""
+        configuration: dict[str, Any] = {}
+        for key, value in self.values.items():
+            option = _OPTIONS[key]
+            if role not in option.roles or key == "max.poll.records":
+                continue
+            plain = value.reveal() if isinstance(value, Secret) else value
+            if key == "ssl.endpoint.identification.algorithm":
+                plain = "https" if plain else "none"
+            elif key == "compression.type":
+                plain = plain or "none"
+            elif plain is None:  # a socket buffer of the system's own size
+                plain = 0
+            elif option.least is not None:
+                plain = max(plain, option.least)
+            configuration[option.rdkafka or key] = plain
+        if "ssl.certificate.location" in configuration:
+            # A PEM key store may hold the key, too.
+            configuration.setdefault("ssl.key.location", configuration["ssl.certificate.location"])
+        return configuration
+
+    def check_for(self, client: str) -> None:
+        """Raise ConfigError for an option that this client (its name for ``--client``) does not have."""
+        if client == "librdkafka":
+            return
+        for key in self.values:
+            if _OPTIONS[key].name is None:
+                raise ConfigError(f"{key} is an option of librdkafka alone", hint="use --client librdkafka")
 
 
 def parse_properties(

@@ -1,0 +1,28 @@
+"""Stations 4 and 6 with librdkafka, the fast client (PyPI ``confluent-kafka``, extra ``[fast]``)."""
+
+from typing import Final
+
+from sensorstream.clients.librdkafka_publisher import LibrdkafkaPublisher
+from sensorstream.clients.librdkafka_reader import LibrdkafkaReader
+from sensorstream.clients.properties import ClientProperties
+from sensorstream.events import Listener, ignore
+
+
+class LibrdkafkaClient:
+    """A :class:`~sensorstream.clients.base.Client`; it connects when a publisher or reader is made."""
+
+    name: Final = "librdkafka"
+
+    def __init__(self, bootstrap: tuple[str, ...], properties: ClientProperties | None = None) -> None:
+        self._bootstrap = bootstrap
+        self._properties = properties or ClientProperties()
+
+    def publisher(self, *, client_id: str = "sensorstream", listener: Listener = ignore) -> LibrdkafkaPublisher:
+        """A connected publisher. Raises ClusterUnreachable or CredentialsRefused within 10 s."""
+        return LibrdkafkaPublisher(self._bootstrap, self._properties, client_id, listener)
+
+    def reader(
+        self, *, group: str | None = None, client_id: str = "sensorstream", listener: Listener = ignore
+    ) -> LibrdkafkaReader:
+        """A connected reader. Raises ClusterUnreachable or CredentialsRefused within 10 s."""
+        return LibrdkafkaReader(self._bootstrap, self._properties, group, client_id, listener)

@@ -1,0 +1,331 @@
+"""Stations 4 and 6: how a librdkafka client is connected, watched and asked.
+
+librdkafka tells why a broker can't be reached, and that one has gone, to its error callback only, and never that
+one has come back. Here a :class:`BrokerWatch` listens to that callback, asks brokers that are said to be away
+whether they answer, and tells the listener when they go and come back.
+"""
+
+import contextlib
+import logging
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from confluent_kafka import KafkaError, KafkaException
+
+from sensorstream.clients import refusals
+from sensorstream.errors import BrokerError, ClusterUnreachable, ConfigError, CredentialsRefused, SensorstreamError
+from sensorstream.events import Listener, Notice, ignore
+
+T = TypeVar("T")
+
+CONNECT_S: Final = 8.0
+"""How long to look for a broker before giving up; the command line promises an answer within 10 s."""
+REFUSED_S: Final = 3.0
+"""How long to go on when every address refuses at once: long enough for a broker that is just starting."""
+ATTEMPT_S: Final = 2.5
+"""How long one address may take to connect before the next one is tried."""
+LOOK_AGAIN_S: Final = 2.0
+"""How often a broker that is away is asked, so that its return is told."""
+ASK_S: Final = 10.0
+"""How long a question to the cluster may stay unanswered."""
+
+COMMON: Final = {
+    "socket.connection.setup.timeout.ms": int(ATTEMPT_S * 1000),
+    "reconnect.backoff.max.ms": 1000,
+    "socket.keepalive.enable": True,
+    "socket.nagle.disable": True,
+    "enable.metrics.push": False,
+}
+LOG: Final = logging.getLogger("confluent_kafka")
+
+_WHO: Final = re.compile(r"(?:\w+://)?(?P<address>\S+:\d+)/(?P<id>bootstrap|\d+): (?P<what>.*)", re.DOTALL)
+_FINAL: Final = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL)
+_API_VERSIONS: Final = struct.pack(">ihhih", 10, 18, 0, 1, -1)
+"""The request that every broker answers before anything else: key 18, version 0, no client id."""
+
+
+class BrokerWatch:
+    """What happens to one client's brokers: why one can't be reached, who went and who came back."""
+
+    def __init__(self, listener: Listener = ignore) -> None:
+        self._listener = listener
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._looker: threading.Thread | None = None
+        self._suspects: set[str] = set()
+        self._away: set[str] = set()
+        self._known: dict[str, int] = {}
+        self.causes: dict[str, KafkaError] = {}
+        self.fatal: KafkaError | None = None
+        self.connected = False
+        self.closing = False
+        self.began = time.monotonic()
+
+    def told(self, error: KafkaError) -> None:
+        """librdkafka's error callback; called on the thread that polls."""
+        if error.fatal():
+            self.fatal = error
+        match = _WHO.match(error.str())
+        if match is None:
+            return
+        address = match["address"]
+        with self._lock:
+            if not self.connected:
+                if error.code() != KafkaError._ALL_BROKERS_DOWN:
+                    self.causes[address] = error
+                return
+            if self.closing or address in self._away or address not in self._known:
+                return
+            self._suspects.add(address)
+            if self._looker is None:
+                self._looker = threading.Thread(target=self._look, name="sensorstream-broker-watch", daemon=True)
+                self._looker.start()
+        self._wake.set()
+
+    def brokers(self, addresses: Mapping[str, int]) -> None:
+        """The brokers (address to id) that the cluster consists of now."""
+        with self._lock:
+            self._known.update(addresses)
+
+    def close(self) -> None:
+        """Tell nothing any more."""
+        self.closing = True
+        self._wake.set()
+
+    def _look(self) -> None:
+        """Ask those who are said to be away, until they answer; on a thread of its own."""
+        while True:
+            self._wake.wait(LOOK_AGAIN_S if self._away else None)
+            self._wake.clear()
+            if self.closing:
+                return
+            with self._lock:
+                asked = sorted(self._suspects | self._away)
+                self._suspects.clear()
+            for address in asked:
+                if self.closing:
+                    return
+                self._note(address, answers(address))
+
+    def _note(self, address: str, here: bool) -> None:
+        with self._lock:
+            if here == (address not in self._away):
+                return
+            name = f"broker {self._known[address]} ({address})"
+            if here:
+                self._away.discard(address)
+            else:
+                self._away.add(address)
+            others = len(self._known) - len(self._away)
+        if self.closing:
+            return
+        if here:
+            self._listener(Notice(f"{name} is back"))
+            return
+        going_on = "going on with the others" if others > 0 else "waiting for a broker to come back"
+        self._listener(Notice(f"{name} is away; {going_on}", "warning"))
+
+    def give_up(self, addresses: int) -> bool:
+        """Whether to stop connecting before the time is over."""
+        causes = list(self.causes.values())
+        if any(error.code() in _FINAL for error in causes):
+            return True
+        quick = len(causes) >= addresses and all(_is_quick(error) for error in causes)
+        return quick and time.monotonic() - self.began > REFUSED_S
+
+    def error(self, bootstrap: tuple[str, ...]) -> ClusterUnreachable:
+        """What to tell the user after connecting has failed: which address, and why."""
+        for address, cause in self.causes.items():
+            if _is_refusal(cause):
+                return CredentialsRefused(
+                    f"{address} refuses the connection: {reason(cause)}",
+                    hint="check security.protocol, sasl.mechanism, user name, password and certificates",
+                )
+        told = [f"{address}: {reason(self.causes[address])}" for address in bootstrap if address in self.causes]
+        if not told:
+            told = [f"{address}: no answer within {CONNECT_S:.0f} s" for address in bootstrap]
+        return ClusterUnreachable(
+            f"no broker can be reached ({'; '.join(told)})",
+            hint="check -b/--bootstrap, or start a cluster with: sensorstream cluster up",
+        )
+
+
+def answers(address: str, timeout_s: float = 1.0) -> bool:
+    """Whether somebody at this address answers; one that only takes the connection, as a stopped process, does not."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout_s) as connection:
+            connection.settimeout(timeout_s)
+            connection.sendall(_API_VERSIONS)
+            connection.recv(1)
+    except ConnectionResetError:
+        return True  # it wants TLS, say
+    except OSError:
+        return False
+    return True
+
+
+def _is_refusal(error: KafkaError) -> bool:
+    if error.code() in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):
+        return True
+    text = error.str().lower()
+    return "certificate verify failed" in text or "certificate required" in text or "alert" in text
+
+
+def _is_quick(error: KafkaError) -> bool:
+    """Whether the address says no at once, and most likely will again."""
+    text = error.str()
+    return error.code() == KafkaError._RESOLVE or any(
+        mark in text for mark in ("refused", "unreachable", "Disconnected", "Invalid response size")
+    )
+
+
+_PLAIN_WORDS: Final = (
+    ("Connection refused", "the connection is refused, nobody listens there"),
+    ("Failed to resolve", "the host name is not known"),
+    ("No route to host", "there is no route to the host"),
+    ("Network is unreachable", "there is no route to the network"),
+    ("certificate verify failed", "its certificate can't be verified"),
+    ("wrong version number", "it does not speak TLS there"),
+    ("connecting to a PLAINTEXT broker", "it does not speak TLS there"),
+    ("connecting to a SSL listener", "it closes the connection, it may want TLS, see security.protocol"),
+    ("Invalid response size", "its answer is not Kafka's; it may want TLS, see security.protocol"),
+    ("not supported by broker", "it does not take this sasl.mechanism"),
+    ("Connection setup timed out", "no answer in time"),
+    ("timed out", "no answer in time"),
+    ("Disconnected", "it closes the connection, see security.protocol and sasl.mechanism"),
+)
+
+
+def error_of(error: BaseException) -> KafkaError | None:
+    """librdkafka's error inside an exception of the binding."""
+    inner = error.args[0] if isinstance(error, KafkaException) and error.args else None
+    return inner if isinstance(inner, KafkaError) else None
+
+
+def reason(error: KafkaError | BaseException) -> str:
+    """A foreign error in one line of plain words."""
+    inner = error if isinstance(error, KafkaError) else error_of(error)
+    text = " ".join((inner.str() if inner is not None else str(error)).split())
+    match = _WHO.match(text)
+    if match is not None:
+        text = match["what"]
+    for mark, words in _PLAIN_WORDS:
+        if mark.lower() in text.lower():
+            if mark == "certificate verify failed":
+                return f"{words} ({text})" if len(text) < 200 else words
+            return words
+    if inner is not None and inner.code() in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):
+        said = re.sub(r" \(after .*", "", text.removeprefix("SASL authentication error: "))
+        return f"authentication failed ({said})"
+    return text.removeprefix("Broker: ").removeprefix("Local: ") or type(error).__name__
+
+
+def quiet_logs() -> None:
+    """Keep librdkafka's log off the console; a file handler on the logger ``confluent_kafka`` still gets it."""
+    if not any(isinstance(handler, logging.NullHandler) for handler in LOG.handlers):
+        LOG.addHandler(logging.NullHandler())
+    LOG.propagate = False
+
+
+def connect(make: Callable[..., T], bootstrap: tuple[str, ...], watch: BrokerWatch, options: Mapping[str, Any]) -> T:
+    """A connected producer or consumer of librdkafka.
+
+    Raises ClusterUnreachable or CredentialsRefused naming the cause within 10 s, ConfigError for options that
+    the library turns down.
+    """
+    quiet_logs()
+    watch.began = time.monotonic()
+    deadline = watch.began + CONNECT_S
+    configuration = {**COMMON, **options, "bootstrap.servers": ",".join(bootstrap), "error_cb": watch.told}
+    try:
+        client: Any = make(configuration, logger=LOG)
+    except (KafkaException, ValueError, TypeError) as error:
+        raise ConfigError(f"the Kafka client refuses its options: {reason(error)}") from error
+    while True:
+        try:
+            metadata = client.list_topics(timeout=0.25)
+        except KafkaException as error:
+            client.poll(0)
+            if watch.give_up(len(bootstrap)) or time.monotonic() >= deadline:
+                watch.close()
+                raise watch.error(bootstrap) from error
+        else:
+            break
+    note_brokers(watch, metadata)
+    watch.connected = True
+    made: T = client
+    return made
+
+
+def note_brokers(watch: BrokerWatch, metadata: Any) -> None:
+    """Tell the watch which brokers the cluster has."""
+    watch.brokers({f"{broker.host}:{broker.port}": number for number, broker in metadata.brokers.items()})
+
+
+def metadata(client: Any, timeout_s: float = ASK_S) -> Any:
+    """What the cluster tells about itself and all its topics, without creating any. Raises ClusterUnreachable."""
+    deadline = time.monotonic() + timeout_s
+    pause = threading.Event()
+    while True:
+        try:
+            return client.list_topics(timeout=max(0.1, deadline - time.monotonic()))
+        except KafkaException as error:
+            if time.monotonic() >= deadline:
+                raise ClusterUnreachable(
+                    f"no broker has answered for {timeout_s:.0f} s: {reason(error)}",
+                    hint="look at the cluster with: sensorstream cluster status",
+                ) from error
+            pause.wait(0.1)
+
+
+def count_partitions(client: Any, topic: str) -> int:
+    """How many partitions a topic has, once they have leaders. Raises UnknownTopic, BrokerError, ClusterUnreachable."""
+    deadline = time.monotonic() + ASK_S
+    unknown_until = time.monotonic() + 0.5  # one broker may not have heard yet of a topic that is just created
+    pause = threading.Event()
+    while True:
+        topics = metadata(client, max(0.1, deadline - time.monotonic())).topics
+        found = topics.get(topic)
+        now = time.monotonic()
+        if found is not None and found.error is None and found.partitions:
+            return len(found.partitions)
+        if found is None and now >= unknown_until:
+            raise refusals.unknown_topic(topic, topics)
+        if found is not None and found.error is not None and now >= deadline:
+            raise broker_error(f"topic {topic!r} can't be used", KafkaException(found.error))
+        pause.wait(0.1)
+
+
+def broker_error(what: str, error: BaseException) -> SensorstreamError:
+    """An exception of the library, as ours: ``what`` could not be done, and why."""
+    if isinstance(error, SensorstreamError):
+        return error
+    inner = error_of(error)
+    if inner is None:
+        return BrokerError(f"{what}: {reason(error)}")
+    code = inner.code()
+    if code in _FINAL:
+        return CredentialsRefused(f"{what}: {reason(inner)}")
+    if code in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._WAIT_COORD):
+        return ClusterUnreachable(f"{what}: {reason(inner)}", hint="look at: sensorstream cluster status")
+    if "AUTHORIZATION" in inner.name():
+        return BrokerError(f"{what}: not allowed for this user ({reason(inner)})")
+    return BrokerError(f"{what}: {reason(inner)}")
+
+
+def end_within(timeout_s: float, name: str, action: Callable[[], object]) -> None:
+    """Run an action that may wait without a deadline, on a thread of its own, and wait for it so long at the most."""
+
+    def run() -> None:
+        with contextlib.suppress(Exception):
+            action()
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    thread.join(timeout_s)

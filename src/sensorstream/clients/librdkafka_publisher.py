@@ -1,0 +1,297 @@
+"""Station 4, publish, with librdkafka: idempotent, acknowledged by all in-sync replicas, every delivery checked.
+
+librdkafka calls back for each record, on a thread that polls it. The deliveries poll it themselves when they are
+asked, so that the callbacks run on the caller's thread: a polling thread of its own would fight the caller for the
+interpreter at every record. A quiet thread polls only while nobody else does, so that events are told in time.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from sensorstream.clients import refusals
+from sensorstream.clients.librdkafka_net import BrokerWatch, connect, count_partitions, end_within, reason
+from sensorstream.clients.partitioner import partition_for_key
+from sensorstream.clients.properties import ClientProperties
+from sensorstream.errors import DeliveryError, DeliveryTimeout, RecordTooLarge
+from sensorstream.events import Listener
+from sensorstream.records import Headers, TopicPartition
+
+LIMIT: Final = 1048576
+"""The largest record in bytes, as ``max.request.size`` of Kafka's own producer."""
+DEFAULTS: Final = {
+    "linger.ms": 5,
+    "batch.size": 1000000,
+    "batch.num.messages": 100000,
+    "queue.buffering.max.messages": 10000000,  # the caller bounds its open records
+    "queue.buffering.max.kbytes": 2097151,
+    "delivery.timeout.ms": 0,  # for ever: the caller has deadlines of its own
+    "message.max.bytes": LIMIT,
+}
+PROMISED: Final = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "allow.auto.create.topics": False,
+}
+_BATCH_OVERHEAD: Final = 61
+"""Bytes of a record batch of format 2 before its first record (Kafka protocol, RecordBatch)."""
+_RECORD_OVERHEAD: Final = 21
+"""The most bytes that format 2 adds to a record's key, value and headers."""
+_HEADER_OVERHEAD: Final = 10
+_SLICE_S: Final = 0.05
+_IDLE_S: Final = 0.1
+_UNCERTAIN: Final = (
+    KafkaError._MSG_TIMED_OUT,
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
+    KafkaError._PURGE_INFLIGHT,
+    KafkaError._PURGE_QUEUE,
+    KafkaError._DESTROY,
+)
+
+
+class RdDelivery:
+    """The fate of the records queued by one call; librdkafka calls it once for each of them."""
+
+    __slots__ = ("_error", "_offset", "_pump", "_where", "count", "failed", "open")
+
+    def __init__(self, pump: Callable[[float], object], where: TopicPartition, count: int) -> None:
+        self._pump = pump
+        self._where = where
+        self._offset = -1
+        self._error: KafkaError | None = None
+        self.count = self.open = count
+        self.failed = 0
+
+    def __call__(self, error: KafkaError | None, message: Any) -> None:
+        """librdkafka's delivery report of one record."""
+        self.open -= 1
+        if error is not None:
+            self.failed += 1
+            if self._error is None:
+                self._error = error
+        elif not self.open:
+            offset = message.offset()
+            self._offset = -1 if offset is None else offset
+
+    def done(self) -> bool:
+        """Whether every outcome is known."""
+        if self.open:
+            self._pump(0)
+        return not self.open
+
+    def wait(self, timeout_s: float) -> int:
+        """Wait for the outcomes; the last record's offset."""
+        if self.open:
+            deadline = time.monotonic() + timeout_s
+            while True:
+                left = deadline - time.monotonic()
+                self._pump(max(0.0, min(left, _SLICE_S)))
+                if not self.open:
+                    break
+                if left <= 0:
+                    raise DeliveryTimeout(f"{self._where}: no acknowledgement of a record within {timeout_s:.0f} s")
+        if self._error is not None:
+            raise _delivery_error(self._where, self._error)
+        return self._offset
+
+
+def _delivery_error(where: TopicPartition, error: KafkaError) -> DeliveryError:
+    if error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE):
+        return RecordTooLarge(
+            f"{where}: the broker refuses a record as too large",
+            hint="raise max.message.bytes of the topic, or lower batch.size below it",
+        )
+    if error.code() in _UNCERTAIN:
+        return DeliveryTimeout(f"{where}: it is not known whether a record was delivered: {reason(error)}")
+    return DeliveryError(f"{where}: a record was not delivered: {reason(error)}")
+
+
+class LibrdkafkaPublisher:
+    """A :class:`~sensorstream.clients.base.Publisher` on librdkafka's producer."""
+
+    def __init__(
+        self, bootstrap: tuple[str, ...], properties: ClientProperties, client_id: str, listener: Listener
+    ) -> None:
+        options = {**DEFAULTS, "client.id": client_id, **properties.for_librdkafka("producer")}
+        self._limit: int = options["message.max.bytes"]
+        self._surely_small = self._limit - _BATCH_OVERHEAD - _RECORD_OVERHEAD
+        if "socket.timeout.ms" in options:
+            options["request.timeout.ms"] = options["socket.timeout.ms"]
+        self._watch = BrokerWatch(listener)
+        self._producer = connect(Producer, bootstrap, self._watch, {**options, **PROMISED})
+        self._counts: dict[str, int] = {}
+        self._turns: dict[str, int] = {}
+        self._polling = threading.Lock()
+        self._polled = time.monotonic()
+        self._closed = False
+        self._ended = threading.Event()
+        threading.Thread(target=self._poll_when_idle, name="sensorstream-publisher", daemon=True).start()
+
+    def _pump(self, timeout_s: float) -> None:
+        """Let librdkafka call back, unless another thread does so already; then wait for that one."""
+        if not self._polling.acquire(timeout=timeout_s) if timeout_s else not self._polling.acquire(blocking=False):
+            return
+        try:
+            self._polled = time.monotonic()
+            if not self._ended.is_set():
+                self._producer.poll(timeout_s)
+            elif timeout_s:
+                time.sleep(timeout_s)
+        finally:
+            self._polling.release()
+
+    def _poll_when_idle(self) -> None:
+        while not self._ended.wait(_IDLE_S):
+            if time.monotonic() - self._polled > _IDLE_S:
+                self._pump(0)
+
+    def partitions_for(self, topic: str) -> int:
+        """The topic's number of partitions."""
+        return self._counts.get(topic) or self._look_up(topic)
+
+    def _look_up(self, topic: str) -> int:
+        count = count_partitions(self._producer, topic)
+        self._counts[topic] = count
+        return count
+
+    def publish(
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        key: bytes | None = None,
+        timestamp_ms: int | None = None,
+        headers: Headers = (),
+    ) -> RdDelivery:
+        """Queue one record."""
+        count = self._counts.get(topic) or self._look_up(topic)
+        if partition is None:
+            # Without a key, a few dozen records in a row go to the same partition, so that batches fill.
+            turn = self._turns[topic] = self._turns.get(topic, 0) + 1
+            partition = (turn >> 6) % count if key is None else partition_for_key(key, count)
+        elif not 0 <= partition < count:
+            self._late_partition(topic, partition)
+        size = (0 if value is None else len(value)) + (0 if key is None else len(key))
+        if size > self._surely_small or headers:
+            self._check_size(topic, size, headers)
+        if self._closed:
+            raise DeliveryError("the publisher is closed")
+        delivery = RdDelivery(self._pump, TopicPartition(topic, partition), 1)
+        # librdkafka takes 0 for "now"; the nearest to 1970-01-01 that it can send is a millisecond later.
+        stamp = 0 if timestamp_ms is None else timestamp_ms or 1
+        while True:
+            try:
+                self._producer.produce(
+                    topic, value, key, partition, on_delivery=delivery, timestamp=stamp, headers=list(headers)
+                )
+            except BufferError:
+                self._pump(_SLICE_S)
+            except KafkaException as error:
+                raise _not_queued(TopicPartition(topic, partition), error) from error
+            else:
+                return delivery
+
+    def publish_batch(self, topic: str, values: Sequence[bytes | str], *, partition: int) -> RdDelivery:
+        """Queue many records without keys for one partition, in order."""
+        count = self._counts.get(topic) or self._look_up(topic)
+        if not 0 <= partition < count:
+            self._late_partition(topic, partition)
+        if values:
+            self._check_sizes(topic, values)
+        if self._closed:
+            raise DeliveryError("the publisher is closed")
+        delivery = RdDelivery(self._pump, TopicPartition(topic, partition), len(values))
+        messages: list[dict[str, Any]] = [{"value": value} for value in values]
+        while messages:
+            queued = self._producer.produce_batch(topic, messages, partition, on_delivery=delivery)
+            if queued == len(messages):
+                break
+            messages = self._not_taken(messages, delivery)
+        return delivery
+
+    def _not_taken(self, messages: list[dict[str, Any]], delivery: RdDelivery) -> list[dict[str, Any]]:
+        """The messages that the full queue did not take; those that were refused are counted as failed."""
+        left = []
+        for message in messages:
+            error = message.pop("_error", None)
+            if error is None:
+                continue
+            if error.code() == KafkaError._QUEUE_FULL:
+                left.append(message)
+            else:
+                delivery(error, None)
+        if left:
+            self._pump(_SLICE_S)
+        return left
+
+    def _check_sizes(self, topic: str, values: Sequence[bytes | str]) -> None:
+        longest = max(values, key=len)
+        # A character is at most four bytes of UTF-8.
+        if len(longest) * (4 if isinstance(longest, str) else 1) <= self._surely_small:
+            return
+        for value in values:
+            size = len(value.encode()) if isinstance(value, str) else len(value)
+            if size > self._surely_small:
+                self._check_size(topic, size, ())
+
+    def _check_size(self, topic: str, size: int, headers: Headers) -> None:
+        size += _BATCH_OVERHEAD + _RECORD_OVERHEAD
+        size += sum(len(name.encode()) + len(content) + _HEADER_OVERHEAD for name, content in headers)
+        if size > self._limit:
+            raise refusals.record_too_large(topic, size, self._limit)
+
+    def _late_partition(self, topic: str, partition: int) -> None:
+        """A partition that may have been added after the topic was looked up."""
+        count = self._look_up(topic) if partition >= 0 else self._counts[topic]
+        if not 0 <= partition < count:
+            raise refusals.unknown_partition(TopicPartition(topic, partition), count)
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait until every queued record has an outcome."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left = deadline - time.monotonic()
+            with self._polling:
+                self._polled = time.monotonic()
+                if self._ended.is_set() or not self._producer.flush(max(0.0, min(left, 0.5))):
+                    return
+            if left <= 0:
+                raise DeliveryTimeout(
+                    f"some records are still not acknowledged after {timeout_s:.0f} s",
+                    hint="look at: sensorstream cluster status",
+                )
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Flush for at most ``timeout_s``, then let go of everything; what is open then is unknown."""
+        if self._closed:
+            return
+        self._closed = True
+        self._watch.close()
+        try:
+            self.flush(timeout_s)
+        except DeliveryTimeout:
+            with self._polling:
+                self._producer.purge()
+                self._producer.flush(1.0)
+        with self._polling:
+            self._ended.set()
+        end_within(2.0, "sensorstream-publisher-close", self._producer.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _not_queued(where: TopicPartition, error: KafkaException) -> DeliveryError:
+    inner = error.args[0]
+    return _delivery_error(where, inner) if isinstance(inner, KafkaError) else DeliveryError(f"{where}: {error}")

@@ -1,0 +1,532 @@
+"""Station 6, read, with librdkafka: read_committed, from given positions, never skipping in silence.
+
+librdkafka calls the rebalance callbacks inside ``consume``, on the caller's thread. Messages may have been gathered
+by then that the caller has not seen, so positions are kept here: what was handed out, and the ends of partitions
+(which lie past control records and aborted ones). A callback that fails is called again in the next poll: an
+exception inside ``consume`` would throw the gathered messages away.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from types import TracebackType
+from typing import Any, Final, Self
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from sensorstream.clients import refusals
+from sensorstream.clients.base import Rebalance, ValueBatch
+from sensorstream.clients.librdkafka_net import (
+    ASK_S,
+    COMMON,
+    LOG,
+    BrokerWatch,
+    broker_error,
+    connect,
+    count_partitions,
+    end_within,
+    metadata,
+    reason,
+)
+from sensorstream.clients.properties import ClientProperties
+from sensorstream.errors import BrokerError, UnknownTopic, UsageError
+from sensorstream.events import Listener
+from sensorstream.records import ConsumedRecord, TopicIdentity, TopicPartition
+
+DEFAULTS: Final = {
+    "max.partition.fetch.bytes": 4 * 1024 * 1024,
+    "queued.min.messages": 100000,
+    "queued.max.messages.kbytes": 32768,
+    "fetch.queue.backoff.ms": 5,
+    "fetch.error.backoff.ms": 200,
+}
+PROMISED: Final = {
+    "auto.offset.reset": "error",
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "isolation.level": "read_committed",
+    "partition.assignment.strategy": "cooperative-sticky",
+    "allow.auto.create.topics": False,
+    "enable.partition.eof": True,
+}
+NO_GROUP: Final = "sensorstream-no-group"
+"""librdkafka wants a group's name even where there is no group; nothing is asked or told under it."""
+COMMIT_S: Final = 5.0
+_LOOK_AT_TOPICS_S: Final = 1.0
+_LOOK_WHILE_BUSY_S: Final = 10.0
+_MOST_AT_ONCE: Final = 1_000_000
+_LATEST: Final = -1
+_EARLIEST: Final = -2
+_GONE: Final = (
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_ID,
+    KafkaError.INCONSISTENT_TOPIC_ID,
+)
+_OUT_OF_RANGE: Final = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._NO_OFFSET)
+
+
+class LibrdkafkaReader:
+    """A :class:`~sensorstream.clients.base.Reader` on librdkafka's consumer."""
+
+    def __init__(
+        self,
+        bootstrap: tuple[str, ...],
+        properties: ClientProperties,
+        group: str | None,
+        client_id: str,
+        listener: Listener,
+    ) -> None:
+        options = {**DEFAULTS, "client.id": client_id, **properties.for_librdkafka("consumer"), **PROMISED}
+        options["group.id"] = group or NO_GROUP
+        if group is None:
+            options.pop("group.instance.id", None)
+        self._admin_options = {
+            **COMMON,
+            **properties.for_librdkafka("admin"),
+            "bootstrap.servers": ",".join(bootstrap),
+            "client.id": client_id,
+        }
+        self._most_records: int = properties.values.get("max.poll.records", _MOST_AT_ONCE)
+        self._watch = BrokerWatch(listener)
+        self._consumer = connect(Consumer, bootstrap, self._watch, options)
+        self._group = group
+        self._positions: dict[TopicPartition, int] = {}
+        self._given_up: dict[TopicPartition, int] = {}
+        self._rebalance: Rebalance | None = None
+        self._owed: list[TopicPartition] = []
+        self._taken_back: set[TopicPartition] = set()
+        self._failure: Exception | None = None
+        self._topics = _TopicWatch(self._admin_options)
+        self._only: TopicPartition | None = None
+        self._closed = False
+
+    def partitions_for(self, topic: str) -> int:
+        """The topic's number of partitions."""
+        return count_partitions(self._consumer, topic)
+
+    def identity(self, topic: str) -> TopicIdentity:
+        """Which cluster and which topic id this name stands for now; ids as Kafka's own tools show them."""
+        cluster = metadata(self._consumer).cluster_id
+        self.partitions_for(topic)
+        return TopicIdentity(cluster, self._topics.topic_id(topic))
+
+    def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Read exactly these partitions from these offsets on."""
+        if self._rebalance is not None:
+            raise UsageError("a reader that has joined a group can't be assigned partitions")
+        self._check_partitions(positions)
+        self._topics.watch({partition.topic for partition in positions})
+        self._positions = dict(positions)
+        self._note_assignment()
+        try:
+            self._consumer.assign([KafkaPartition(*one, offset) for one, offset in positions.items()])
+        except (KafkaException, RuntimeError) as error:
+            raise broker_error("partitions can't be read", error) from error
+
+    def subscribe(self, topics: Sequence[str], rebalance: Rebalance) -> None:
+        """Join the group and share these topics' partitions with its other members."""
+        if self._group is None:
+            raise UsageError("a reader without a group can't subscribe", hint="name a group with -g")
+        for topic in topics:
+            self.partitions_for(topic)
+        self._topics.watch(topics)
+        self._rebalance = rebalance
+        self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+
+    # The next three are called by librdkafka inside consume, and must not raise.
+
+    def _assigned(self, consumer: Any, partitions: list[Any]) -> None:
+        consumer.incremental_assign([])  # we do it ourselves, with positions
+        self._owed += sorted(TopicPartition(one.topic, one.partition) for one in partitions)
+        self._claim()
+
+    def _revoked(self, consumer: Any, partitions: list[Any]) -> None:
+        self._give_up(partitions, lost=False)
+        consumer.incremental_unassign(partitions)
+
+    def _lost(self, consumer: Any, partitions: list[Any]) -> None:
+        self._give_up(partitions, lost=True)
+        consumer.incremental_unassign(partitions)
+
+    def _claim(self) -> None:
+        """Ask the caller where to begin in the new partitions, and begin there."""
+        if self._closed or self._rebalance is None:
+            return
+        try:
+            positions = self._rebalance.assigned(list(self._owed))
+            self._consumer.incremental_assign([KafkaPartition(*one, positions[one]) for one in self._owed])
+        except Exception as error:
+            self._failure = error  # they are still owed: the next poll asks again
+            return
+        self._positions.update({partition: positions[partition] for partition in self._owed})
+        self._owed = []
+        self._note_assignment()
+
+    def _give_up(self, partitions: list[Any], *, lost: bool) -> None:
+        gone = sorted(TopicPartition(one.topic, one.partition) for one in partitions)
+        self._taken_back.update(gone)
+        self._owed = [partition for partition in self._owed if partition not in gone]
+        told = [partition for partition in gone if partition in self._positions]
+        self._given_up = {partition: self._positions.pop(partition) for partition in told}
+        self._note_assignment()
+        try:
+            if told and not self._closed and self._rebalance is not None:
+                (self._rebalance.lost if lost else self._rebalance.revoked)(told)
+        except Exception as error:
+            self._failure = error
+        finally:
+            self._given_up = {}
+
+    def _note_assignment(self) -> None:
+        self._only = next(iter(self._positions)) if len(self._positions) == 1 else None
+
+    def _check_partitions(self, partitions: Iterable[TopicPartition]) -> None:
+        counts: dict[str, int] = {}
+        for partition in partitions:
+            count = counts.get(partition.topic)
+            if count is None:
+                count = counts[partition.topic] = self.partitions_for(partition.topic)
+            if not 0 <= partition.partition < count:
+                raise refusals.unknown_partition(partition, count)
+
+    def poll(self, timeout_s: float, max_records: int = 5000) -> Mapping[TopicPartition, Sequence[ConsumedRecord]]:
+        """Records that have come; empty when none came within ``timeout_s``."""
+        return {partition: _records(partition, run) for partition, run in self._fetch(timeout_s, max_records)}
+
+    def poll_values(self, timeout_s: float, max_records: int = 10000) -> Mapping[TopicPartition, ValueBatch]:
+        """As :meth:`poll`, without making a record of each."""
+        return {partition: _values(partition, run) for partition, run in self._fetch(timeout_s, max_records)}
+
+    def _fetch(self, timeout_s: float, most: int) -> Iterable[tuple[TopicPartition, list[Any]]]:
+        """What has come, in runs of one partition; the positions are past it."""
+        if self._owed:
+            self._claim()
+        self._raise_failure()
+        messages = self._consume(timeout_s, min(most, self._most_records))
+        if self._taken_back:
+            # A partition that went and came back in one call is read from its new position alone.
+            messages = [one for one in messages if (one.topic(), one.partition()) not in self._taken_back]
+            for partition in self._taken_back & self._positions.keys():
+                self._consumer.seek(KafkaPartition(*partition, self._positions[partition]))
+            self._taken_back.clear()
+        fetched: dict[TopicPartition, list[Any]] = {}
+        problem: Exception | None = None
+        if messages:
+            if any(map(Message.error, messages)):
+                events = [one for one in messages if one.error() is not None]
+                messages = [one for one in messages if one.error() is None]
+            else:
+                events = []
+            for partition, run in self._by_partition(messages):
+                position = self._positions.get(partition)
+                if position is None:
+                    continue  # no longer ours
+                new = run if run[0].offset() >= position else [one for one in run if one.offset() >= position]
+                if new:
+                    self._positions[partition] = new[-1].offset() + 1
+                    fetched[partition] = fetched[partition] + new if partition in fetched else new
+            for event in events:
+                problem = self._note(event) or problem
+        if problem is not None:
+            self._failure = self._failure or problem
+        if not fetched:
+            self._raise_failure()
+        gone = self._topics.problem(_LOOK_WHILE_BUSY_S if fetched else _LOOK_AT_TOPICS_S)
+        if gone is not None:
+            raise gone
+        return fetched.items()
+
+    def _consume(self, timeout_s: float, most: int) -> list[Any]:
+        try:
+            # Waits until it has as many as it may bring: so first what is there, then one, then what came with it.
+            messages = self._consumer.consume(most, 0)
+            if not messages and timeout_s > 0 and self._failure is None:
+                messages = self._consumer.consume(1, timeout_s)
+                if messages and most > 1:
+                    messages += self._consumer.consume(most - 1, 0)
+        except KafkaException as error:
+            raise broker_error("reading failed", error) from error
+        return messages
+
+    def _by_partition(self, messages: list[Any]) -> Iterator[tuple[TopicPartition, list[Any]]]:
+        if not messages:
+            return
+        if self._only is not None and all(
+            (one.topic(), one.partition()) == self._only for one in messages[:: len(messages) - 1 or 1]
+        ):
+            yield self._only, messages
+            return
+        for (topic, number), run in groupby(messages, lambda one: (one.topic(), one.partition())):
+            yield TopicPartition(topic, number), list(run)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+    def _note(self, event: Any) -> Exception | None:
+        """What an event that came in place of a record means: the end of a partition, or an error."""
+        error = event.error()
+        code = error.code()
+        partition = TopicPartition(event.topic(), event.partition())
+        if code == KafkaError._PARTITION_EOF:
+            if self._positions.get(partition, event.offset()) < event.offset():
+                self._positions[partition] = event.offset()
+            return None
+        if code in _OUT_OF_RANGE:
+            return self._out_of_range(partition) if partition in self._positions else None
+        if code in _GONE:
+            self._topics.look_now()
+            return None
+        if code == KafkaError._MAX_POLL_EXCEEDED:
+            return None  # it joins again, and tells what it has lost
+        if error.fatal():
+            return broker_error("reading failed", KafkaException(error))
+        if self._group is None and "GROUP" in error.name():
+            return None
+        if error.retriable() or code in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT):
+            return None
+        return broker_error("reading failed", KafkaException(error))
+
+    def _out_of_range(self, partition: TopicPartition) -> Exception:
+        wanted = self._positions[partition]
+        try:
+            gone = self._topics.look()
+            if gone is not None:
+                return gone
+            first: int | None = self.beginning_offsets([partition])[partition]
+            end: int | None = self.end_offsets([partition])[partition]
+        except Exception:
+            first = end = None
+        return refusals.out_of_range(partition, wanted, first, end)
+
+    def position(self, partition: TopicPartition) -> int:
+        """The next offset that ``poll`` will look at."""
+        for positions in (self._positions, self._given_up):
+            if partition in positions:
+                return positions[partition]
+        raise UsageError(f"{partition} is not assigned to this reader")
+
+    def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The first offset still in each log."""
+        return self._offsets(partitions, _EARLIEST)
+
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The last stable offset of each log."""
+        return self._offsets(partitions, _LATEST)
+
+    def _offsets(self, partitions: Iterable[TopicPartition], which: int) -> dict[TopicPartition, int]:
+        """The protocol's ListOffsets, under the reader's own isolation level."""
+        wanted = list(partitions)
+        if not wanted:
+            return {}
+        self._check_partitions(wanted)
+        found = self._ask_offsets("offsets can't be read", [KafkaPartition(*one, which) for one in wanted])
+        return {TopicPartition(one.topic, one.partition): one.offset for one in found}
+
+    def _ask_offsets(self, what: str, wanted: list[Any]) -> list[Any]:
+        deadline = time.monotonic() + ASK_S
+        while True:
+            try:
+                found = self._consumer.offsets_for_times(wanted, timeout=max(0.1, deadline - time.monotonic()))
+                failed = next((one.error for one in found if one.error is not None), None)
+                if failed is None:
+                    return list(found)
+                error = KafkaException(failed)
+            except KafkaException as failure:
+                error = failure
+            if time.monotonic() >= deadline or not error.args[0].retriable():
+                raise broker_error(what, error) from error
+            threading.Event().wait(0.1)
+
+    def offset_for_time(self, partition: TopicPartition, timestamp_ms: int) -> int | None:
+        """The first offset whose record has this timestamp or a later one."""
+        self._check_partitions([partition])
+        wanted = [KafkaPartition(*partition, max(0, timestamp_ms))]
+        found = self._ask_offsets(f"{partition}: the offset for a time can't be read", wanted)[0].offset
+        return None if found < 0 else int(found)
+
+    def committed(self, partition: TopicPartition) -> int | None:
+        """The group's committed offset, or None."""
+        if self._group is None:
+            return None
+        try:
+            found = self._consumer.committed([KafkaPartition(*partition)], timeout=ASK_S)[0]
+        except KafkaException as error:
+            raise broker_error(f"{partition}: the committed offset can't be read", error) from error
+        if found.error is not None:
+            raise broker_error(f"{partition}: the committed offset can't be read", KafkaException(found.error))
+        return None if found.offset < 0 else int(found.offset)
+
+    def commit(self, positions: Mapping[TopicPartition, int], note: str = "") -> None:
+        """Commit positions for the group."""
+        if self._group is None:
+            raise UsageError("a reader without a group can't commit", hint="name a group with -g")
+        if not positions:
+            return
+        offsets = [KafkaPartition(*one, offset, note) for one, offset in positions.items()]
+        answers: list[Any] = []
+
+        def commit() -> None:
+            try:
+                answers.extend(self._consumer.commit(offsets=offsets, asynchronous=False) or ())
+            except (KafkaException, RuntimeError) as error:
+                answers.append(error)
+
+        # librdkafka's own wait has no deadline.
+        end_within(COMMIT_S, "sensorstream-commit", commit)
+        if not answers:
+            raise BrokerError(f"the group's positions were not committed: no answer within {COMMIT_S:.0f} s")
+        for answer in answers:
+            error = answer if isinstance(answer, Exception) else answer.error
+            if error is not None:
+                raise BrokerError(f"the group's positions were not committed: {reason(error)}")
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Fetch nothing from these partitions until resumed."""
+        self._switch(self._consumer.pause, partitions)
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Fetch from these partitions again."""
+        self._switch(self._consumer.resume, partitions)
+
+    def _switch(self, action: Callable[[list[Any]], None], partitions: Iterable[TopicPartition]) -> None:
+        ours = [KafkaPartition(*partition) for partition in partitions if partition in self._positions]
+        if ours:
+            try:
+                action(ours)
+            except KafkaException as error:
+                raise broker_error("partitions can't be paused or resumed", error) from error
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Leave the group without committing and without callbacks, and let go of everything."""
+        if self._closed:
+            return
+        self._closed = True
+        self._watch.close()
+        self._topics.close()
+        end_within(timeout_s, "sensorstream-reader-close", self._consumer.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _TopicWatch:
+    """Whether the topics that are read are still there, and still the same; asked without waiting for the answer."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+        self._admin: Any = None
+        self._ids: dict[str, str | None] = {}
+        self._asked: dict[str, Any] = {}
+        self._looked = time.monotonic()
+
+    def topic_id(self, topic: str) -> str | None:
+        """The topic's id now, in the 22 letters that Kafka's own tools show; None where the brokers have none."""
+        future = self._describe([topic])[topic]
+        try:
+            return _id_of(future.result(ASK_S))
+        except (KafkaException, TimeoutError) as error:
+            problem = _gone(topic, error)
+            if isinstance(problem, UnknownTopic):
+                raise refusals.unknown_topic(topic) from error
+            raise broker_error(f"topic {topic!r} can't be described", error) from error
+
+    def watch(self, topics: Iterable[str]) -> None:
+        """Watch these topics from now on."""
+        self._ids = {topic: self.topic_id(topic) for topic in topics}
+        self._looked = time.monotonic()
+
+    def look_now(self) -> None:
+        """Have the next :meth:`problem` ask."""
+        self._looked = 0.0
+
+    def problem(self, every_s: float) -> UnknownTopic | None:
+        """What has been found out since; asks again when the last time is longer ago than ``every_s``."""
+        now = time.monotonic()
+        if not self._asked:
+            if self._ids and now - self._looked >= every_s:
+                self._looked = now
+                self._asked = self._describe(list(self._ids))
+            return None
+        if not all(future.done() for future in self._asked.values()):
+            return None
+        asked, self._asked = self._asked, {}
+        return self._judge(asked)
+
+    def look(self) -> UnknownTopic | None:
+        """Ask, and wait for the answer."""
+        return self._judge(self._describe(list(self._ids))) if self._ids else None
+
+    def _judge(self, asked: Mapping[str, Any]) -> UnknownTopic | None:
+        for topic, future in asked.items():
+            try:
+                found = _id_of(future.result(ASK_S))
+            except (KafkaException, TimeoutError) as error:
+                gone = _gone(topic, error)
+                if gone is not None:
+                    return gone
+                continue
+            expected = self._ids.get(topic)
+            if expected is not None and found is not None and found != expected:
+                return refusals.topic_replaced(topic)
+        return None
+
+    def _describe(self, topics: list[str]) -> dict[str, Any]:
+        if self._admin is None:
+            from confluent_kafka.admin import AdminClient
+
+            self._admin = AdminClient(self._options, logger=LOG)
+        answer: dict[str, Any] = self._admin.describe_topics(TopicCollection(topics), request_timeout=ASK_S)
+        return answer
+
+    def close(self) -> None:
+        """Ask nothing any more."""
+        self._ids = {}
+        self._asked = {}
+        self._admin = None
+
+
+def _gone(topic: str, error: BaseException) -> UnknownTopic | None:
+    inner = error.args[0] if error.args else None
+    return refusals.topic_gone(topic) if isinstance(inner, KafkaError) and inner.code() in _GONE else None
+
+
+def _id_of(description: Any) -> str | None:
+    text = str(description.topic_id)
+    return None if text.strip("A") == "" else text
+
+
+def _values(partition: TopicPartition, messages: list[Any]) -> ValueBatch:
+    first, last = messages[0].offset(), messages[-1].offset()
+    without_gaps = last - first + 1 == len(messages)
+    return ValueBatch(
+        range(first, last + 1) if without_gaps else [message.offset() for message in messages],
+        list(map(Message.value, messages)),
+        lambda: _records(partition, messages),
+    )
+
+
+def _records(partition: TopicPartition, messages: list[Any]) -> list[ConsumedRecord]:
+    topic, number = partition
+    return [
+        ConsumedRecord(
+            topic,
+            number,
+            message.offset(),
+            message.timestamp()[1],
+            message.key(),
+            message.value(),
+            tuple((name, value or b"") for name, value in message.headers() or ()),
+        )
+        for message in messages
+    ]
