@@ -79,6 +79,10 @@ def started(*arguments: str, cwd: Path | None = None) -> Iterator[Started]:
     running = Started(process)
     try:
         yield running
+    except BaseException:
+        # pytest shows it with the failure.
+        print(f"{' '.join(arguments)}:\n{running.told}")
+        raise
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

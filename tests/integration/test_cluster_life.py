@@ -3,17 +3,21 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 
+from sensorstream import admin
+from sensorstream.clients import open_client
 from sensorstream.clients.probe import cluster_health
 from sensorstream.cluster import LocalCluster
 from sensorstream.cluster.artifacts import DEFAULT_VERSION
+from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import ClusterUnreachable, LocalClusterError
+from sensorstream.records import TopicPartition
 
 pytestmark = pytest.mark.broker
 
@@ -33,30 +37,25 @@ def run(*words: str, code: int = 0) -> Any:
 
 
 def write(bootstrap: tuple[str, ...], topic: str, replicas: int, count: int = 200) -> None:
-    admin = KafkaAdminClient(bootstrap_servers=list(bootstrap))
-    admin.create_topics({topic: {"num_partitions": 2, "replication_factor": replicas}})
-    admin.close()
-    producer = KafkaProducer(bootstrap_servers=list(bootstrap))
-    for sent in [producer.send(topic, str(index).encode(), partition=index % 2) for index in range(count)]:
-        sent.get(30)
-    producer.close()
+    settings = Settings(bootstrap=bootstrap, client="kafka-python")
+    admin.create_topics(settings, [TopicSettings(topic, partitions=2, replication_factor=replicas)])
+    with open_client(settings).publisher() as publisher:
+        sent = [publisher.publish(topic, str(index).encode(), partition=index % 2) for index in range(count)]
+        for delivery in sent:
+            delivery.wait(30)
 
 
 def read(bootstrap: tuple[str, ...], topic: str, count: int = 200) -> list[int]:
-    with_group = KafkaConsumer(
-        topic,
-        bootstrap_servers=list(bootstrap),
-        group_id="life",
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-        consumer_timeout_ms=20_000,
-    )
     found: list[int] = []
-    for record in with_group:
-        found.append(int(record.value))
-        if len(found) == count:
-            break
-    with_group.close()
+    end = time.monotonic() + 40
+    with open_client(Settings(bootstrap=bootstrap, client="kafka-python")).reader(group="life") as reader:
+        reader.assign({TopicPartition(topic, partition): 0 for partition in (0, 1)})
+        while len(found) < count and time.monotonic() < end:
+            try:
+                for batch in reader.poll(0.5).values():
+                    found += [int(record.value or b"") for record in batch]
+            except ClusterUnreachable:
+                time.sleep(0.1)  # a broker has just been stopped; its partitions move
     return sorted(found)
 
 

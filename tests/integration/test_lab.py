@@ -102,7 +102,7 @@ def test_a_group_shares_partitions_and_its_members_show_in_lag(b: list[str], tmp
     ok("topics", "create", "shared", "--partitions", "4", *b)
     arguments = ["consume", "-t", "shared", "-g", "shared-group", "--to", str(tmp_path), *b]
     with started(*arguments) as one, started(*arguments) as two:
-        until(lambda: "capturing" in one.told and "capturing" in two.told, "both members' partitions")
+        until(lambda: "shared[" in one.told and "shared[" in two.told, "both members' partitions")
         ok("produce", "--source", f"shared={source}", "--delay", "0", *b, cwd=tmp_path)
 
         def done() -> bool:
@@ -110,8 +110,12 @@ def test_a_group_shares_partitions_and_its_members_show_in_lag(b: list[str], tmp
             return bool(lag["total_lag"] == 0 and sum(row["current_offset"] for row in lag["partitions"]) == 400)
 
         until(done, "a lag of 0")
-        rows = ok("lag", "-g", "shared-group", *b)["partitions"]
-        assert len({row["consumer_id"] for row in rows}) == 2
+
+        def shared() -> bool:
+            rows = ok("lag", "-g", "shared-group", *b)["partitions"]
+            return len({row["consumer_id"] for row in rows}) == 2
+
+        until(shared, "two members in the lag table")
         for member in (one, two):
             member.signal(signal.SIGINT)
             assert member.end() == ExitCode.DONE
