@@ -1,43 +1,63 @@
-"""Station 3, the bulk way: a block of CSV rows to JSON lines, column by column in polars.
+"""Station 3, the bulk way: blocks of CSV rows to JSON lines, all cells of a block at once in numpy.
 
 The values are those of :class:`sensorstream.serde.json.RowEncoder`, byte for byte. What counts as a number is
-decided there: a column engine only recognises cells that certainly are one (and cells that certainly are not),
-the few others go through :func:`~sensorstream.serde.json.fragment` one by one.
+decided there: here cells are only told apart that certainly are numbers and that certainly are not, the few
+others are put to :func:`~sensorstream.serde.json.is_number` one by one.
+
+How it works: every separator byte is overwritten with a code for the text that is to stand there (the end of
+one cell, the next key, the beginning of the next cell), and then code after code is replaced by its text. The
+codes are bytes that can't occur in the rows.
 """
 
-import os
-from collections.abc import Sequence
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
-from sensorstream.serde.json import fragment, quote
+from sensorstream.serde.json import is_number, quote
 from sensorstream.sources.base import PlainRows
 
 if TYPE_CHECKING:
-    from polars import Expr, Series
+    from numpy import uint8
+    from numpy.typing import NDArray
 
-THREADS: Final = 2
+CHUNK_BYTES: Final = 1 << 17
+"""Rows that are worked on at once: what fits in a core's own cache is done in half the time."""
 
-# Certainly a number: an integer of at most 18 digits, or of 19 and below 9 * 10**18 < 2**63; or a decimal, if
-# its text is no longer than _DECIMAL_LENGTH: then it has at most 15 digits.
-_INTEGER: Final = "-?(?:0|[1-9][0-9]{0,17}|[1-8][0-9]{18})"
-_DECIMAL: Final = r"-?(?:0|[1-9][0-9]*)\.[0-9]+"
-_NUMBER: Final = rf"^(?:{_INTEGER}|{_DECIMAL})$"
-_DECIMAL_LENGTH: Final = 16
-# Perhaps a number, or a text in which JSON escapes a character (plain rows hold no other such character).
-_PERHAPS: Final = r"^-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$"
-_PERHAPS_OR_ESCAPED: Final = rf"{_PERHAPS}|\\"
+# What a byte can be in a number, one bit each, so that a cell's bytes are summed up by OR. The points of a block
+# are marked in turn with one of two bits, so a cell with both has more than one.
+_DIGIT, _POINT, _DOUBTFUL, _OTHER, _POINT_2 = 1, 2, 4, 8, 16
+_CLASSES: Final = bytes(
+    _DIGIT if byte in b"0123456789" else _POINT if byte in b"." else _DOUBTFUL if byte in b"+-eE" else _OTHER
+    for byte in range(256)
+)
+# What a cell is.
+_NUMBER, _TEXT, _NULL, _PERHAPS = range(4)
+_KINDS: Final = bytes(
+    _NULL if not bits
+    else _TEXT if bits & _OTHER
+    else _NUMBER if bits in (_DIGIT, _DIGIT | _POINT, _DIGIT | _POINT_2)
+    else _PERHAPS
+    for bits in range(256)
+)  # fmt: skip
+# A number of at most 16 characters has at most 16 digits as an integer, 15 as a decimal. Of an integer 18 digits
+# are sure to fit in 64 bits, and 19 where the first is not 9.
+_SURE_LENGTH: Final = 16
+_SURE_INTEGER_LENGTH: Final = 18
+_INT64_DIGITS: Final = 19
 
+# Bytes that neither rows nor keys hold: control characters (the line end stands between the finished values), and
+# those that UTF-8 doesn't know; and, if rows and keys are ASCII, all others beyond it.
+_CODES: Final = bytes({*range(0x20), 0xC0, 0xC1, *range(0xF5, 0x100)} - {0x0A})
+_ASCII_CODES: Final = bytes({*range(0x20), *range(0x80, 0x100)} - {0x0A})
 
-def available() -> bool:
-    """Whether polars, which this needs, is installed (``pip install 'sensorstream[fast]'``)."""
-    return find_spec("polars") is not None
+_CACHED_LENGTH: Final = 128
+_is_number_cached = lru_cache(maxsize=1 << 15)(is_number)
 
 
 class BlockEncoder:
     """Encodes blocks of rows of one source. ``columns`` are the keys, all different, in their order.
 
-    Raises ImportError where polars is not :func:`available`.
+    ``delimiter`` is the one that stands in the rows.
     """
 
     def __init__(self, columns: Sequence[str], delimiter: str = ",") -> None:
@@ -45,73 +65,124 @@ class BlockEncoder:
             raise ValueError(f"column names repeat: {list(columns)}")
         if not columns:
             raise ValueError("there are no columns")
-        # Polars takes a thread a core unless told otherwise before it is first imported.
-        os.environ.setdefault("POLARS_MAX_THREADS", str(THREADS))
-        import polars
+        import numpy
 
-        self._pl = polars
-        self._delimiter = delimiter
-        self._keys = ["{" + quote(columns[0]) + ":", *("," + quote(name) + ":" for name in columns[1:])]
-        self._header = delimiter.join(map(str, range(len(columns)))).encode() + b"\n"
+        self._np = numpy
+        self._delimiter = ord(delimiter)
+        self._classes = bytearray(_CLASSES)
+        self._classes[self._delimiter] = self._classes[ord("\n")] = 0
+        self._width = len(columns)
+        keys = [quote(name).encode() + b":" for name in columns]
+        self._ascii_keys = all(map(bytes.isascii, keys))
+        self._first_key = b"{" + keys[0]
+        # For the separator after a column, 6 texts: after a number or null, or after a text, each ahead of a
+        # number, a text or null.
+        between = [*(b"," + key for key in keys[1:]), b"}\n" + self._first_key]
+        self._texts = [end + key + begin for key in between for end in (b"", b'"') for begin in (b"", b'"', b"null")]
+        self._row_of_texts = numpy.arange(0, 6 * self._width, 6, dtype=numpy.uint16)
 
-    def encode(self, rows: PlainRows) -> list[str] | None:
-        """The rows, in their order, as JSON texts: what RowEncoder makes, before it is encoded to UTF-8.
+    def encode(self, rows: PlainRows) -> list[bytes] | None:
+        """The rows, in their order, as JSON: what RowEncoder makes of them.
 
-        None where polars doesn't see the rows that are there: then they must be encoded one by one.
+        None where they have too many columns (more than about 40, or 150 if all is ASCII) for this to be done: then
+        they must be encoded one by one.
         """
-        pl = self._pl
-        try:
-            # With a header of our own the first cell can't be taken for a byte-order mark or a packed file.
-            frame = pl.read_csv(
-                self._header + rows, separator=self._delimiter, quote_char=None, infer_schema=False
-            ).rechunk()
-            if frame.width != len(self._keys) or frame.height != rows.count(b"\n"):
+        values: list[bytes] = []
+        for chunk in _chunks(rows):
+            encoded = self._encode(chunk)
+            if encoded is None:
                 return None
-            matches = frame.select(pl.all().str.contains(_NUMBER))
-            perhaps = _PERHAPS_OR_ESCAPED if rows.count(b"\\") else _PERHAPS
-            parts: list[Expr | str] = []
-            for key, cells, numbers in zip(self._keys, frame.iter_columns(), matches.iter_columns(), strict=True):
-                parts.append(key)
-                parts += self._fragments(cells, numbers, perhaps)
-            parts.append("}")
-            texts: list[str] = frame.select(pl.concat_str(self._literals(parts))).to_series().to_list()
-        except pl.exceptions.PolarsError:
+            values += encoded
+        return values
+
+    def _encode(self, rows: bytes) -> list[bytes] | None:
+        np, width = self._np, self._width
+        if width > len(_ASCII_CODES):
             return None
-        return texts
+        block = np.frombuffer(rows, np.uint8)
+        ends = np.flatnonzero((block == self._delimiter) | (block == 0x0A))
+        if len(ends) != width * rows.count(b"\n") or (block[ends[width - 1 :: width]] != 0x0A).any():
+            return None
+        kinds = self._kinds(rows, block, ends)
 
-    def _fragments(self, cells: "Series", numbers: "Series", perhaps: str) -> "list[Expr | str]":
-        """What stands for the cells of one column: texts that are the same in all rows, and expressions."""
-        pl = self._pl
-        number_count = numbers.sum()
-        if number_count:
-            lengths = cells.str.len_bytes()
-            if (lengths.filter(numbers).max() or 0) > _DECIMAL_LENGTH:  # type: ignore[operator]
-                numbers &= (lengths <= _DECIMAL_LENGTH) | cells.str.contains(f"^{_INTEGER}$")
-                number_count = numbers.sum()
-        cell = pl.col(cells.name)
-        nulls = cells.null_count()
-        if number_count + nulls == len(cells):
-            return [cell.fill_null("null") if nulls else cell]
-        odd = (cells.str.contains(perhaps) & ~numbers).fill_null(False)
-        if not number_count and not nulls and not odd.any():
-            return ['"', cell, '"']
-        quoted = pl.concat_str(pl.lit('"'), cell, pl.lit('"'))
-        made = pl.when(pl.lit(numbers)).then(cell).otherwise(quoted).fill_null("null")
-        if odd.any():
-            at = odd.arg_true()
-            one_by_one = pl.Series([fragment(text) for text in cells.gather(at).to_list()], dtype=pl.String)
-            column = cells.to_frame().select(made).to_series().scatter(at, one_by_one)
-            return [pl.lit(column)]
-        return [made]
+        which = np.zeros(len(ends), np.uint16)
+        np.multiply(kinds == _TEXT, 3, out=which, casting="unsafe")
+        which[:-1] += kinds[1:]
+        which.reshape(-1, width)[:] += self._row_of_texts
+        used = np.flatnonzero(np.bincount(which)).tolist()
+        free = _ASCII_CODES if self._ascii_keys and rows.isascii() else _CODES
+        if len(used) > len(free):
+            return None
+        code_of = np.zeros(6 * width, np.uint8)
+        code_of[used] = np.frombuffer(free, np.uint8, len(used))
+        coded = block.copy()
+        coded[ends] = code_of[which]
 
-    def _literals(self, parts: "Sequence[Expr | str]") -> "list[Expr]":
-        """The parts as expressions, neighbouring texts in one."""
-        merged: list[Expr] = []
-        text = ""
-        for part in parts:
-            if isinstance(part, str):
-                text += part
-            else:
-                merged += [self._pl.lit(text), part]
-                text = ""
-        return [*merged, self._pl.lit(text)]
+        # Past the last row's end stands the beginning of a row that there isn't.
+        begin = (b"", b'"', b"null")[kinds[0]]
+        text = self._first_key + begin + coded.tobytes()
+        for code, number in zip(free, used, strict=False):
+            text = text.replace(bytes((code,)), self._texts[number])
+        values: list[bytes] = text.split(b"\n")
+        values.pop()
+        return values
+
+    def _kinds(self, rows: bytes, block: "NDArray[uint8]", ends: "NDArray[Any]") -> "NDArray[uint8]":
+        """For each cell, whether it is a number, text or null."""
+        np = self._np
+        begins = np.empty_like(ends)
+        begins[0] = 0
+        np.add(ends[:-1], 1, out=begins[1:])
+
+        # The classes of the bytes, with a separator in front: there always are neighbours to look at.
+        ringed = np.frombuffer(bytearray(b"\0" + rows.translate(self._classes)), np.uint8)
+        before, bits, after = ringed[:-2], ringed[1:-1], ringed[2:]
+        block = block[:-1]
+        at_begin = before == 0
+        digit_next = after == _DIGIT
+        points = bits == _POINT
+        doubtful = points & ~(digit_next & (before == _DIGIT))
+        minus = (block == 0x2D) & at_begin & digit_next
+        leading_zero = (block == 0x30) & digit_next
+        leading_zero[1:] &= at_begin[1:] | minus[:-1]
+        doubtful |= leading_zero
+        points_at = np.flatnonzero(points)
+        bits[points_at[1::2]] = _POINT_2
+        bits[minus] = 0
+        bits |= doubtful.view(np.uint8) << 2
+
+        summed = np.bitwise_or.reduceat(ringed[1:], begins)
+        kinds: NDArray[uint8] = np.frombuffer(bytearray(summed.tobytes().translate(_KINDS)), np.uint8)
+        self._doubt_long_ones(kinds, summed, block, begins, ends)
+        for cell in np.flatnonzero(kinds == _PERHAPS).tolist():
+            text = rows[begins[cell] : ends[cell]].decode()
+            ask = _is_number_cached if len(text) <= _CACHED_LENGTH else is_number
+            kinds[cell] = _NUMBER if ask(text) else _TEXT
+        return kinds
+
+    def _doubt_long_ones(
+        self,
+        kinds: "NDArray[uint8]",
+        summed: "NDArray[uint8]",
+        block: "NDArray[uint8]",
+        begins: "NDArray[Any]",
+        ends: "NDArray[Any]",
+    ) -> None:
+        np = self._np
+        long = np.flatnonzero(((ends - begins) > _SURE_LENGTH) & (kinds == _NUMBER))
+        if len(long):
+            length, first = (ends - begins)[long], block[begins[long]]
+            integer = summed[long] == _DIGIT
+            sure = integer & (length <= _SURE_INTEGER_LENGTH)
+            sure |= integer & (length == _INT64_DIGITS) & (first >= 0x31) & (first <= 0x38)
+            kinds[long[~sure]] = _PERHAPS
+
+
+def _chunks(rows: bytes) -> Iterator[bytes]:
+    at = 0
+    while len(rows) - at > CHUNK_BYTES:
+        cut = rows.rfind(b"\n", at, at + CHUNK_BYTES) + 1 or rows.index(b"\n", at) + 1
+        yield rows[at:cut]
+        at = cut
+    if at < len(rows):
+        yield rows[at:]
