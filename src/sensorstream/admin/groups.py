@@ -32,7 +32,8 @@ def describe_group(settings: Settings, group: str) -> GroupDescription:
                 raise
             told = {"group_state": "Dead", "members": []}
         offsets = {
-            TopicPartition(*where): (int(one.offset), str(one.metadata or ""))
+            # confluent-kafka 2.16 commits the zero byte at the end of its string, too.
+            TopicPartition(*where): (int(one.offset), str(one.metadata or "").rstrip("\0"))
             for where, one in committed.items()
             if one.offset >= 0
         }

@@ -100,6 +100,7 @@ class LibrdkafkaReader:
         self._owed: list[TopicPartition] = []
         self._taken_back: set[TopicPartition] = set()
         self._failure: Exception | None = None
+        self._in_callback = False
         self._topics = _TopicWatch(self._admin_options)
         self._only: TopicPartition | None = None
         self._closed = False
@@ -142,7 +143,9 @@ class LibrdkafkaReader:
     def _assigned(self, consumer: Any, partitions: list[Any]) -> None:
         consumer.incremental_assign([])  # we do it ourselves, with positions
         self._owed += sorted(TopicPartition(one.topic, one.partition) for one in partitions)
+        self._in_callback = True
         self._claim()
+        self._in_callback = False
 
     def _revoked(self, consumer: Any, partitions: list[Any]) -> None:
         self._give_up(partitions, lost=False)
@@ -154,7 +157,7 @@ class LibrdkafkaReader:
 
     def _claim(self) -> None:
         """Ask the caller where to begin in the new partitions, and begin there."""
-        if self._closed or self._rebalance is None:
+        if not self._owed or self._closed or self._rebalance is None:
             return
         try:
             positions = self._rebalance.assigned(list(self._owed))
@@ -173,12 +176,14 @@ class LibrdkafkaReader:
         told = [partition for partition in gone if partition in self._positions]
         self._given_up = {partition: self._positions.pop(partition) for partition in told}
         self._note_assignment()
+        self._in_callback = True
         try:
             if told and not self._closed and self._rebalance is not None:
                 (self._rebalance.lost if lost else self._rebalance.revoked)(told)
         except Exception as error:
             self._failure = error
         finally:
+            self._in_callback = False
             self._given_up = {}
 
     def _note_assignment(self) -> None:
@@ -377,8 +382,11 @@ class LibrdkafkaReader:
             except (KafkaException, RuntimeError) as error:
                 answers.append(error)
 
-        # librdkafka's own wait has no deadline.
-        end_within(COMMIT_S, "sensorstream-commit", commit)
+        if self._in_callback:
+            commit()  # another thread would have to wait for the end of consume
+        else:
+            # librdkafka's own wait has no deadline.
+            end_within(COMMIT_S, "sensorstream-commit", commit)
         if not answers:
             raise BrokerError(f"the group's positions were not committed: no answer within {COMMIT_S:.0f} s")
         for answer in answers:
