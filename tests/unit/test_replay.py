@@ -294,3 +294,16 @@ def test_a_replay_that_goes_on_keeps_each_bad_row_once(broker: MemoryBroker, tmp
     letters = [json.loads(line)["line"] for line in (tmp_path / "a.rejected.jsonl").read_text().splitlines()]
     assert letters == [n + 2 for n in range(0, 30, 3)]
     assert sorted(numbers(broker, "AIR", 0) + numbers(broker, "AIR", 1)) == [n for n in range(30) if n % 3]
+
+
+def test_the_key_of_the_configuration_will_do(tmp_path: Path) -> None:
+    (tmp_path / "sensorstream.toml").write_text('[topics.AIR]\nsource = "a.csv"\nkey = "id"\n', encoding="utf-8")
+    job = make_job(load(environ={}, start=tmp_path), ReplayOptions(partition_by="key"))
+    assert job.sources[0].rules.key == "id"
+
+
+def test_naming_the_known_time_column_keeps_its_format() -> None:
+    job = make_job(load(environ={}), ReplayOptions(time_column="Time", timestamps="original"))
+    assert {source.rules.time_format for source in job.sources} == {"%d/%m/%Y %H:%M:%S"}
+    other = make_job(load(environ={}), ReplayOptions(time_column="Station", timestamps="original"))
+    assert {source.rules.time_format for source in other.sources} == {None}

@@ -14,7 +14,7 @@ import typer
 from sensorstream.cli import options
 from sensorstream.cli.outcome import Outcome
 from sensorstream.cli.session import Session, begin
-from sensorstream.errors import ExitCode
+from sensorstream.errors import ExitCode, Interrupted
 
 __all__ = ["Outcome", "Session", "command"]
 
@@ -60,6 +60,11 @@ def command(
             client_log.start(verbose=session.verbose)
             try:
                 outcome = body(session, **values)
+            except KeyboardInterrupt as error:
+                # The second Ctrl-C; typer would end the process without a word.
+                raise Interrupted(
+                    "forced to stop before the work was settled", hint="start it again to go on"
+                ) from error
             except BrokenPipeError:
                 # `... | head` has read what it wanted; typer would make a failure of it.
                 raise typer.Exit(int(ExitCode.DONE)) from None

@@ -65,7 +65,7 @@ class Narrator:
                 del self._jobs[event.what]
                 return
             every = _TERMINAL_EVERY_S if self._terminal else PROGRESS_EVERY_S
-            if now - self._shown_at < every:
+            if now - max(self._shown_at, job.since) < every:
                 return
             self._shown_at = now
             text = visible("   ".join(job.text() for job in self._jobs.values()))

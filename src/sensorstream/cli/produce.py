@@ -146,7 +146,7 @@ def _outcome(result: "ReplayResult", *, interrupted: bool) -> Outcome:
 
 def show_replay(console: "Console", result: "ReplayResult") -> None:
     """The sources with their counts, and the line of the whole."""
-    from sensorstream.cli.render import table
+    from sensorstream.cli.render import shown_path, table
     from sensorstream.cli.terminal import visible
 
     rows = table(
@@ -162,7 +162,7 @@ def show_replay(console: "Console", result: "ReplayResult") -> None:
     for source in result.sources:
         rows.add_row(
             visible(source.topic),
-            visible(source.source),
+            shown_path(source.source),
             f"{source.sent:,}",
             f"{source.acknowledged:,}",
             f"{source.failed:,}",

@@ -79,6 +79,14 @@ def known(value: object) -> str:
     return "unknown" if value is None else visible(str(value))
 
 
+def shown_path(path: str) -> str:
+    """A path for a table: from the current folder where it lies below it."""
+    from pathlib import Path
+
+    here, place = Path.cwd(), Path(path)
+    return visible(str(place.relative_to(here)) if place.is_absolute() and place.is_relative_to(here) else path)
+
+
 def size(count: int | None) -> str:
     """A number of bytes for people: ``1.5 MB``."""
     if count is None:

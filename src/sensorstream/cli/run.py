@@ -93,7 +93,7 @@ def show_run(console: "Console", result: "LabRun") -> None:
             visible(consumer.topic),
             str(consumer.partition),
             known(None if consumer.file is None else Path(consumer.file).name),
-            known(consumer.rows),
-            known(consumer.rejected),
+            known(consumer.rows if consumer.rows is None else f"{consumer.rows:,}"),
+            known(consumer.rejected if consumer.rejected is None else f"{consumer.rejected:,}"),
         )
     console.print(rows)

@@ -120,7 +120,7 @@ class ConsumerProcess:
 
     def _read_notices(self, stream: IO[str]) -> None:
         for line in stream:
-            text = line.rstrip("\n")
+            text = line.rstrip("\n").removeprefix(f"{self.tp}: ")
             if text.startswith("error: "):
                 self._last_error = text.removeprefix("error: ")
             loud = text.startswith(("error: ", "warning: "))

@@ -54,6 +54,9 @@ def make_job(settings: Settings, options: ReplayOptions, listener: Listener = ig
     sources = []
     for topic, path in pairs:
         known = settings.topic(topic)
+        time_column = options.time_column or known.time_column
+        # The format that is known belongs to the column that is known.
+        time_format = options.time_format or (known.time_format if time_column == known.time_column else None)
         pace = partial(
             make_schedule,
             delay=settings.delay,
@@ -61,17 +64,19 @@ def make_job(settings: Settings, options: ReplayOptions, listener: Listener = ig
             speed=options.speed,
             max_gap=options.max_gap,
             name=path,
-            time_format=options.time_format or (None if options.time_column else known.time_format),
+            time_format=time_format,
             listener=listener,
         )
         key = options.key or known.key
+        if options.partition_by == "key" and key is None:
+            raise UsageError(f"--partition-by key needs a key for {topic}", hint="name its column with --key")
         rules = Rules(
             make_schedule=_schedule_for(pace),
             paced_by_time=options.speed is not None,
             partition_by=options.partition_by or ("key" if key else "row"),
             key=key,
-            time_column=options.time_column or known.time_column,
-            time_format=options.time_format or (None if options.time_column else known.time_format),
+            time_column=time_column,
+            time_format=time_format,
             original_timestamps=options.timestamps == "original",
             limit=options.limit,
             max_rejects=options.max_rejects,
@@ -138,8 +143,6 @@ def _check(options: ReplayOptions) -> None:
     rule = options.partition_by
     if rule is not None and rule not in ("row", "key") and not (rule.startswith("column:") and rule[7:]):
         raise UsageError(f"--partition-by {rule!r} is not known", hint="it is row, key or column:NAME")
-    if rule == "key" and options.key is None:
-        raise UsageError("--partition-by key needs a key", hint="name its column with --key")
 
 
 def _first_rows(given: Sequence[str], topics: Sequence[str]) -> dict[str, int]:
