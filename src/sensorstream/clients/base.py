@@ -115,6 +115,12 @@ class ValueBatch:
         """The same records with everything about them."""
         return self.make_records()
 
+    def first(self, count: int) -> "ValueBatch":
+        """The first ``count`` of them, or all where there are no more."""
+        if count >= len(self.offsets):
+            return self
+        return ValueBatch(self.offsets[:count], self.values[:count], lambda: self.make_records()[:count])
+
 
 class Reader(Protocol):
     """Reads records, read_committed, never skipping an offset in silence. Used from one thread."""

@@ -7,11 +7,12 @@ position, then commit the position to the group.
 
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sensorstream.clients.base import Client, Reader, Rebalance
+from sensorstream.clients.base import Client, Reader, Rebalance, ValueBatch
 from sensorstream.errors import (
     BrokerError,
     ClusterUnreachable,
@@ -23,12 +24,13 @@ from sensorstream.errors import (
 )
 from sensorstream.events import Listener, Notice, PartitionEnd, Progress, RowStored, ignore
 from sensorstream.pipelines.start_at import StartAt, resolve
-from sensorstream.records import ConsumedRecord, TopicIdentity, TopicPartition, commit_note
+from sensorstream.records import TopicIdentity, TopicPartition, commit_note
 from sensorstream.sinks.base import Sink
 from sensorstream.sinks.positioned_file import FileBusy
 
 COMMIT_EVERY_S: Final = 1.0
 COMMIT_EVERY_ROWS: Final = 5000
+POLLED_ROWS: Final = 10_000
 LOGGED_ROWS: Final = 100
 """A poll that brings more rows than this is told as progress, not row by row."""
 GIVE_UP_S: Final = 120.0
@@ -207,9 +209,9 @@ class _Capture:
             return "count"
         if job.stop_at_end and self._at_end():
             return "end"
-        wanted = COMMIT_EVERY_ROWS if job.count is None else min(COMMIT_EVERY_ROWS, job.count - self._taken)
-        batches = self._reader.poll(self._patience(), wanted)
-        if any(batches.values()):
+        wanted = POLLED_ROWS if job.count is None else min(POLLED_ROWS, job.count - self._taken)
+        batches = self._reader.poll_values(self._patience(), wanted)
+        if any(batch.offsets for batch in batches.values()):
             self._take(batches, wanted)
             self._heard_at = time.monotonic()
         else:
@@ -240,30 +242,27 @@ class _Capture:
         left = _POLL_S if limit is None else min(_POLL_S, limit - (time.monotonic() - self._heard_at))
         return max(left, 0.0)
 
-    def _take(self, batches: Mapping[TopicPartition, Sequence[ConsumedRecord]], wanted: int) -> None:
+    def _take(self, batches: Mapping[TopicPartition, ValueBatch], wanted: int) -> None:
         job = self._job
-        log_rows = job.log_rows and sum(map(len, batches.values())) <= LOGGED_ROWS
-        for tp, batch in batches.items():
+        log_rows = job.log_rows and sum(len(batch.offsets) for batch in batches.values()) <= LOGGED_ROWS
+        for tp, read in batches.items():
             part = self._open.get(tp)
             if part is None:
                 continue
-            records = batch
-            if part.end is not None and records and records[-1].offset >= part.end:
-                records = [record for record in records if record.offset < part.end]
-            if len(records) > wanted:
-                records = records[:wanted]
-            if not records:
+            count = len(read.offsets) if part.end is None else bisect_left(read.offsets, part.end)
+            batch = read.first(min(count, wanted))
+            if not batch.offsets:
                 continue
-            wanted -= len(records)
-            part.sink.write(records)
-            self._taken += len(records)
-            part.unstored += len(records)
-            part.position = records[-1].offset + 1
+            wanted -= len(batch.offsets)
+            part.sink.write_values(batch.values, batch.records)
+            self._taken += len(batch.offsets)
+            part.unstored += len(batch.offsets)
+            part.position = batch.offsets[-1] + 1
             if log_rows:
-                for record in records:
-                    self._listener(RowStored(record.topic, record.partition, record.offset, record.value or b"null"))
+                for offset, value in zip(batch.offsets, batch.values, strict=True):
+                    self._listener(RowStored(*tp, offset, value or b"null"))
             else:
-                self._listener(Progress(f"{tp}", part.position, part.end if part.end is not None else None))
+                self._listener(Progress(f"{tp}", part.position, part.end))
         self._check_rejects()
 
     def _check_rejects(self) -> None:

@@ -18,14 +18,18 @@ from sensorstream.errors import DecodeError, DeliveryError, RecordTooLarge, Sour
 from sensorstream.events import Listener, Progress, RowPublished
 from sensorstream.pipelines.outbox import Outbox
 from sensorstream.records import Rejected, SourceRow
+from sensorstream.serde.bulk_json import BlockEncoder
 from sensorstream.serde.json import RowEncoder
 from sensorstream.sinks.rejected import RejectedFile
-from sensorstream.sources.base import Batch, Source
+from sensorstream.sources.base import Batch, Block, Source
+from sensorstream.sources.csv_blocks import CsvBlocks
 from sensorstream.sources.schedule import Schedule, time_parser
 
 BATCH_ROWS: Final = 500
 """Rows that a lane publishes before it lets go of its thread."""
 _ANSWERS_S: Final = 0.02
+BLOCK_BYTES: Final = 1 << 20
+"""How much of a source is published at once where its rows need not be looked at one by one."""
 _READ_AHEAD: Final = 4 * 1024 * 1024
 """From so many bytes on, what a source has read says how far it is."""
 
@@ -111,6 +115,7 @@ class Lane:
         columns = self.source.columns
         rules = self._rules
         self._encoder = RowEncoder(columns)
+        self._block_encoder: BlockEncoder | None = None
         self._key_at = self._column(rules.key, "--key")
         needs_time = rules.original_timestamps or rules.paced_by_time
         if needs_time and rules.time_column is None:
@@ -130,6 +135,9 @@ class Lane:
     def step(self, stop: threading.Event) -> float | None:
         """Publish what is due, a batch at the most; return when the next row is due (monotonic), None at the end."""
         self.outbox.reap()
+        if self._publish_block(stop):
+            self._tell()
+            return time.monotonic()
         for _ in range(BATCH_ROWS):
             row = self._next()
             if row is None:
@@ -210,6 +218,38 @@ class Lane:
         if self.source.columns != columns:
             raise SourceError(f"{self.source.name}: its columns have changed since the last round")
         self._schedule.restart()
+
+    def _publish_block(self, stop: threading.Event) -> bool:
+        """Publish the next rows of the source all at once, where that can be done; whether it was."""
+        if not isinstance(self.source, CsvBlocks) or self._ready or not self.source.bulk:
+            return False
+        self.outbox.make_room(stop)
+        block = None if stop.is_set() else self.source.read_block(BLOCK_BYTES)
+        if block is None:
+            return False
+        if self._block_encoder is None:
+            self._block_encoder = BlockEncoder(self.source.columns, block.delimiter)
+        values = self._block_encoder.encode(block.data)
+        if values is None:
+            self._ready.extend(block.source_rows())
+            return False
+        for partition in range(self._partitions):
+            share = values[(partition - block.first_row) % self._partitions :: self._partitions]
+            if share:
+                self._publish_share(block, partition, share)
+        self._next_row = block.first_row + block.rows
+        return True
+
+    def _publish_share(self, block: Block, partition: int, values: list[bytes]) -> None:
+        try:
+            delivery = self._publisher.publish_batch(self.topic, values, partition=partition)
+        except RecordTooLarge:
+            # Nothing of the batch was queued: one by one, so that just the rows that are too large are put aside.
+            for row in block.source_rows():
+                if row.number % self._partitions == partition:
+                    self._publish(row)
+        else:
+            self.outbox.add(block.first_row, len(values), sum(map(len, values)), delivery)
 
     def _publish(self, row: SourceRow) -> None:
         value = self._encoder.encode(row.cells)

@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 from sensorstream.clients.base import Delivery
 from sensorstream.errors import DeliveryError, DeliveryTimeout
 
-MAX_OPEN_ROWS: Final = 20_000
-MAX_OPEN_BYTES: Final = 16 * 1024 * 1024
+MAX_OPEN_ROWS: Final = 50_000
+MAX_OPEN_BYTES: Final = 48 * 1024 * 1024
 """What may be sent and unanswered, per source; each row counts its share of the client's bookkeeping, too."""
 _ROW_BYTES: Final = 500
 _LOOK_S: Final = 0.2

@@ -13,6 +13,7 @@ from sensorstream.pipelines.lane import Rules
 from sensorstream.pipelines.replay import ReplayJob, ReplaySource
 from sensorstream.records import check_topic_name
 from sensorstream.sources.base import Source
+from sensorstream.sources.csv_blocks import CsvBlocks
 from sensorstream.sources.csv_file import CsvSource
 from sensorstream.sources.schedule import Schedule, make_schedule
 
@@ -87,7 +88,7 @@ def make_job(settings: Settings, options: ReplayOptions, listener: Listener = ig
         sources.append(
             ReplaySource(
                 topic,
-                _csv_source(path, options, listener),
+                _csv_source(path, options, listener, bulk=_in_bulk(rules, settings, options)),
                 first_rows.get(topic, 0),
                 rules,
                 options.rejects_folder / f"{stem}.rejected.jsonl",
@@ -116,9 +117,18 @@ def source_files(settings: Settings, given: Sequence[str]) -> list[tuple[str, st
     return pairs
 
 
-def _csv_source(path: str, options: ReplayOptions, listener: Listener) -> Callable[[int], Source]:
+def _in_bulk(rules: Rules, settings: Settings, options: ReplayOptions) -> bool:
+    """Whether no row of the source must be looked at by itself: for its moment, its key, its partition or its log."""
+    paced = settings.delay > 0 or options.rate is not None or options.speed is not None
+    by_row = rules.partition_by == "row" and rules.key is None and not rules.original_timestamps
+    return by_row and not paced and rules.limit is None
+
+
+def _csv_source(path: str, options: ReplayOptions, listener: Listener, *, bulk: bool) -> Callable[[int], Source]:
+    kind = CsvBlocks if bulk else CsvSource
+
     def make(first_row: int) -> Source:
-        return CsvSource(
+        return kind(
             path,
             encoding=options.encoding,
             delimiter=options.delimiter,

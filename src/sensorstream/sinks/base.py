@@ -1,6 +1,6 @@
 """Station 9: what a capture asks of any place where records are stored."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from sensorstream.records import ConsumedRecord
@@ -35,6 +35,11 @@ class Sink(Protocol):
 
     def write(self, records: Sequence[ConsumedRecord]) -> None:
         """Add records in offset order. A record that can't be stored goes to the rejected file whole."""
+
+    def write_values(
+        self, values: Sequence[bytes | None], make_records: Callable[[], Sequence[ConsumedRecord]]
+    ) -> None:
+        """Add the records that ``make_records`` gives; their ``values`` alone may be enough to do it faster."""
 
     def commit(self, position: int) -> None:
         """Make everything written durable, together with ``position``. Raises SinkError; nothing is half."""

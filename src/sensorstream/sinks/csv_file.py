@@ -6,16 +6,17 @@ The first record's columns make the header. A record with columns that the heade
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 from sensorstream.errors import DecodeError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.records import ConsumedRecord, Row
 from sensorstream.serde import json as json_serde
+from sensorstream.serde.bulk_csv import CsvWriter
 from sensorstream.serde.csv_cells import csv_text, to_cell
 from sensorstream.sinks.checkpoint import Checkpoint
 from sensorstream.sinks.positioned_file import PositionedFile
@@ -38,6 +39,7 @@ class CsvFileSink:
         self._file = PositionedFile(path)
         self._log = log
         self._listener = listener
+        self._writer: CsvWriter | None = None
         self._columns: tuple[str, ...] = ()
         self._known: frozenset[str] = frozenset()
         self.rows = 0
@@ -74,6 +76,17 @@ class CsvFileSink:
             raw = self._log.raw
             cells.append([to_cell(row.get(column), raw) for column in self._columns])
         self._append(cells)
+
+    def write_values(
+        self, values: Sequence[bytes | None], make_records: Callable[[], Sequence[ConsumedRecord]]
+    ) -> None:
+        """Add records: all at once where their values are plain objects of just the file's columns."""
+        lines = self._writer.lines(cast("Sequence[bytes]", values)) if self._writer and None not in values else None
+        if lines is None:
+            self.write(make_records())
+        else:
+            self._file.append(lines)
+            self.rows += len(values)
 
     def commit(self, position: int) -> None:
         """Make everything written durable, with the next offset to read."""
@@ -125,6 +138,7 @@ class CsvFileSink:
 
     def _take_columns(self, columns: tuple[str, ...]) -> None:
         self._columns, self._known = columns, frozenset(columns)
+        self._writer = CsvWriter(columns, self._log.raw) if columns else None
 
 
 def _decoded(record: ConsumedRecord) -> Row:

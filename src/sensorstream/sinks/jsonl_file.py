@@ -1,6 +1,6 @@
 """Station 9: records of one partition as one JSON Lines file: each value as it came, on one line."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +50,12 @@ class JsonlFileSink:
             lines.append(b"")
             self._file.append(b"\n".join(lines))
             self.rows += len(lines) - 1
+
+    def write_values(
+        self, values: Sequence[bytes | None], make_records: Callable[[], Sequence[ConsumedRecord]]
+    ) -> None:
+        """Add the records that ``make_records`` gives."""
+        self.write(make_records())
 
     def commit(self, position: int) -> None:
         """Make everything written durable, with the next offset to read."""

@@ -1,6 +1,6 @@
 """Station 9: records written to a stream, such as stdout; nothing is remembered between runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -74,6 +74,12 @@ class StreamSink:
             while left:
                 left = left[self._stream.write(left) :]
             self._stream.flush()
+
+    def write_values(
+        self, values: Sequence[bytes | None], make_records: Callable[[], Sequence[ConsumedRecord]]
+    ) -> None:
+        """Add the records that ``make_records`` gives."""
+        self.write(make_records())
 
     def commit(self, position: int) -> None:
         """Nothing to do."""
