@@ -37,7 +37,7 @@ build: $(STAMP)
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
 		uv venv --quiet --allow-existing --python '>=3.11,<3.15' $(VENV) && \
-		uv pip install --quiet --python $(BIN)/python -e '.[all]' --group dev; \
+		uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[all]' --group dev; \
 	else \
 		$(PYTHON) -m venv $(VENV) && \
 		$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \

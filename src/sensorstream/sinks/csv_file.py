@@ -81,9 +81,14 @@ class CsvFileSink:
         self, values: Sequence[bytes | None], make_records: Callable[[], Sequence[ConsumedRecord]]
     ) -> None:
         """Add records: all at once where their values are plain objects of just the file's columns."""
+        done = 0
+        if self._writer is None:
+            # The first record brings the columns with it.
+            self.write(make_records()[:1])
+            values, done = values[1:], 1
         lines = self._writer.lines(cast("Sequence[bytes]", values)) if self._writer and None not in values else None
         if lines is None:
-            self.write(make_records())
+            self.write(make_records()[done:])
         else:
             self._file.append(lines)
             self.rows += len(values)
