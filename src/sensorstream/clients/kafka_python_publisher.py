@@ -37,6 +37,7 @@ from sensorstream.clients.kafka_python_net import (
     reason,
     release,
 )
+from sensorstream.clients.kafka_python_records import append_values
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.errors import BrokerError, DeliveryError, DeliveryTimeout, RecordTooLarge
@@ -95,14 +96,75 @@ class RecordDelivery:
         old._latch.set()
 
 
+class _Part:
+    """Consecutive records of one call that are in one batch: they share its outcome."""
+
+    __slots__ = ("_batch", "_last", "_records", "count")
+
+    def __init__(self, batch: Any, first: int, count: int) -> None:
+        self._batch = batch
+        self._last = first + count - 1
+        self._records: list[RecordDelivery] | None = None
+        self.count = count
+
+    def record(self, index: int) -> RecordDelivery:
+        """The library is about to split the batch: from now on the records go their own ways."""
+        if self._records is None:
+            self._records = []
+        self._records.append(RecordDelivery(self._batch, index))
+        return self._records[-1]
+
+    def done(self) -> bool:
+        """Whether the outcome is known."""
+        if self._records is None:
+            return bool(self._batch.is_done)
+        return len(self._records) == self.count and all(record.done() for record in self._records)
+
+    @property
+    def failed(self) -> int:
+        """How many of the records have failed so far."""
+        if self._records is not None:
+            return sum(record.failed for record in self._records)
+        return self.count if self._batch.is_done and self._batch.value[2] is not None else 0
+
+    def wait(self, deadline: float) -> int:
+        """Wait for the outcome; the last record's offset."""
+        while self._records is None:
+            left = max(0.0, deadline - time.monotonic())
+            if self._batch.is_done or left == 0:
+                return RecordDelivery(self._batch, self._last).wait(0)
+            self._batch.wait(left)
+        while len(self._records) < self.count:
+            time.sleep(0.001)  # the library is just at it
+        offset, failure = -1, None
+        for record in self._records:
+            try:
+                offset = record.wait(max(0.0, deadline - time.monotonic()))
+            except DeliveryError as error:
+                if not record.done():
+                    raise
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return offset
+
+
+class _Futures(list[Any]):
+    """What a batch keeps for its records: a :class:`_Part` stands for many, until the library asks for each."""
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return found.record(index) if isinstance(found, _Part) else found
+
+
 class RunDelivery:
-    """The fate of the records that were queued by one call, of which many share a batch."""
+    """The fate of the records that were queued by one call."""
 
     __slots__ = ("_parts", "count")
 
-    def __init__(self, parts: list[RecordDelivery]) -> None:
+    def __init__(self, parts: list[_Part], count: int) -> None:
         self._parts = parts
-        self.count = len(parts)
+        self.count = count
 
     def done(self) -> bool:
         """Whether every outcome is known."""
@@ -119,7 +181,7 @@ class RunDelivery:
         offset, failure = -1, None
         for part in self._parts:
             try:
-                offset = part.wait(max(0.0, deadline - time.monotonic()))
+                offset = part.wait(deadline)
             except DeliveryError as error:
                 if not part.done():
                     raise
@@ -243,7 +305,34 @@ class KafkaPythonPublisher:
                 self._check_size(topic, None, value, ())
         if self._closed:
             raise DeliveryError("the publisher is closed")
-        return RunDelivery([self._append(lane, None, None, value, ()) for value in ready])
+        parts: list[_Part] = []
+        queue, at, begun = lane.queue, 0, False
+        now_ms = int(time.time() * 1000)
+        with lane.lock:
+            while at < len(ready):
+                batch = queue[-1] if queue else None
+                taken = append_values(batch.records, ready, at, now_ms) if batch is not None else 0
+                if batch is None or not taken:
+                    batch = self._new_batch(lane)
+                    taken = append_values(batch.records, ready, at, now_ms)
+                    queue.append(batch)
+                    self._accumulator._incomplete.add(batch)
+                    begun = True
+                part = _Part(batch.produce_future, batch.records._next_offset - taken, taken)
+                if not isinstance(batch._record_futures, _Futures):
+                    batch._record_futures = _Futures(batch._record_futures)
+                batch._record_futures.extend([part] * taken)
+                parts.append(part)
+                at += taken
+        if begun:
+            self._producer._sender.wakeup()
+        return RunDelivery(parts, len(ready))
+
+    def _new_batch(self, lane: _Lane) -> Any:
+        """An empty batch; it is queued when a record is in it."""
+        batch = ProducerBatch(lane.partition, MemoryRecordsBuilder(2, self._compression, self._batch_size))
+        batch._record_futures = _Futures()
+        return batch
 
     def _append(
         self, lane: _Lane, timestamp_ms: int | None, key: bytes | None, value: bytes | None, headers: Headers
@@ -257,9 +346,8 @@ class KafkaPythonPublisher:
                     delivery = RecordDelivery(batch.produce_future, place.offset)
                     batch._record_futures.append(delivery)
                     return delivery
-            records = MemoryRecordsBuilder(2, self._compression, self._batch_size)
-            batch = ProducerBatch(lane.partition, records)
-            place = records.append(timestamp_ms, key, value, headers)
+            batch = self._new_batch(lane)
+            place = batch.records.append(timestamp_ms, key, value, headers)
             delivery = RecordDelivery(batch.produce_future, place.offset)
             batch._record_futures.append(delivery)
             queue.append(batch)

@@ -23,7 +23,6 @@ The mends of this file, by the fault they mend in kafka-python 3.0.12:
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -45,6 +44,7 @@ from sensorstream.clients.kafka_python_net import (
     reason,
     wait_for,
 )
+from sensorstream.clients.kafka_python_records import Run, RunRecords, runs
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.errors import BrokerError, UnknownTopic, UsageError
 from sensorstream.events import Listener
@@ -52,7 +52,6 @@ from sensorstream.records import ConsumedRecord, TopicIdentity, TopicPartition
 
 DEFAULTS: Final = {
     "max_partition_fetch_bytes": 4 * 1024 * 1024,
-    "max_poll_records": 5000,
     "reconnect_backoff_max_ms": 1000,
     "metrics_enabled": False,
 }
@@ -64,6 +63,7 @@ PROMISED: Final = {
 }
 _ASK_MS: Final = int(ASK_S * 1000)
 _COMMIT_MS: Final = 5000
+_MOST_AT_ONCE: Final = 1_000_000
 
 
 class _Notes(ConsumerRebalanceListener):  # type: ignore[misc]  # the library is untyped
@@ -165,9 +165,10 @@ class KafkaPythonReader:
         given = {**DEFAULTS, "client_id": client_id, **properties.for_kafka_python("consumer")}
         if group is None:
             given.pop("group_instance_id", None)
-        self._most_records: int = given["max_poll_records"]
+        self._most_records: int = given.get("max_poll_records", _MOST_AT_ONCE)
         self._watch = BrokerWatch(listener)
         self._consumer = connect(KafkaConsumer, bootstrap, self._watch, **given, **PROMISED, group_id=group)
+        self._consumer._fetcher.PartitionRecords = RunRecords
         self._manager = self._consumer._client._manager
         self._cluster = self._manager.cluster
         self._group = group
@@ -225,9 +226,19 @@ class KafkaPythonReader:
 
     def poll(self, timeout_s: float, max_records: int = 5000) -> Mapping[TopicPartition, Sequence[ConsumedRecord]]:
         """Records that have come; empty when none came within ``timeout_s``."""
+        return {
+            partition: [record for run in given for record in run.records()]
+            for partition, given in self._fetch(timeout_s, max_records).items()
+        }
+
+    def poll_values(self, timeout_s: float, max_records: int = 10000) -> Mapping[TopicPartition, ValueBatch]:
+        """As :meth:`poll`, without making a record of each."""
+        return {partition: _values(given) for partition, given in self._fetch(timeout_s, max_records).items()}
+
+    def _fetch(self, timeout_s: float, most: int) -> dict[TopicPartition, list[Run]]:
         try:
             fetched = self._consumer.poll(
-                timeout_ms=max(0, int(timeout_s * 1000)), max_records=min(max_records, self._most_records)
+                timeout_ms=max(0, int(timeout_s * 1000)), max_records=min(most, self._most_records)
             )
         except (kafka_errors.OffsetOutOfRangeError, kafka_errors.NoOffsetForPartitionError) as error:
             raise self._out_of_range(error) from error
@@ -236,17 +247,8 @@ class KafkaPythonReader:
         if not fetched or len(fetched) < len(self._topic_ids):
             self._check_topics()
         return {
-            self._partitions.get(partition) or TopicPartition(*partition): _records(partition, records)
-            for partition, records in fetched.items()
-        }
-
-    def poll_values(self, timeout_s: float, max_records: int = 10000) -> Mapping[TopicPartition, ValueBatch]:
-        """As :meth:`poll`, without making a record of each."""
-        return {
-            partition: ValueBatch(
-                [record.offset for record in records], [record.value for record in records], partial(list, records)
-            )
-            for partition, records in self.poll(timeout_s, max_records).items()
+            self._partitions.get(partition) or TopicPartition(*partition): runs(given)
+            for partition, given in fetched.items()
         }
 
     def _check_topics(self) -> None:
@@ -398,17 +400,14 @@ def topic_id_text(topic_id: Any) -> str | None:
     return base64.urlsafe_b64encode(topic_id.bytes).rstrip(b"=").decode("ascii")
 
 
-def _records(partition: Any, records: Any) -> list[ConsumedRecord]:
-    topic, number = partition
-    return [
-        ConsumedRecord(
-            topic,
-            number,
-            record.offset,
-            record.timestamp,
-            record.key,
-            record.value,
-            tuple((name, value or b"") for name, value in record.headers) if record.headers else (),
-        )
-        for record in records
-    ]
+def _values(given: list[Run]) -> ValueBatch:
+    offsets: Sequence[int] = given[0].offsets()
+    values = given[0].values()
+    if len(given) > 1:
+        values = [value for run in given for value in run.values()]
+        last = given[-1].offsets()[-1]
+        if last - offsets[0] + 1 == len(values):
+            offsets = range(offsets[0], last + 1)
+        else:
+            offsets = [offset for run in given for offset in run.offsets()]
+    return ValueBatch(offsets, values, lambda: [record for run in given for record in run.records()])
