@@ -208,3 +208,14 @@ def test_demo_interrupted_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
         if str(tmp_path) in " ".join(process.info["cmdline"] or [])
     ]
     assert not mine
+
+
+def test_bench_measures_and_leaves_nothing(b: list[str]) -> None:
+    before = {topic["name"] for topic in ok("topics", "list", *b)["topics"]}
+    found = ok("bench", "--rows", "3000", "--rate", "100", "--seconds", "1", *b)
+    assert found["produce"]["rows"] == found["consume"]["rows"] == 3000
+    assert found["produce"]["bytes"] == found["consume"]["bytes"] > 3000 * 100
+    latency = found["end_to_end"]
+    assert latency["samples"] == 100
+    assert 0 < latency["p50_ms"] <= latency["p99_ms"] <= latency["max_ms"]
+    assert {topic["name"] for topic in ok("topics", "list", *b)["topics"]} == before
