@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sensorstream.errors import SensorstreamError
 from sensorstream.serde.bulk_json import BlockEncoder
 from sensorstream.serde.json import RowEncoder
-from sensorstream.sources.csv_blocks import CsvBlocks
+from sensorstream.sources.csv_blocks import CsvBlocks, plain_rows
 from sensorstream.sources.csv_file import CsvSource
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -18,17 +18,38 @@ BEIJING = "beijing_air/PRSA_Data_Changping_20130301-20170228.csv"
 
 numbers = st.from_regex(r"-?[0-9]{1,20}(\.[0-9]{1,18})?([eE][+\-]?[0-9]{1,3})?", fullmatch=True)
 near_numbers = st.from_regex(r"[+\-]?[0-9]{0,22}(\.[0-9]{0,22})?([eE][+\-]?[0-9]{0,4})?", fullmatch=True)
-known = st.sampled_from(
-    ["", "", "1.50", "31/08/2023 23:59:00", "SVDT1", "0012", "-0", "-0.0", "NaN", "null", "true", "1e400", "1e5",
-     "9007199254740993", "9223372036854775807", "9223372036854775808", "-9223372036854775808", "8999999999999999999",
-     "12345678901234567890", "0.1234567890123456", "123456789012345.6", "1.0000000000000001", " 5", "5 ", "+5", ".5",
-     "5.", "=1", "'=1", "a\\b", "\\", '""', '"a"', '"a,b"', '"a""b"', '"a\nb"', '"', 'a"b', '","', '"\r\n"', "\ufeff",
-     "\ufeffa", "x\u069a", "\x1f\x8b", "\x00", "\t", "\x7f", "é", "\u2028", "\U0001d7db", "٣", "#", "a;b"]
-)  # fmt: skip
+# Cells that are on one side or the other of a border: they need no CSV quotes, whatever else they need.
+KNOWN = [
+    "", "1.50", "31/08/2023 23:59:00", "SVDT1", "0012", "-0", "-0.0", "00", "-00", "0.0", "-01", "01.5", "NaN", "null",
+    "true", "1e400", "1e5", "1E-7", "1e-400", "0e0", "9007199254740993", "9223372036854775807", "9223372036854775808",
+    "-9223372036854775808", "-9223372036854775809", "8999999999999999999", "-8999999999999999999",
+    "999999999999999999", "-999999999999999999", "12345678901234567890", "0.1234567890123456", "123456789012345.6",
+    "1234567890123456.7", "1.0000000000000001", "0.30000000000000004", "23.099999999999998", "1.000000000000000000",
+    "0.000000000000000000", "100000000000000000000.0", " 5", "5 ", "+5", ".5", "5.", "-.5", "-5.", "-", "--1", "1-",
+    ".", "1.2.3", "1..2", "1-2", "1e", "e1", "1e+", "-e", "=1", "'=1", "a\\b", "\\", "1\\", "\ufeff", "\ufeffa",
+    "x\u069a", "\x7f", "\xe9", "\u2028", "\U0001d7db", "\u0663", "#", "a:b", "{", "}", "%s", ":",
+]  # fmt: skip
+HOSTILE = [
+    '""',
+    '"a"',
+    '"a,b"',
+    '"a""b"',
+    '"a\nb"',
+    '"',
+    'a"b',
+    '","',
+    '"\r\n"',
+    "\x1f\x8b",
+    "\x00",
+    "\t",
+    "\r",
+    "\x80",
+]
+known = st.sampled_from([*KNOWN, *HOSTILE])
 any_cell = st.one_of(known, numbers, near_numbers, st.text(max_size=6))
-plain_cell = st.one_of(numbers, near_numbers, st.text(st.characters(exclude_categories=["C"]), max_size=6)).map(
-    lambda cell: cell.replace('"', "").replace(",", "")
-)
+plain_cell = st.one_of(
+    numbers, near_numbers, st.sampled_from(KNOWN), st.text(st.characters(exclude_categories=["C"]), max_size=6)
+).map(lambda cell: cell.replace('"', "").replace(",", ""))
 
 
 @st.composite
@@ -129,6 +150,18 @@ def test_odd_cells_do_not_keep_a_block_from_being_encoded(file: Path, data: byte
     file.write_bytes(data)
     seen, error, _ = in_bulk(file, 1 << 20)
     assert (seen, error) == carefully(file)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 40, 300])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_each_borderline_cell_next_to_each_kind(width: int, delimiter: str) -> None:
+    cells = [it for around in ("1", "a", "", "-2.5") for cell in KNOWN for it in (cell, around) if it or width > 1]
+    rows = [cells[at : at + width] for at in range(0, len(cells) - width, width)]
+    data = "".join(delimiter.join(row) + "\n" for row in rows).encode()
+    plain = plain_rows(data, width, delimiter)
+    assert plain == (data, len(rows))
+    columns = [f"c{number}" for number in range(width)]
+    assert BlockEncoder(columns, delimiter).encode(plain[0]) == list(map(RowEncoder(columns).encode, rows))
 
 
 @pytest.mark.parametrize("name", ["AIR2308.csv", "EARTH2308.csv", "WATER2308.csv"])

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from sensorstream.serde.cell_kinds import NUMBER, PERHAPS, TEXT, CellKinds
 from sensorstream.serde.json import is_number, quote
 from sensorstream.sources.base import PlainRows
 
@@ -23,22 +24,6 @@ if TYPE_CHECKING:
 CHUNK_BYTES: Final = 1 << 17
 """Rows that are worked on at once: what fits in a core's own cache is done in half the time."""
 
-# What a byte can be in a number, one bit each, so that a cell's bytes are summed up by OR. The points of a block
-# are marked in turn with one of two bits, so a cell with both has more than one.
-_DIGIT, _POINT, _DOUBTFUL, _OTHER, _POINT_2 = 1, 2, 4, 8, 16
-_CLASSES: Final = bytes(
-    _DIGIT if byte in b"0123456789" else _POINT if byte in b"." else _DOUBTFUL if byte in b"+-eE" else _OTHER
-    for byte in range(256)
-)
-# What a cell is.
-_NUMBER, _TEXT, _NULL, _PERHAPS = range(4)
-_KINDS: Final = bytes(
-    _NULL if not bits
-    else _TEXT if bits & _OTHER
-    else _NUMBER if bits in (_DIGIT, _DIGIT | _POINT, _DIGIT | _POINT_2)
-    else _PERHAPS
-    for bits in range(256)
-)  # fmt: skip
 # A number of at most 16 characters has at most 16 digits as an integer, 15 as a decimal. Of an integer 18 digits
 # are sure to fit in 64 bits, and 19 where the first is not 9.
 _SURE_LENGTH: Final = 16
@@ -69,8 +54,7 @@ class BlockEncoder:
 
         self._np = numpy
         self._delimiter = ord(delimiter)
-        self._classes = bytearray(_CLASSES)
-        self._classes[self._delimiter] = self._classes[ord("\n")] = 0
+        self._cell_kinds = CellKinds(delimiter)
         self._width = len(columns)
         keys = [quote(name).encode() + b":" for name in columns]
         self._ascii_keys = all(map(bytes.isascii, keys))
@@ -79,15 +63,17 @@ class BlockEncoder:
         # number, a text or null.
         between = [*(b"," + key for key in keys[1:]), b"}\n" + self._first_key]
         self._texts = [end + key + begin for key in between for end in (b"", b'"') for begin in (b"", b'"', b"null")]
-        self._row_of_texts = numpy.arange(0, 6 * self._width, 6, dtype=numpy.uint16)
+        self._row_of_texts = numpy.arange(0, 6 * self._width, 6, dtype=numpy.intp)
 
     def encode(self, rows: PlainRows) -> list[bytes] | None:
         """The rows, in their order, as JSON: what RowEncoder makes of them.
 
-        None where they have too many columns (more than about 40, or 150 if all is ASCII) for this to be done: then
-        they must be encoded one by one.
+        None where they are not plain rows of these columns: then they must be encoded one by one.
         """
         values: list[bytes] = []
+        # Of what JSON escapes, plain rows hold backslashes only.
+        if b"\\" in bytes(rows):
+            rows = PlainRows(rows.replace(b"\\", b"\\\\"))
         for chunk in _chunks(rows):
             encoded = self._encode(chunk)
             if encoded is None:
@@ -97,85 +83,58 @@ class BlockEncoder:
 
     def _encode(self, rows: bytes) -> list[bytes] | None:
         np, width = self._np, self._width
-        if width > len(_ASCII_CODES):
-            return None
         block = np.frombuffer(rows, np.uint8)
         ends = np.flatnonzero((block == self._delimiter) | (block == 0x0A))
         if len(ends) != width * rows.count(b"\n") or (block[ends[width - 1 :: width]] != 0x0A).any():
             return None
         kinds = self._kinds(rows, block, ends)
 
-        which = np.zeros(len(ends), np.uint16)
-        np.multiply(kinds == _TEXT, 3, out=which, casting="unsafe")
+        which = np.multiply(kinds == TEXT, 3, dtype=np.intp)
         which[:-1] += kinds[1:]
         which.reshape(-1, width)[:] += self._row_of_texts
         used = np.flatnonzero(np.bincount(which)).tolist()
-        free = _ASCII_CODES if self._ascii_keys and rows.isascii() else _CODES
-        if len(used) > len(free):
-            return None
-        code_of = np.zeros(6 * width, np.uint8)
-        code_of[used] = np.frombuffer(free, np.uint8, len(used))
-        coded = block.copy()
-        coded[ends] = code_of[which]
 
         # Past the last row's end stands the beginning of a row that there isn't.
+        coded = np.frombuffer(bytearray(rows), np.uint8)
+        text = b""
+        codes = _ASCII_CODES if self._ascii_keys and rows.isascii() else _CODES
+        later, now = codes[:1], codes[1:]
+        while used:
+            # With more texts than codes it takes several turns; until its turn comes, a separator has one code.
+            turn, used = used[: len(now)], used[len(now) :]
+            code_of = np.full(6 * width, later[0], np.uint8)
+            code_of[turn] = np.frombuffer(now, np.uint8, len(turn))
+            coded[ends] = code_of[which]
+            text = coded.tobytes()
+            for code, number in zip(now, turn, strict=False):
+                text = text.replace(bytes((code,)), self._texts[number])
+            if used:
+                coded = np.frombuffer(bytearray(text), np.uint8)
+                ends = np.flatnonzero(coded == later[0])
+                which = which[which > turn[-1]]
         begin = (b"", b'"', b"null")[kinds[0]]
-        text = self._first_key + begin + coded.tobytes()
-        for code, number in zip(free, used, strict=False):
-            text = text.replace(bytes((code,)), self._texts[number])
-        values: list[bytes] = text.split(b"\n")
+        values: list[bytes] = (self._first_key + begin + text).split(b"\n")
         values.pop()
         return values
 
     def _kinds(self, rows: bytes, block: "NDArray[uint8]", ends: "NDArray[Any]") -> "NDArray[uint8]":
-        """For each cell, whether it is a number, text or null."""
+        """For each cell, whether it is a number, text or empty."""
         np = self._np
         begins = np.empty_like(ends)
         begins[0] = 0
         np.add(ends[:-1], 1, out=begins[1:])
-
-        # The classes of the bytes, with a separator in front: there always are neighbours to look at.
-        ringed = np.frombuffer(bytearray(b"\0" + rows.translate(self._classes)), np.uint8)
-        before, bits, after = ringed[:-2], ringed[1:-1], ringed[2:]
-        block = block[:-1]
-        at_begin = before == 0
-        digit_next = after == _DIGIT
-        points = bits == _POINT
-        doubtful = points & ~(digit_next & (before == _DIGIT))
-        minus = (block == 0x2D) & at_begin & digit_next
-        leading_zero = (block == 0x30) & digit_next
-        leading_zero[1:] &= at_begin[1:] | minus[:-1]
-        doubtful |= leading_zero
-        points_at = np.flatnonzero(points)
-        bits[points_at[1::2]] = _POINT_2
-        bits[minus] = 0
-        bits |= doubtful.view(np.uint8) << 2
-
-        summed = np.bitwise_or.reduceat(ringed[1:], begins)
-        kinds: NDArray[uint8] = np.frombuffer(bytearray(summed.tobytes().translate(_KINDS)), np.uint8)
-        self._doubt_long_ones(kinds, summed, block, begins, ends)
-        for cell in np.flatnonzero(kinds == _PERHAPS).tolist():
-            text = rows[begins[cell] : ends[cell]].decode()
-            ask = _is_number_cached if len(text) <= _CACHED_LENGTH else is_number
-            kinds[cell] = _NUMBER if ask(text) else _TEXT
-        return kinds
-
-    def _doubt_long_ones(
-        self,
-        kinds: "NDArray[uint8]",
-        summed: "NDArray[uint8]",
-        block: "NDArray[uint8]",
-        begins: "NDArray[Any]",
-        ends: "NDArray[Any]",
-    ) -> None:
-        np = self._np
-        long = np.flatnonzero(((ends - begins) > _SURE_LENGTH) & (kinds == _NUMBER))
+        kinds, integers = self._cell_kinds(rows, begins, ends)
+        long = np.flatnonzero(((ends - begins) > _SURE_LENGTH) & (kinds == NUMBER))
         if len(long):
-            length, first = (ends - begins)[long], block[begins[long]]
-            integer = summed[long] == _DIGIT
+            length, first, integer = (ends - begins)[long], block[begins[long]], integers[long]
             sure = integer & (length <= _SURE_INTEGER_LENGTH)
             sure |= integer & (length == _INT64_DIGITS) & (first >= 0x31) & (first <= 0x38)
-            kinds[long[~sure]] = _PERHAPS
+            kinds[long[~sure]] = PERHAPS
+        for cell in np.flatnonzero(kinds == PERHAPS).tolist():
+            text = rows[begins[cell] : ends[cell]].decode()
+            ask = _is_number_cached if len(text) <= _CACHED_LENGTH else is_number
+            kinds[cell] = NUMBER if ask(text) else TEXT
+        return kinds
 
 
 def _chunks(rows: bytes) -> Iterator[bytes]:

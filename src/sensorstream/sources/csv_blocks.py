@@ -19,7 +19,7 @@ from sensorstream.sources.base import Batch, Block, PlainRows
 from sensorstream.sources.csv_file import DELIMITERS, MAX_ROW, CsvSource
 from sensorstream.sources.text_lines import LineReader
 
-BLOCK_BYTES: Final = 4 << 20
+BLOCK_BYTES: Final = 1 << 18
 _CONTROLS: Final = bytes(range(0x20))
 
 
