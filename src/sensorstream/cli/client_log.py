@@ -1,4 +1,4 @@
-"""The Kafka client's own log: kept off the console, in a file."""
+"""The Kafka clients' own logs: kept off the console, in a file."""
 
 import logging
 import os
@@ -6,16 +6,18 @@ import sys
 
 
 def start(*, verbose: bool) -> None:
-    """Keep the Kafka client's own log off the console: into the log file, and to stderr only with ``-v``."""
-    logger = logging.getLogger("kafka")
-    logger.propagate = False
-    if not any(isinstance(handler, _LogFile) for handler in logger.handlers):
-        logger.addHandler(_LogFile())
-    if verbose and not any(type(handler) is logging.StreamHandler for handler in logger.handlers):
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setLevel(logging.WARNING)
-        handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
-        logger.addHandler(handler)
+    """Keep the Kafka clients' own logs off the console: into the log file, and to stderr only with ``-v``."""
+    loggers = [logging.getLogger(name) for name in ("kafka", "confluent_kafka")]
+    files = [handler for logger in loggers for handler in logger.handlers if isinstance(handler, _LogFile)]
+    file = files[0] if files else _LogFile()
+    for logger in loggers:
+        logger.propagate = False
+        logger.addHandler(file)  # once, however often it is asked to
+        if verbose and not any(type(handler) is logging.StreamHandler for handler in logger.handlers):
+            handler = logging.StreamHandler(sys.stderr)
+            handler.setLevel(logging.WARNING)
+            handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+            logger.addHandler(handler)
 
 
 class _LogFile(logging.Handler):

@@ -18,11 +18,15 @@ config = typer.Typer(
 
 @dataclass(frozen=True, slots=True)
 class ShownSettings:
-    """The settings in force (secrets masked), the file they came from, and each value's origin."""
+    """The settings in force (secrets masked), the file they came from, and each value's origin.
+
+    ``client`` is what was asked for, ``client_used`` the client that runs.
+    """
 
     file: str | None
     bootstrap: list[str]
     client: str
+    client_used: str
     group: str
     thread: int
     delay: float
@@ -49,6 +53,7 @@ class FoundFile:
 @command(config, "show", "config show")
 def show(session: Session) -> Outcome:
     """Show every setting and where it came from; secrets are masked."""
+    from sensorstream.clients import client_name
     from sensorstream.config import find_file
 
     settings = session.settings
@@ -57,6 +62,7 @@ def show(session: Session) -> Outcome:
         file=str(path) if path else None,
         bootstrap=list(settings.bootstrap),
         client=settings.client,
+        client_used=client_name(settings),
         group=settings.group,
         thread=settings.thread,
         delay=settings.delay,
@@ -86,7 +92,7 @@ def _show(console: "Console", shown: ShownSettings) -> None:
     rows = table("setting", "value", "from")
     plain = {
         "bootstrap": ",".join(shown.bootstrap),
-        "client": shown.client,
+        "client": shown.client if shown.client == shown.client_used else f"{shown.client} ({shown.client_used})",
         "group": shown.group,
         "thread": str(shown.thread),
         "delay": f"{shown.delay:g} s",

@@ -100,7 +100,9 @@ def consume(
 
         raise UsageError("--to - and --output json both want stdout", hint="leave one of them out")
     with session.interruptible() as stop:
-        result = capture(open_client(settings), target.job, target.make_sink, stop=stop, listener=session.listener)
+        result = capture(
+            open_client(settings, session.listener), target.job, target.make_sink, stop=stop, listener=session.listener
+        )
     bounded = exit_at_end or count is not None
     return _outcome(result, bounded=bounded, to_stdout=target.to_stdout)
 

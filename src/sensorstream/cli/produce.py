@@ -108,7 +108,7 @@ def produce(
     )
     job = make_job(settings, wanted, session.listener)
     with session.interruptible() as stop:
-        result = replay(open_client(settings), job, stop=stop, listener=session.listener)
+        result = replay(open_client(settings, session.listener), job, stop=stop, listener=session.listener)
     return _outcome(result, interrupted=session.stop.is_set() and not (loop and limit is None and result.delivered))
 
 

@@ -49,7 +49,7 @@ def run(
         quiet=session.quiet,
     )
     with session.interruptible() as stop:
-        result = run_lab(open_client(settings), settings, job, stop=stop, listener=session.listener)
+        result = run_lab(open_client(settings, session.listener), settings, job, stop=stop, listener=session.listener)
     return _outcome(result, bounded=exit_at_end, interrupted=session.stop.is_set())
 
 

@@ -167,7 +167,6 @@ _OPTIONS: Final[Mapping[str, _Option]] = {
     "fetch.queue.backoff.ms": _Option(_whole(0, 300_000), None, _CONSUMER),
     "broker.address.family": _Option(_one_of("any", "v4", "v6"), None, _ALL),
     "socket.keepalive.enable": _Option(_truth, None, _ALL),
-    "debug": _Option(_text, None, _ALL),
 }
 
 _ALIASES: Final = {
