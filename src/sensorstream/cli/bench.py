@@ -38,11 +38,13 @@ def bench(
     """
     from sensorstream.clients import open_client
     from sensorstream.lab.benchmark import benchmark
+    from sensorstream.pipelines.replay_job import for_single_rows
 
     settings = session.settings
     with session.interruptible() as stop:
         result = benchmark(
             open_client(settings),
+            open_client(for_single_rows(settings)),
             settings,
             rows=rows,
             rate=rate,

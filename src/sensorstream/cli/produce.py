@@ -83,7 +83,7 @@ def produce(
     """
     from sensorstream.clients import open_client
     from sensorstream.pipelines.replay import replay
-    from sensorstream.pipelines.replay_job import ReplayOptions, make_job
+    from sensorstream.pipelines.replay_job import ReplayOptions, client_settings, make_job
 
     settings = session.settings_with(thread=thread, delay=delay)
     wanted = ReplayOptions(
@@ -108,7 +108,9 @@ def produce(
     )
     job = make_job(settings, wanted, session.listener)
     with session.interruptible() as stop:
-        result = replay(open_client(settings, session.listener), job, stop=stop, listener=session.listener)
+        result = replay(
+            open_client(client_settings(settings, wanted), session.listener), job, stop=stop, listener=session.listener
+        )
     return _outcome(result, interrupted=session.stop.is_set() and not (loop and limit is None and result.delivered))
 
 

@@ -36,7 +36,7 @@ def run(
     from sensorstream.clients import open_client
     from sensorstream.lab.run import LabJob
     from sensorstream.lab.run import run as run_lab
-    from sensorstream.pipelines.replay_job import ReplayOptions, make_job
+    from sensorstream.pipelines.replay_job import ReplayOptions, client_settings, make_job
 
     settings = session.settings_with(thread=thread, delay=delay, group=group)
     replay_options = ReplayOptions(sources=tuple(source or ()), delay_given=delay is not None, rejects_folder=to)
@@ -49,7 +49,13 @@ def run(
         quiet=session.quiet,
     )
     with session.interruptible() as stop:
-        result = run_lab(open_client(settings, session.listener), settings, job, stop=stop, listener=session.listener)
+        result = run_lab(
+            open_client(client_settings(settings, replay_options), session.listener),
+            settings,
+            job,
+            stop=stop,
+            listener=session.listener,
+        )
     return _outcome(result, bounded=exit_at_end, interrupted=session.stop.is_set())
 
 

@@ -55,6 +55,7 @@ class Benchmark:
 
 def benchmark(
     client: Client,
+    single_rows: Client,
     settings: Settings,
     *,
     rows: int = 100_000,
@@ -64,7 +65,8 @@ def benchmark(
     stop: threading.Event | None = None,
     listener: Listener = ignore,
 ) -> Benchmark:
-    """Measure with ``rows`` rows of the AIR sample, then for ``seconds`` with single rows, ``rate`` of them a second.
+    """Measure ``client`` with ``rows`` rows of the AIR sample, then ``single_rows``, a client that sends each row at
+    once, for ``seconds`` with ``rate`` rows a second.
 
     ``replication_factor`` None means 3, or as many as there are brokers where those are fewer.
     Raises ClusterUnreachable, DeliveryError, Interrupted.
@@ -79,7 +81,7 @@ def benchmark(
         listener(Notice(f"reading {rows:,} rows"))
         consumed = _consume(client, bulk, rows, stop, listener)
         listener(Notice(f"publishing single rows, {rate:g} a second for {seconds:g} s"))
-        latency = _end_to_end(client, single, values, rate, seconds, stop)
+        latency = _end_to_end(single_rows, single, values, rate, seconds, stop)
     return Benchmark(client.name, PARTITIONS, factor, produced, consumed, rate, latency)
 
 

@@ -1,7 +1,7 @@
 """Stations 1-4: from what the user asked for to a replay job, checked before anything starts."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -117,11 +117,24 @@ def source_files(settings: Settings, given: Sequence[str]) -> list[tuple[str, st
     return pairs
 
 
+def _paced(settings: Settings, options: ReplayOptions) -> bool:
+    return settings.delay > 0 or options.rate is not None or options.speed is not None
+
+
+def for_single_rows(settings: Settings) -> Settings:
+    """The settings for a client that sends rows one by one: none waits for company, unless the user wants it to."""
+    return replace(settings, properties={"linger.ms": "0", **settings.properties})
+
+
+def client_settings(settings: Settings, options: ReplayOptions) -> Settings:
+    """The settings for the client of a replay: rows that have a moment of their own are sent at that moment."""
+    return for_single_rows(settings) if _paced(settings, options) else settings
+
+
 def _in_bulk(rules: Rules, settings: Settings, options: ReplayOptions) -> bool:
     """Whether no row of the source must be looked at by itself: for its moment, its key, its partition or its log."""
-    paced = settings.delay > 0 or options.rate is not None or options.speed is not None
     by_row = rules.partition_by == "row" and rules.key is None and not rules.original_timestamps
-    return by_row and not paced and rules.limit is None
+    return by_row and not _paced(settings, options) and rules.limit is None
 
 
 def _csv_source(path: str, options: ReplayOptions, listener: Listener, *, bulk: bool) -> Callable[[int], Source]:
