@@ -129,7 +129,7 @@ def carefully(columns: Sequence[str], values: Sequence[bytes], raw: bool) -> byt
 @example((["a", "b"], [b'{"a":1,"b":2,"b":3}', b'{"a":1}']), False, 1 << 19)
 @example((["a"], [b'{"a":1}', b'{"a":null}']), False, 1 << 19)
 @example((["a"], [b'{"a":""}', b'{"a":1}']), False, 1 << 19)
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=1000, deadline=None)
 def test_in_bulk_or_not_the_lines_are_the_same(case: tuple[list[str], list[bytes]], raw: bool, chunk: int) -> None:
     columns, values = case
     whole, bulk_csv.CHUNK_BYTES = bulk_csv.CHUNK_BYTES, chunk  # type: ignore[misc]
@@ -143,7 +143,7 @@ def test_in_bulk_or_not_the_lines_are_the_same(case: tuple[list[str], list[bytes
 
 
 @given(records(sane_name, plain), st.booleans())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_plain_values_are_not_refused(case: tuple[list[str], list[bytes]], raw: bool) -> None:
     columns, values = case
     lines = CsvWriter(columns, raw).lines(values)

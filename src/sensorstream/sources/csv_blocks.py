@@ -113,6 +113,10 @@ class CsvBlocks(CsvSource):
             self._offset += sum(len(line.encode()) for line in self._held[: self._line])
             self._pending = head[self._offset :]
             self._blocks_wanted = self._bulk = True
+            # The lines after the header were split off in vain; they need not be kept.
+            self._blocks = iter(())
+            self._queue.clear()
+            self._restart([])
         else:
             self._pending = b""
 
