@@ -1,4 +1,4 @@
-"""What the kafka-python client does when brokers die, don't answer, or turn it away."""
+"""What each client does when brokers die, don't answer, or turn it away."""
 
 import gc
 import logging
@@ -47,9 +47,16 @@ def silent() -> Iterator[str]:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-def fails(bootstrap: tuple[str, ...], **properties: str) -> ClusterUnreachable:
+@pytest.fixture(params=["kafka-python", "librdkafka"])
+def client(request: pytest.FixtureRequest) -> str:
+    """The name of each client in turn."""
+    return str(request.param)
+
+
+def fails(client: str, bootstrap: tuple[str, ...], **properties: str) -> ClusterUnreachable:
     """Connecting is refused within 10 s, and no thread is left behind."""
-    settings = Settings(bootstrap, properties={key.replace("_", "."): text for key, text in properties.items()})
+    given = {key.replace("_", "."): text for key, text in properties.items()}
+    settings = Settings(bootstrap, client=client, properties=given)
     threads = set(threading.enumerate())
     began = time.monotonic()
     with pytest.raises(ClusterUnreachable) as caught:
@@ -59,8 +66,8 @@ def fails(bootstrap: tuple[str, ...], **properties: str) -> ClusterUnreachable:
     return caught.value
 
 
-def test_a_broker_killed_under_load_loses_nothing_and_is_told_of(cluster: LocalCluster) -> None:
-    settings = Settings(bootstrap=cluster.bootstrap)
+def test_a_broker_killed_under_load_loses_nothing_and_is_told_of(client: str, cluster: LocalCluster) -> None:
+    settings = Settings(bootstrap=cluster.bootstrap, client=client)
     admin.create_topics(settings, [TopicSettings("faults-kill", partitions=3)])
     told: list[str] = []
 
@@ -68,8 +75,8 @@ def test_a_broker_killed_under_load_loses_nothing_and_is_told_of(cluster: LocalC
         if isinstance(event, Notice):
             told.append(event.text)
 
-    client = open_client(settings)
-    with client.publisher(listener=listen) as publisher, client.reader() as reader:
+    opened = open_client(settings)
+    with opened.publisher(listener=listen) as publisher, opened.reader() as reader:
         reader.assign({TopicPartition("faults-kill", number): 0 for number in range(3)})
         rows = 6000
         victim = admin.describe_topics(settings, ["faults-kill"]).topics[0].partitions[0].leader
@@ -99,13 +106,14 @@ def test_a_broker_killed_under_load_loses_nothing_and_is_told_of(cluster: LocalC
 
 
 def test_without_any_broker_every_wait_ends_and_publishing_goes_on_afterwards(
+    client: str,
     own_cluster: Callable[..., LocalCluster],
 ) -> None:
     cluster = own_cluster(brokers=1)
     short = {"delivery.timeout.ms": "3000", "request.timeout.ms": "1000"}
-    settings = Settings(bootstrap=cluster.bootstrap)
+    settings = Settings(bootstrap=cluster.bootstrap, client=client)
     admin.create_topics(settings, [TopicSettings("AIR", replication_factor=1)])
-    impatient = open_client(Settings(bootstrap=cluster.bootstrap, properties=short)).publisher()
+    impatient = open_client(Settings(bootstrap=cluster.bootstrap, client=client, properties=short)).publisher()
     patient = open_client(settings).publisher()
     leaving = open_client(settings).publisher()
     reader = open_client(settings).reader(group="g")
@@ -139,8 +147,8 @@ def test_without_any_broker_every_wait_ends_and_publishing_goes_on_afterwards(
     patient.close()
 
 
-def test_added_partitions_reach_a_member_that_never_waits_in_poll(broker: tuple[str, ...]) -> None:
-    settings = Settings(bootstrap=broker, properties={"metadata.max.age.ms": "300"})
+def test_added_partitions_reach_a_member_that_never_waits_in_poll(client: str, broker: tuple[str, ...]) -> None:
+    settings = Settings(bootstrap=broker, client=client, properties={"metadata.max.age.ms": "300"})
     admin.create_topics(settings, [TopicSettings("faults-grow", partitions=1)])
     owned: set[TopicPartition] = set()
 
@@ -164,7 +172,7 @@ def test_added_partitions_reach_a_member_that_never_waits_in_poll(broker: tuple[
 
 
 def test_a_collected_publisher_leaves_the_library_its_log(broker: tuple[str, ...]) -> None:
-    publisher = open_client(Settings(bootstrap=broker)).publisher()
+    publisher = open_client(Settings(bootstrap=broker, client="kafka-python")).publisher()
     publisher.close()
     del publisher
     gc.collect()
@@ -174,34 +182,36 @@ def test_a_collected_publisher_leaves_the_library_its_log(broker: tuple[str, ...
     assert not logging.getLogger("kafka").propagate
 
 
-def test_an_address_where_nobody_listens_is_named() -> None:
+def test_an_address_where_nobody_listens_is_named(client: str) -> None:
     address = f"127.0.0.1:{free_port()}"
-    error = fails((address,))
+    error = fails(client, (address,))
     assert f"{address}: the connection is refused" in error.message
     assert error.hint
 
 
-def test_a_host_name_that_is_not_known_is_named() -> None:
-    assert "no-such-host.invalid:9092: the host name is not known" in fails(("no-such-host.invalid:9092",)).message
+def test_a_host_name_that_is_not_known_is_named(client: str) -> None:
+    assert (
+        "no-such-host.invalid:9092: the host name is not known" in fails(client, ("no-such-host.invalid:9092",)).message
+    )
 
 
 @pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL"])
-def test_an_address_that_never_answers_is_an_error_in_time(silent: str, protocol: str) -> None:
-    assert f"{silent}: no answer in time" in fails((silent,), security_protocol=protocol).message
+def test_an_address_that_never_answers_is_an_error_in_time(client: str, silent: str, protocol: str) -> None:
+    assert f"{silent}: no answer in time" in fails(client, (silent,), security_protocol=protocol).message
 
 
-def test_one_silent_address_does_not_hide_the_good_ones(silent: str, broker: tuple[str, ...]) -> None:
+def test_one_silent_address_does_not_hide_the_good_ones(client: str, silent: str, broker: tuple[str, ...]) -> None:
     for _ in range(2):
-        with open_client(Settings(bootstrap=(silent, broker[0]))).reader() as reader:
+        with open_client(Settings(bootstrap=(silent, broker[0]), client=client)).reader() as reader:
             assert reader.end_offsets([]) == {}
 
 
-def test_tls_spoken_to_a_plaintext_port_is_named(broker: tuple[str, ...]) -> None:
-    assert "it does not speak TLS there" in fails(broker[:1], security_protocol="SSL").message
+def test_tls_spoken_to_a_plaintext_port_is_named(client: str, broker: tuple[str, ...]) -> None:
+    assert "it does not speak TLS there" in fails(client, broker[:1], security_protocol="SSL").message
 
 
 def test_a_secured_broker_says_why_it_refuses(
-    own_cluster: Callable[..., LocalCluster], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: str, own_cluster: Callable[..., LocalCluster], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     openssl = shutil.which("openssl")
     assert openssl, "the openssl command is needed to make a certificate"
@@ -239,18 +249,18 @@ def test_a_secured_broker_says_why_it_refuses(
     own_cluster(brokers=1)
     anna = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "sasl_username": "anna"}
     right = {key.replace("_", "."): text for key, text in anna.items()} | {"sasl.password": "right"}
-    open_client(Settings((sasl,), properties=right)).publisher().close()
+    open_client(Settings((sasl,), client=client, properties=right)).publisher().close()
     trusting = {"security.protocol": "ssl", "ssl.ca.location": str(tmp_path / "broker.pem")}
-    open_client(Settings((tls,), properties=trusting)).reader().close()
+    open_client(Settings((tls,), client=client, properties=trusting)).reader().close()
 
-    error = fails((sasl,), **anna, sasl_password="wr0ng")
+    error = fails(client, (sasl,), **anna, sasl_password="wr0ng")
     assert isinstance(error, CredentialsRefused)
     assert "authentication failed" in error.message
     assert "wr0ng" not in str(error)
-    error = fails((sasl,), **{**anna, "sasl_mechanism": "SCRAM-SHA-256"}, sasl_password="right")
+    error = fails(client, (sasl,), **{**anna, "sasl_mechanism": "SCRAM-SHA-256"}, sasl_password="right")
     assert isinstance(error, CredentialsRefused)
     assert "sasl.mechanism" in error.message
-    assert "security.protocol" in fails((sasl,)).message
-    error = fails((tls,), security_protocol="SSL", ssl_ca_location=str(tmp_path / "other.pem"))
+    assert "security.protocol" in fails(client, (sasl,)).message
+    error = fails(client, (tls,), security_protocol="SSL", ssl_ca_location=str(tmp_path / "other.pem"))
     assert isinstance(error, CredentialsRefused)
     assert "certificate can't be verified" in error.message

@@ -87,6 +87,13 @@ class BrokerWatch:
                 self._looker.start()
         self._wake.set()
 
+    def heard(self, line: str) -> None:
+        """What librdkafka tells its log alone while it can't connect: silence, or a connection closed on it."""
+        match = _WHO.search(line)
+        if match is not None and not self.connected:
+            with self._lock:
+                self.causes.setdefault(match["address"], KafkaError(KafkaError._TRANSPORT, match[0]))
+
     def brokers(self, addresses: Mapping[str, int]) -> None:
         """The brokers (address to id) that the cluster consists of now."""
         with self._lock:
@@ -146,13 +153,31 @@ class BrokerWatch:
                     f"{address} refuses the connection: {reason(cause)}",
                     hint="check security.protocol, sasl.mechanism, user name, password and certificates",
                 )
-        told = [f"{address}: {reason(self.causes[address])}" for address in bootstrap if address in self.causes]
-        if not told:
-            told = [f"{address}: no answer within {CONNECT_S:.0f} s" for address in bootstrap]
+        causes = {address: reason(cause) for address, cause in self.causes.items()}
+        told = [f"{address}: {causes.get(address, 'no answer in time')}" for address in bootstrap]
         return ClusterUnreachable(
             f"no broker can be reached ({'; '.join(told)})",
             hint="check -b/--bootstrap, or start a cluster with: sensorstream cluster up",
         )
+
+
+class _Log:
+    """Takes librdkafka's log lines for :data:`LOG`; an identical line is only passed on once in a while."""
+
+    def __init__(self, watch: BrokerWatch) -> None:
+        self._watch = watch
+        self._last = ("", 0.0)
+
+    def log(self, level: int, form: str, *words: Any) -> None:
+        """Called by the binding as a logger is."""
+        line = form % words
+        if line.startswith("FAIL"):
+            self._watch.heard(line.partition("]: ")[2])
+        text = re.sub(r"\(after .*", "", line)
+        now = time.monotonic()
+        if text != self._last[0] or now - self._last[1] > LOOK_AGAIN_S:
+            self._last = (text, now)
+            LOG.log(level, "%s", line)
 
 
 def answers(address: str, timeout_s: float = 1.0) -> bool:
@@ -195,6 +220,7 @@ _PLAIN_WORDS: Final = (
     ("connecting to a PLAINTEXT broker", "it does not speak TLS there"),
     ("connecting to a SSL listener", "it closes the connection, it may want TLS, see security.protocol"),
     ("Invalid response size", "its answer is not Kafka's; it may want TLS, see security.protocol"),
+    ("Unsupported SASL mechanism", "it does not take this sasl.mechanism"),
     ("not supported by broker", "it does not take this sasl.mechanism"),
     ("Connection setup timed out", "no answer in time"),
     ("timed out", "no answer in time"),
@@ -244,7 +270,7 @@ def connect(make: Callable[..., T], bootstrap: tuple[str, ...], watch: BrokerWat
     deadline = watch.began + CONNECT_S
     configuration = {**COMMON, **options, "bootstrap.servers": ",".join(bootstrap), "error_cb": watch.told}
     try:
-        client: Any = make(configuration, logger=LOG)
+        client: Any = make(configuration, logger=_Log(watch))
     except (KafkaException, ValueError, TypeError) as error:
         raise ConfigError(f"the Kafka client refuses its options: {reason(error)}") from error
     while True:

@@ -251,6 +251,8 @@ class ClientProperties:
             elif option.least is not None:
                 plain = max(plain, option.least)
             configuration[option.rdkafka or key] = plain
+        if "metadata.max.age.ms" in configuration:
+            configuration["topic.metadata.refresh.interval.ms"] = configuration["metadata.max.age.ms"]
         if "ssl.certificate.location" in configuration:
             # A PEM key store may hold the key, too.
             configuration.setdefault("ssl.key.location", configuration["ssl.certificate.location"])
