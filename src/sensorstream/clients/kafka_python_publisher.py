@@ -45,7 +45,7 @@ from sensorstream.events import Listener
 from sensorstream.records import Headers, TopicPartition
 
 DEFAULTS: Final = {
-    "linger_ms": 20,
+    "linger_ms": 5,
     "batch_size": 262144,  # one batch is in flight per partition, so this bounds a partition's rate
     "delivery_timeout_ms": 2**31 - 1,  # the caller has deadlines of its own; see the first mend
     "reconnect_backoff_max_ms": 1000,

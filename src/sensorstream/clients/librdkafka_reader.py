@@ -41,6 +41,7 @@ DEFAULTS: Final = {
     "queued.max.messages.kbytes": 32768,
     "fetch.queue.backoff.ms": 5,
     "fetch.error.backoff.ms": 200,
+    "fetch.wait.max.ms": 200,  # how late the end behind control records is told
 }
 PROMISED: Final = {
     "auto.offset.reset": "error",
