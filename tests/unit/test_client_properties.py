@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from sensorstream.clients import open_client
+from sensorstream.clients import client_name, open_client
 from sensorstream.clients.properties import ClientProperties, parse_properties
 from sensorstream.config import Secret, Settings
 from sensorstream.errors import ConfigError
+from sensorstream.events import Notice
 
 SASL = {"security.protocol": "sasl_plaintext", "sasl.mechanism": "plain"}
 JAAS = "org.apache.kafka.common.security.plain.PlainLoginModule required"
@@ -189,3 +190,101 @@ def test_the_client_is_opened_without_connecting_and_wrong_options_are_told_then
 
 def test_no_properties_are_no_arguments() -> None:
     assert ClientProperties().for_kafka_python("producer") == {}
+
+
+def test_the_same_options_reach_librdkafka_under_its_own_names(tmp_path: Path) -> None:
+    pem = tmp_path / "store.pem"
+    pem.write_text("-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n")
+    parsed = parse_properties(
+        {
+            "security.protocol": "sasl_ssl",
+            "sasl.mechanism": "plain",
+            "sasl.jaas.config": Secret(f'{JAAS} username="anna" password="p=w";'),
+            "ssl.truststore.location": str(pem),
+            "ssl.keystore.location": str(pem),
+            "ssl.key.password": "secret",
+            "ssl.endpoint.identification.algorithm": "",
+            "max.request.size": "500",
+            "batch.size": "0",
+            "compression.type": "none",
+            "linger.ms": "7",
+            "request.timeout.ms": "2000",
+            "send.buffer.bytes": "-1",
+            "fetch.max.wait.ms": "250",
+            "fetch.min.bytes": "0",
+            "max.poll.records": "10",
+            "queued.min.messages": "1000",
+            "metadata.max.age.ms": "300",
+        }
+    )
+    everywhere = {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": "anna",
+        "sasl.password": "p=w",
+        "ssl.ca.location": str(pem),
+        "ssl.certificate.location": str(pem),
+        "ssl.key.location": str(pem),
+        "ssl.key.password": "secret",
+        "ssl.endpoint.identification.algorithm": "none",
+        "socket.timeout.ms": 2000,
+        "socket.send.buffer.bytes": 0,
+        "metadata.max.age.ms": 300,
+        "topic.metadata.refresh.interval.ms": 300,
+    }
+    producer = {"message.max.bytes": 1000, "batch.size": 1, "compression.type": "none", "linger.ms": 7}
+    consumer = {"fetch.wait.max.ms": 250, "fetch.min.bytes": 1, "queued.min.messages": 1000}
+    assert parsed.for_librdkafka("producer") == everywhere | producer
+    assert parsed.for_librdkafka("consumer") == everywhere | consumer
+    assert parsed.for_librdkafka("admin") == everywhere
+
+
+def test_every_option_is_one_that_librdkafka_takes(tmp_path: Path) -> None:
+    from confluent_kafka import Consumer, Producer
+
+    from sensorstream.clients.properties import _OPTIONS
+
+    samples = {
+        "client.dns.lookup": "use_all_dns_ips",
+        "compression.type": "lz4",
+        "security.protocol": "PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "check.crcs": "true",
+        "socket.keepalive.enable": "true",
+        "broker.address.family": "v4",
+        "ssl.endpoint.identification.algorithm": "https",
+        "max.poll.interval.ms": "300000",
+        "session.timeout.ms": "6000",
+        "heartbeat.interval.ms": "1000",
+        "max.request.size": "1000000",
+        "max.partition.fetch.bytes": "1000000",
+        "fetch.max.bytes": "1000000",
+        "batch.size": "100000",
+        "linger.ms": "5",
+    }
+    skipped = {key for key in _OPTIONS if key.startswith("ssl.") and key.endswith(("location", "password"))}
+    values = {key: option.check(samples.get(key, "1000")) for key, option in _OPTIONS.items() if key not in skipped}
+    Producer(ClientProperties(values).for_librdkafka("producer")).close()
+    Consumer({"group.id": "g", **ClientProperties(values).for_librdkafka("consumer")}).close()
+
+
+def test_an_option_of_librdkafka_alone_is_refused_with_the_other_client() -> None:
+    only = {"queued.min.messages": "5"}
+    open_client(Settings(client="librdkafka", properties=only))
+    assert parse_properties(only).for_kafka_python("consumer") == {}
+    with pytest.raises(ConfigError, match="librdkafka alone") as caught:
+        open_client(Settings(client="kafka-python", properties=only))
+    assert "--client librdkafka" in caught.value.hint
+
+
+def test_auto_takes_librdkafka_where_it_is_installed_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.util
+
+    told: list[object] = []
+    open_client(Settings(), told.append)
+    assert told == [Notice("Kafka client: librdkafka (auto)", "debug")]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert client_name(Settings()) == "kafka-python"
+    with pytest.raises(ConfigError) as caught:
+        client_name(Settings(client="librdkafka"))
+    assert "sensorstream[fast]" in caught.value.hint
