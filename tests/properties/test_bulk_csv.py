@@ -34,7 +34,7 @@ text = st.one_of(
 )  # fmt: skip
 quoted = text.map(lambda it: json.dumps(it, ensure_ascii=False))
 plain_text = st.one_of(
-    st.sampled_from(["", "null", "31/08/2023 23:59:00", "=1", "-", "'=1", "'a", "[x]", "é", ":", "5"]),
+    st.sampled_from(["", "null", "31/08/2023 23:59:00", "=1", "-", "'=1", "'a", "[x]", "{}", "}", "é", ":", "5"]),
     st.from_regex(r"[a-z'=+\-@]{0,4}", fullmatch=True),
 ).map(lambda it: f'"{it}"')
 constants = st.sampled_from(["null", "null", "true", "false"])
@@ -49,7 +49,7 @@ broken = st.one_of(
 )  # fmt: skip
 plain = st.one_of(numbers, plain_text, constants)
 hostile = st.one_of(plain, quoted, broken)
-inserted = [bytes([it]) for it in b' \n\r\0\1,"{}\\-.0\xff'] + [b"\xef\xbb\xbf"]
+inserted = [bytes([it]) for it in b' \n\r\t\0\1,:"{}[]\\-+=.0e\x7f\x80\xff'] + [b"\xef\xbb\xbf"]
 sane_name = st.from_regex(r"[A-Za-z0-9_.]{1,12}", fullmatch=True)
 
 
@@ -140,6 +140,29 @@ def test_in_bulk_or_not_the_lines_are_the_same(case: tuple[list[str], list[bytes
     event("refused" if lines is None else "done")
     if lines is not None:
         assert lines == carefully(columns, values, raw)
+
+
+@pytest.mark.parametrize(
+    ("columns", "value"),
+    [
+        (["a"], b'{"a":"b"}'),
+        (["a"], b'{"a":10}'),
+        (["a", "b", "c"], b'{"a":"b","b":null,"c":1.5}'),
+        (["a", "b"], b'{"a":true,"b":false}'),
+        (["b", "a"], b'{"b": -2e-7, "a": ""}'),
+        (["\xe9"], '{"\xe9":"\xe9"}'.encode()),
+    ],
+)
+def test_any_one_byte_more_or_less(columns: list[str], value: bytes) -> None:
+    changes = [value[:at] + value[at + 1 :] for at in range(len(value))] + [value[:at] for at in range(len(value))]
+    changes += [value[:at] + it + value[at:] for at in range(len(value) + 1) for it in inserted]
+    for raw in (True, False):
+        writer = CsvWriter(columns, raw)
+        assert writer.lines([value]) == carefully(columns, [value], raw)
+        for changed in changes:
+            for values in ([changed], [value, changed], [changed, value]):
+                lines = writer.lines(values)
+                assert lines is None or lines == carefully(columns, values, raw), changed
 
 
 @given(records(sane_name, plain), st.booleans())

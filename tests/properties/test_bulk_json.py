@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sensorstream.errors import SensorstreamError
 from sensorstream.serde.bulk_json import BlockEncoder
 from sensorstream.serde.json import RowEncoder
+from sensorstream.sources.base import PlainRows
 from sensorstream.sources.csv_blocks import CsvBlocks, plain_rows
 from sensorstream.sources.csv_file import CsvSource
 
@@ -24,7 +25,8 @@ KNOWN = [
     "true", "1e400", "1e5", "1E-7", "1e-400", "0e0", "9007199254740993", "9223372036854775807", "9223372036854775808",
     "-9223372036854775808", "-9223372036854775809", "8999999999999999999", "-8999999999999999999",
     "999999999999999999", "-999999999999999999", "12345678901234567890", "0.1234567890123456", "123456789012345.6",
-    "1234567890123456.7", "1.0000000000000001", "0.30000000000000004", "23.099999999999998", "1.000000000000000000",
+    "9.007199254740981", "1234567890123456.7", "1.0000000000000001", "0.30000000000000004",
+    "23.099999999999998", "1.000000000000000000",
     "0.000000000000000000", "100000000000000000000.0", " 5", "5 ", "+5", ".5", "5.", "-.5", "-5.", "-", "--1", "1-",
     ".", "1.2.3", "1..2", "1-2", "1e", "e1", "1e+", "-e", "=1", "'=1", "a\\b", "\\", "1\\", "\ufeff", "\ufeffa",
     "x\u069a", "\x7f", "\xe9", "\u2028", "\U0001d7db", "\u0663", "#", "a:b", "{", "}", "%s", ":",
@@ -162,6 +164,24 @@ def test_each_borderline_cell_next_to_each_kind(width: int, delimiter: str) -> N
     assert plain == (data, len(rows))
     columns = [f"c{number}" for number in range(width)]
     assert BlockEncoder(columns, delimiter).encode(plain[0]) == list(map(RowEncoder(columns).encode, rows))
+
+
+def test_keys_beyond_ascii_over_rows_that_are_not() -> None:
+    columns = ["".join(map(chr, range(first, first + 40))) for first in range(0x80, 0x10F800, 5000) if first != 0xD888]
+    rows = [["1", "a", "", "-2"] * (len(columns) // 4) + ["x"] * (len(columns) % 4) for _ in range(3)]
+    data = "".join(",".join(row) + "\n" for row in rows).encode()
+    assert data.isascii()
+    assert BlockEncoder(columns).encode(PlainRows(data)) == list(map(RowEncoder(columns).encode, rows))
+
+
+@pytest.mark.parametrize("data", [b"a,b\n1,x\n2.5,\n", b'\xef\xbb\xbf"a","b"\r\n"1","x"\r\n"",-2\r\n', b"a\n1\n2\n"])
+def test_any_one_byte_more_or_less(file: Path, data: bytes) -> None:
+    inserted = [bytes([it]) for it in b" \n\r\t\0\1,;\"'\\-+.0e\x7f\x80\xff"]
+    for at in range(len(data) + 1):
+        for changed in [data[:at] + data[at + 1 :], data[:at], *(data[:at] + it + data[at:] for it in inserted)]:
+            file.write_bytes(changed)
+            seen, error, _ = in_bulk(file, 1 << 20)
+            assert (seen, error) == carefully(file), changed
 
 
 @pytest.mark.parametrize("name", ["AIR2308.csv", "EARTH2308.csv", "WATER2308.csv"])

@@ -39,8 +39,8 @@ class CsvWriter:
         self._raw = raw
         self._width = len(columns)
         names = [quote(name).encode() for name in columns]
-        # A key with a comma or brace in it would be mistaken for structure.
-        usable = bool(names) and len(set(names)) == len(names) and not any(set(b",{}") & set(name) for name in names)
+        # A key with a comma in it would be taken for two.
+        usable = bool(names) and len(set(names)) == len(names) and not any(b"," in name for name in names)
         self._keys = [b"{" + names[0] + b":", *(name + b":" for name in names[1:])] if usable else []
         self._spaced_keys = [
             b"{" + names[0] + b": ", *(b" " + name + b": " for name in names[1:])
@@ -68,8 +68,7 @@ class CsvWriter:
         text = bytearray(b"\n").join(values)
         text += b"\n"
         block = np.frombuffer(text, np.uint8)
-        # One line end a record and no other control character; one pair of braces.
-        if any(np.count_nonzero(found) != count for found in (block < 0x20, block == 0x7B, block == 0x7D)):
+        if np.count_nonzero(block < 0x20) != count:
             return None
         separators = np.flatnonzero((block == 0x2C) | (block == 0x0A))
         if len(separators) != count * width:
@@ -104,7 +103,8 @@ class CsvWriter:
             if stretches[begins].tobytes() != key * len(begins):
                 return None
             stretches[begins] = np.zeros(1, stretches.dtype)
-        return text.translate(None, _DELETED + b"}")
+        block[separators[width - 1 :: width] - 1] = _DELETED[0]
+        return text.translate(None, _DELETED)
 
     def _unquoted(self, cells: bytearray, ends: "NDArray[Any]") -> bytearray | None:
         """The cells as CSV has them; None if one is not valid JSON, or can't be written without quotes."""

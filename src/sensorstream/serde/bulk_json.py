@@ -32,8 +32,8 @@ _INT64_DIGITS: Final = 19
 
 # Bytes that neither rows nor keys hold: control characters (the line end stands between the finished values), and
 # those that UTF-8 doesn't know; and, if rows and keys are ASCII, all others beyond it.
-_CODES: Final = bytes({*range(0x20), 0xC0, 0xC1, *range(0xF5, 0x100)} - {0x0A})
-_ASCII_CODES: Final = bytes({*range(0x20), *range(0x80, 0x100)} - {0x0A})
+_CODES: Final = bytes([*range(0x0A), *range(0x0B, 0x20), 0xC0, 0xC1, *range(0xF5, 0x100)])
+_ASCII_CODES: Final = bytes([*range(0x0A), *range(0x0B, 0x20), *range(0x80, 0x100)])
 
 _CACHED_LENGTH: Final = 128
 _is_number_cached = lru_cache(maxsize=1 << 15)(is_number)
