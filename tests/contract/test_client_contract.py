@@ -518,6 +518,18 @@ def test_a_topic_deleted_while_it_is_read_is_an_error(lab: Lab) -> None:
             until(lambda: reader.poll(0.5) is None, "the error comes")
 
 
+def test_a_topic_made_again_while_it_is_read_is_an_error(lab: Lab) -> None:
+    topic = lab.topic()
+    publish(lab, topic, numbered(3))
+    with lab.client.reader() as reader:
+        reader.assign({TopicPartition(topic, 0): 0})
+        read(reader, 3)
+        lab.recreate(topic)
+        publish(lab, topic, [b"other"] * 5)
+        with pytest.raises(UnknownTopic, match="created again"):
+            until(lambda: reader.poll(0.5) is None, "the error comes")
+
+
 def test_a_closed_reader_may_be_closed_again(lab: Lab) -> None:
     reader = lab.client.reader(group=group_name())
     reader.close()

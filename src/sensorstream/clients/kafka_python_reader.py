@@ -51,6 +51,7 @@ from sensorstream.events import Listener
 from sensorstream.records import ConsumedRecord, TopicIdentity, TopicPartition
 
 DEFAULTS: Final = {
+    "metadata_max_age_ms": 5000,  # how late a topic that was deleted and made again is noticed
     "max_partition_fetch_bytes": 4 * 1024 * 1024,
     "reconnect_backoff_max_ms": 1000,
     "metrics_enabled": False,
@@ -244,8 +245,7 @@ class KafkaPythonReader:
             raise self._out_of_range(error) from error
         except kafka_errors.KafkaError as error:
             raise broker_error("reading failed", error) from error
-        if not fetched or len(fetched) < len(self._topic_ids):
-            self._check_topics()
+        self._check_topics()
         return {
             self._partitions.get(partition) or TopicPartition(*partition): runs(given)
             for partition, given in fetched.items()

@@ -56,7 +56,7 @@ NO_GROUP: Final = "sensorstream-no-group"
 """librdkafka wants a group's name even where there is no group; nothing is asked or told under it."""
 COMMIT_S: Final = 5.0
 _LOOK_AT_TOPICS_S: Final = 1.0
-_LOOK_WHILE_BUSY_S: Final = 10.0
+_LOOK_WHILE_BUSY_S: Final = 5.0
 _MOST_AT_ONCE: Final = 1_000_000
 _LATEST: Final = -1
 _EARLIEST: Final = -2
@@ -247,15 +247,17 @@ class LibrdkafkaReader:
         return fetched.items()
 
     def _consume(self, timeout_s: float, most: int) -> list[Any]:
+        messages: list[Any] = []
         try:
             # Waits until it has as many as it may bring: so first what is there, then one, then what came with it.
-            messages = self._consumer.consume(most, 0)
+            messages += self._consumer.consume(most, 0)
             if not messages and timeout_s > 0 and self._failure is None:
-                messages = self._consumer.consume(1, timeout_s)
+                messages += self._consumer.consume(1, timeout_s)
                 if messages and most > 1:
                     messages += self._consumer.consume(most - 1, 0)
         except KafkaException as error:
-            raise broker_error("reading failed", error) from error
+            # In the next poll, if there are messages: they are not brought again.
+            self._failure = broker_error("reading failed", error)
         return messages
 
     def _by_partition(self, messages: list[Any]) -> Iterator[tuple[TopicPartition, list[Any]]]:
@@ -443,7 +445,7 @@ class _TopicWatch:
         """The topic's id now, in the 22 letters that Kafka's own tools show; None where the brokers have none."""
         future = self._describe([topic])[topic]
         try:
-            return _id_of(future.result(ASK_S))
+            return _id_of(future.result(ASK_S + 1))
         except (KafkaException, TimeoutError) as error:
             problem = _gone(topic, error)
             if isinstance(problem, UnknownTopic):
@@ -462,6 +464,8 @@ class _TopicWatch:
     def problem(self, every_s: float) -> UnknownTopic | None:
         """What has been found out since; asks again when the last time is longer ago than ``every_s``."""
         now = time.monotonic()
+        if self._admin is not None:
+            self._admin.poll(0)  # its log lines
         if not self._asked:
             if self._ids and now - self._looked >= every_s:
                 self._looked = now
