@@ -12,7 +12,7 @@ from kafka.record import MemoryRecords
 from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.structs import TopicPartition as KafkaPartition
 
-from sensorstream.clients.kafka_python_publisher import _Futures, _Part
+from sensorstream.clients.kafka_python_delivery import Futures, Part
 from sensorstream.clients.kafka_python_records import Run, RunRecords, append_values, runs
 from sensorstream.records import ConsumedRecord
 
@@ -169,8 +169,8 @@ class Outcome:
 
 def test_records_of_one_call_share_an_outcome_until_the_library_splits_their_batch() -> None:
     whole, first, second = Outcome(), Outcome(), Outcome()
-    part = _Part(whole, 1, 4)
-    futures = _Futures(["other", *[part] * 4])
+    part = Part(whole, 1, 4)
+    futures = Futures(["other", *[part] * 4])
     assert futures[0] == "other"
     assert not part.done()
     for index, (target, place) in enumerate([(first, 0), (first, 1), (second, 0), (second, 1)], start=1):

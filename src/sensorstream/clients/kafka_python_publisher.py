@@ -28,19 +28,19 @@ from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.structs import TopicPartition as KafkaPartition
 
 from sensorstream.clients import refusals
+from sensorstream.clients.kafka_python_delivery import Abandoned, Futures, Part, RecordDelivery, RunDelivery
 from sensorstream.clients.kafka_python_net import (
     ASK_S,
     BrokerWatch,
     broker_error,
     connect,
     describe_topic,
-    reason,
     release,
 )
 from sensorstream.clients.kafka_python_records import append_values
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.clients.properties import ClientProperties
-from sensorstream.errors import BrokerError, DeliveryError, DeliveryTimeout, RecordTooLarge
+from sensorstream.errors import BrokerError, DeliveryError, DeliveryTimeout
 from sensorstream.events import Listener
 from sensorstream.records import Headers, TopicPartition
 
@@ -56,153 +56,6 @@ _BATCH_OVERHEAD: Final = 61
 """Bytes of a record batch of format 2 before its first record (Kafka protocol, RecordBatch)."""
 _RECORD_OVERHEAD: Final = 21
 """The most bytes that format 2 adds to a record's key, value and headers."""
-
-
-class RecordDelivery:
-    """The fate of one record: its batch's future, and its place in the batch."""
-
-    __slots__ = ("_batch", "_index")
-
-    def __init__(self, batch: Any, index: int) -> None:
-        self._batch = batch
-        self._index = index
-
-    def done(self) -> bool:
-        """Whether the outcome is known."""
-        return bool(self._batch.is_done)
-
-    def wait(self, timeout_s: float) -> int:
-        """Wait for the outcome; the record's offset."""
-        deadline = time.monotonic() + timeout_s
-        while not self._batch.is_done:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                where = TopicPartition(*self._batch.topic_partition)
-                raise DeliveryTimeout(f"{where}: no acknowledgement of a record within {timeout_s:.0f} s")
-            self._batch.wait(left)  # also ends when the batch is split, and this record is in another one
-        first, _, failure = self._batch.value
-        if failure is not None:
-            raise _delivery_error(TopicPartition(*self._batch.topic_partition), failure(self._index))
-        return int(first + self._index) if first is not None and first >= 0 else -1
-
-    @property
-    def failed(self) -> bool:
-        """Whether the record is known to have failed."""
-        return bool(self._batch.is_done) and self._batch.value[2] is not None
-
-    def rebind(self, batch: Any, index: int) -> None:
-        """The library has split the batch: this record is in another one now."""
-        old, self._batch, self._index = self._batch, batch, index
-        old._latch.set()
-
-
-class _Part:
-    """Consecutive records of one call that are in one batch: they share its outcome."""
-
-    __slots__ = ("_batch", "_last", "_records", "count")
-
-    def __init__(self, batch: Any, first: int, count: int) -> None:
-        self._batch = batch
-        self._last = first + count - 1
-        self._records: list[RecordDelivery] | None = None
-        self.count = count
-
-    def record(self, index: int) -> RecordDelivery:
-        """The library is about to split the batch: from now on the records go their own ways."""
-        if self._records is None:
-            self._records = []
-        self._records.append(RecordDelivery(self._batch, index))
-        return self._records[-1]
-
-    def done(self) -> bool:
-        """Whether the outcome is known."""
-        if self._records is None:
-            return bool(self._batch.is_done)
-        return len(self._records) == self.count and all(record.done() for record in self._records)
-
-    @property
-    def failed(self) -> int:
-        """How many of the records have failed so far."""
-        if self._records is not None:
-            return sum(record.failed for record in self._records)
-        return self.count if self._batch.is_done and self._batch.value[2] is not None else 0
-
-    def wait(self, deadline: float) -> int:
-        """Wait for the outcome; the last record's offset."""
-        while self._records is None:
-            left = max(0.0, deadline - time.monotonic())
-            if self._batch.is_done or left == 0:
-                return RecordDelivery(self._batch, self._last).wait(0)
-            self._batch.wait(left)
-        while len(self._records) < self.count:
-            time.sleep(0.001)  # the library is just at it
-        offset, failure = -1, None
-        for record in self._records:
-            try:
-                offset = record.wait(max(0.0, deadline - time.monotonic()))
-            except DeliveryError as error:
-                if not record.done():
-                    raise
-                failure = failure or error
-        if failure is not None:
-            raise failure
-        return offset
-
-
-class _Futures(list[Any]):
-    """What a batch keeps for its records: a :class:`_Part` stands for many, until the library asks for each."""
-
-    def __getitem__(self, index: Any) -> Any:
-        found = super().__getitem__(index)
-        return found.record(index) if isinstance(found, _Part) else found
-
-
-class RunDelivery:
-    """The fate of the records that were queued by one call."""
-
-    __slots__ = ("_parts", "count")
-
-    def __init__(self, parts: list[_Part], count: int) -> None:
-        self._parts = parts
-        self.count = count
-
-    def done(self) -> bool:
-        """Whether every outcome is known."""
-        return all(part.done() for part in reversed(self._parts))
-
-    @property
-    def failed(self) -> int:
-        """How many of the records have failed so far."""
-        return sum(part.failed for part in self._parts)
-
-    def wait(self, timeout_s: float) -> int:
-        """Wait for the outcomes; the last record's offset."""
-        deadline = time.monotonic() + timeout_s
-        offset, failure = -1, None
-        for part in self._parts:
-            try:
-                offset = part.wait(deadline)
-            except DeliveryError as error:
-                if not part.done():
-                    raise
-                failure = failure or error
-        if failure is not None:
-            raise failure
-        return offset
-
-
-def _delivery_error(where: TopicPartition, error: BaseException) -> DeliveryError:
-    if isinstance(error, kafka_errors.MessageSizeTooLargeError | kafka_errors.RecordListTooLargeError):
-        return RecordTooLarge(
-            f"{where}: the broker refuses a record as too large", hint="raise max.message.bytes of the topic"
-        )
-    if isinstance(error, kafka_errors.KafkaTimeoutError | kafka_errors.KafkaConnectionError | _Abandoned):
-        return DeliveryTimeout(f"{where}: it is not known whether a record was delivered: {reason(error)}")
-    return DeliveryError(f"{where}: a record was not delivered: {reason(error)}")
-
-
-class _Abandoned(Exception):
-    """The publisher was closed before the record was acknowledged."""
 
 
 class MendedProducer(KafkaProducer):  # type: ignore[misc]  # the library is untyped
@@ -305,7 +158,7 @@ class KafkaPythonPublisher:
                 self._check_size(topic, None, value, ())
         if self._closed:
             raise DeliveryError("the publisher is closed")
-        parts: list[_Part] = []
+        parts: list[Part] = []
         queue, at, begun = lane.queue, 0, False
         now_ms = int(time.time() * 1000)
         with lane.lock:
@@ -318,9 +171,9 @@ class KafkaPythonPublisher:
                     queue.append(batch)
                     self._accumulator._incomplete.add(batch)
                     begun = True
-                part = _Part(batch.produce_future, batch.records._next_offset - taken, taken)
-                if not isinstance(batch._record_futures, _Futures):
-                    batch._record_futures = _Futures(batch._record_futures)
+                part = Part(batch.produce_future, batch.records._next_offset - taken, taken)
+                if not isinstance(batch._record_futures, Futures):
+                    batch._record_futures = Futures(batch._record_futures)
                 batch._record_futures.extend([part] * taken)
                 parts.append(part)
                 at += taken
@@ -331,7 +184,7 @@ class KafkaPythonPublisher:
     def _new_batch(self, lane: _Lane) -> Any:
         """An empty batch; it is queued when a record is in it."""
         batch = ProducerBatch(lane.partition, MemoryRecordsBuilder(2, self._compression, self._batch_size))
-        batch._record_futures = _Futures()
+        batch._record_futures = Futures()
         return batch
 
     def _append(
@@ -417,7 +270,7 @@ class KafkaPythonPublisher:
             sender.initiate_close()
         except DeliveryTimeout:
             try:
-                producer._accumulator.abort_batches(_Abandoned("closed before the acknowledgement came"))
+                producer._accumulator.abort_batches(Abandoned("closed before the acknowledgement came"))
             finally:
                 sender.force_close()
         sender.join(2.0)

@@ -13,7 +13,7 @@ from itertools import groupby
 from types import TracebackType
 from typing import Any, Final, Self
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from sensorstream.clients import refusals
@@ -21,7 +21,6 @@ from sensorstream.clients.base import Rebalance, ValueBatch
 from sensorstream.clients.librdkafka_net import (
     ASK_S,
     COMMON,
-    LOG,
     BrokerWatch,
     broker_error,
     connect,
@@ -30,8 +29,9 @@ from sensorstream.clients.librdkafka_net import (
     metadata,
     reason,
 )
+from sensorstream.clients.librdkafka_topics import GONE, TopicWatch
 from sensorstream.clients.properties import ClientProperties
-from sensorstream.errors import BrokerError, UnknownTopic, UsageError
+from sensorstream.errors import BrokerError, UsageError
 from sensorstream.events import Listener
 from sensorstream.records import ConsumedRecord, TopicIdentity, TopicPartition
 
@@ -60,13 +60,6 @@ _LOOK_WHILE_BUSY_S: Final = 5.0
 _MOST_AT_ONCE: Final = 1_000_000
 _LATEST: Final = -1
 _EARLIEST: Final = -2
-_GONE: Final = (
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._UNKNOWN_TOPIC,
-    KafkaError._UNKNOWN_PARTITION,
-    KafkaError.UNKNOWN_TOPIC_ID,
-    KafkaError.INCONSISTENT_TOPIC_ID,
-)
 _OUT_OF_RANGE: Final = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._NO_OFFSET)
 
 
@@ -102,7 +95,7 @@ class LibrdkafkaReader:
         self._taken_back: set[TopicPartition] = set()
         self._failure: Exception | None = None
         self._in_callback = False
-        self._topics = _TopicWatch(self._admin_options)
+        self._topics = TopicWatch(self._admin_options)
         self._only: TopicPartition | None = None
         self._closed = False
 
@@ -287,7 +280,7 @@ class LibrdkafkaReader:
             return None
         if code in _OUT_OF_RANGE:
             return self._out_of_range(partition) if partition in self._positions else None
-        if code in _GONE:
+        if code in GONE:
             self._topics.look_now()
             return None
         if code == KafkaError._MAX_POLL_EXCEEDED:
@@ -429,94 +422,6 @@ class LibrdkafkaReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class _TopicWatch:
-    """Whether the topics that are read are still there, and still the same; asked without waiting for the answer."""
-
-    def __init__(self, options: dict[str, Any]) -> None:
-        self._options = options
-        self._admin: Any = None
-        self._ids: dict[str, str | None] = {}
-        self._asked: dict[str, Any] = {}
-        self._looked = time.monotonic()
-
-    def topic_id(self, topic: str) -> str | None:
-        """The topic's id now, in the 22 letters that Kafka's own tools show; None where the brokers have none."""
-        future = self._describe([topic])[topic]
-        try:
-            return _id_of(future.result(ASK_S + 1))
-        except (KafkaException, TimeoutError) as error:
-            problem = _gone(topic, error)
-            if isinstance(problem, UnknownTopic):
-                raise refusals.unknown_topic(topic) from error
-            raise broker_error(f"topic {topic!r} can't be described", error) from error
-
-    def watch(self, topics: Iterable[str]) -> None:
-        """Watch these topics from now on."""
-        self._ids = {topic: self.topic_id(topic) for topic in topics}
-        self._looked = time.monotonic()
-
-    def look_now(self) -> None:
-        """Have the next :meth:`problem` ask."""
-        self._looked = 0.0
-
-    def problem(self, every_s: float) -> UnknownTopic | None:
-        """What has been found out since; asks again when the last time is longer ago than ``every_s``."""
-        now = time.monotonic()
-        if self._admin is not None:
-            self._admin.poll(0)  # its log lines
-        if not self._asked:
-            if self._ids and now - self._looked >= every_s:
-                self._looked = now
-                self._asked = self._describe(list(self._ids))
-            return None
-        if not all(future.done() for future in self._asked.values()):
-            return None
-        asked, self._asked = self._asked, {}
-        return self._judge(asked)
-
-    def look(self) -> UnknownTopic | None:
-        """Ask, and wait for the answer."""
-        return self._judge(self._describe(list(self._ids))) if self._ids else None
-
-    def _judge(self, asked: Mapping[str, Any]) -> UnknownTopic | None:
-        for topic, future in asked.items():
-            try:
-                found = _id_of(future.result(ASK_S))
-            except (KafkaException, TimeoutError) as error:
-                gone = _gone(topic, error)
-                if gone is not None:
-                    return gone
-                continue
-            expected = self._ids.get(topic)
-            if expected is not None and found is not None and found != expected:
-                return refusals.topic_replaced(topic)
-        return None
-
-    def _describe(self, topics: list[str]) -> dict[str, Any]:
-        if self._admin is None:
-            from confluent_kafka.admin import AdminClient
-
-            self._admin = AdminClient(self._options, logger=LOG)
-        answer: dict[str, Any] = self._admin.describe_topics(TopicCollection(topics), request_timeout=ASK_S)
-        return answer
-
-    def close(self) -> None:
-        """Ask nothing any more."""
-        self._ids = {}
-        self._asked = {}
-        self._admin = None
-
-
-def _gone(topic: str, error: BaseException) -> UnknownTopic | None:
-    inner = error.args[0] if error.args else None
-    return refusals.topic_gone(topic) if isinstance(inner, KafkaError) and inner.code() in _GONE else None
-
-
-def _id_of(description: Any) -> str | None:
-    text = str(description.topic_id)
-    return None if text.strip("A") == "" else text
 
 
 def _values(partition: TopicPartition, messages: list[Any]) -> ValueBatch:

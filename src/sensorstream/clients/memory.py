@@ -8,334 +8,21 @@ by name: :meth:`MemoryBroker.hold`, :meth:`~MemoryBroker.refuse`, :meth:`~Memory
 """
 
 import itertools
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
 from sensorstream.clients import refusals
 from sensorstream.clients.base import Rebalance, ValueBatch
+from sensorstream.clients.memory_broker import MemoryBatchDelivery, MemoryBroker, MemoryDelivery, check_size
 from sensorstream.clients.partitioner import partition_for_key
-from sensorstream.errors import BrokerError, ClusterUnreachable, DeliveryError, DeliveryTimeout, UsageError
+from sensorstream.errors import BrokerError, DeliveryError, DeliveryTimeout, UsageError
 from sensorstream.events import Listener, ignore
 from sensorstream.records import ConsumedRecord, Headers, TopicIdentity, TopicPartition
 
-RECORD_LIMIT: Final = 1048576
-"""The largest record in bytes, as ``max.request.size`` of Kafka's own producer."""
-_RECORD_OVERHEAD: Final = 82
-
-
-class MemoryDelivery:
-    """The fate of one record published to a :class:`MemoryBroker`."""
-
-    __slots__ = ("_broker", "_error", "_offset", "_where")
-
-    def __init__(self, broker: "MemoryBroker", where: TopicPartition) -> None:
-        self._broker = broker
-        self._where = where
-        self._offset: int | None = None
-        self._error: DeliveryError | None = None
-
-    def done(self) -> bool:
-        """Whether the outcome is known."""
-        return self._offset is not None or self._error is not None
-
-    def wait(self, timeout_s: float) -> int:
-        """Wait for the outcome; the record's offset."""
-        with self._broker.changed:
-            if not self._broker.changed.wait_for(self.done, timeout_s):
-                raise DeliveryTimeout(f"{self._where}: no acknowledgement of a record within {timeout_s:.0f} s")
-        if self._error is not None:
-            raise self._error
-        return -1 if self._offset is None else self._offset
-
-    @property
-    def failed(self) -> bool:
-        """Whether the record is known to have failed."""
-        return self._error is not None
-
-    def settle(self, offset: int | None, error: DeliveryError | None) -> None:
-        """The broker's verdict; called with the broker's lock held."""
-        self._offset, self._error = offset, error
-
-
-class MemoryBatchDelivery:
-    """The fate of the records of one ``publish_batch``."""
-
-    __slots__ = ("_parts", "count")
-
-    def __init__(self, parts: list[MemoryDelivery]) -> None:
-        self._parts = parts
-        self.count = len(parts)
-
-    def done(self) -> bool:
-        """Whether every outcome is known."""
-        return all(part.done() for part in self._parts)
-
-    @property
-    def failed(self) -> int:
-        """How many of the records have failed so far."""
-        return sum(part.failed for part in self._parts)
-
-    def wait(self, timeout_s: float) -> int:
-        """Wait for the outcomes; the last record's offset."""
-        deadline = time.monotonic() + timeout_s
-        offset, failure = -1, None
-        for part in self._parts:
-            try:
-                offset = part.wait(max(0.0, deadline - time.monotonic()))
-            except DeliveryError as error:
-                if not part.done():
-                    raise
-                failure = failure or error
-        if failure is not None:
-            raise failure
-        return offset
-
-
-@dataclass(slots=True)
-class _Log:
-    records: list[ConsumedRecord] = field(default_factory=list)
-    start: int = 0
-
-    @property
-    def end(self) -> int:
-        return self.start + len(self.records)
-
-    def read(self, offset: int, most: int) -> list[ConsumedRecord]:
-        at = offset - self.start
-        return self.records[at : at + most]
-
-
-@dataclass(slots=True)
-class _Topic:
-    topic_id: str
-    logs: list[_Log]
-
-
-@dataclass(slots=True)
-class _Group:
-    """A consumer group: what it has committed, who is in it and who owns what."""
-
-    committed: dict[TopicPartition, tuple[int, str]] = field(default_factory=dict)
-    members: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    owners: dict[TopicPartition, int] = field(default_factory=dict)
-    target: dict[TopicPartition, int] = field(default_factory=dict)
-
-    def share(self, partitions: Mapping[str, int]) -> None:
-        """Decide anew who is to own what: each member its even share, keeping what it has where it can."""
-        wanted = sorted(
-            TopicPartition(topic, number)
-            for topic in {topic for topics in self.members.values() for topic in topics}
-            for number in range(partitions.get(topic, 0))
-        )
-        self.target = {}
-        if not self.members:
-            return
-        least, extra = divmod(len(wanted), len(self.members))
-        load = dict.fromkeys(self.members, 0)
-        with_extra = 0
-        for partition in wanted:
-            owner = self.owners.get(partition)
-            if owner not in load or partition.topic not in self.members[owner]:
-                continue
-            if load[owner] < least or (load[owner] == least and with_extra < extra):
-                with_extra += load[owner] == least
-                load[owner] += 1
-                self.target[partition] = owner
-        for partition in wanted:
-            if partition not in self.target:
-                able = [member for member, topics in self.members.items() if partition.topic in topics]
-                owner = min(able, key=load.__getitem__)
-                load[owner] += 1
-                self.target[partition] = owner
-
-
-class MemoryBroker:
-    """A cluster in memory, shared by the clients made on it; safe to use from several threads."""
-
-    def __init__(
-        self,
-        topics: Mapping[str, int] | None = None,
-        *,
-        clock_ms: Callable[[], int] = lambda: int(time.time() * 1000),
-    ) -> None:
-        self.changed = threading.Condition(threading.RLock())
-        self.cluster_id = "memory"
-        self._clock_ms = clock_ms
-        self._topics: dict[str, _Topic] = {}
-        self._groups: dict[str, _Group] = {}
-        self._numbers = itertools.count(1)
-        self._held: list[tuple[MemoryDelivery, TopicPartition, ConsumedRecord]] | None = None
-        self._refusal: str | None = None
-        self._stopped = False
-        for name, partitions in (topics or {}).items():
-            self.create_topic(name, partitions)
-
-    def create_topic(self, name: str, partitions: int = 2) -> None:
-        """Add a topic. Raises BrokerError when it exists."""
-        with self.changed:
-            if name in self._topics:
-                raise BrokerError(f"topic {name!r} exists already")
-            self._topics[name] = _Topic(f"memory-{next(self._numbers)}", [_Log() for _ in range(partitions)])
-            self._share()
-
-    def delete_topic(self, name: str) -> None:
-        """Remove a topic and its records; created again, it is another topic. Raises UnknownTopic."""
-        with self.changed:
-            self.topic(name)
-            del self._topics[name]
-            self._share()
-
-    def add_partitions(self, name: str, partitions: int) -> None:
-        """Let a topic have this many partitions, which is not fewer than it has."""
-        with self.changed:
-            logs = self.topic(name).logs
-            logs.extend(_Log() for _ in range(partitions - len(logs)))
-            self._share()
-
-    def records(self, topic: str, partition: int) -> list[ConsumedRecord]:
-        """All records that a partition holds."""
-        with self.changed:
-            return list(self.log(TopicPartition(topic, partition)).records)
-
-    def committed(self, group: str) -> dict[TopicPartition, tuple[int, str]]:
-        """A group's committed offsets and the notes committed with them."""
-        with self.changed:
-            return dict(self.group(group).committed)
-
-    def delete_records(self, topic: str, partition: int, before: int) -> None:
-        """Let retention eat all records of a partition before an offset."""
-        with self.changed:
-            log = self.log(TopicPartition(topic, partition))
-            cut = max(0, min(before, log.end) - log.start)
-            del log.records[:cut]
-            log.start += cut
-
-    def hold(self) -> None:
-        """Leave the deliveries from now on open, until :meth:`release`."""
-        with self.changed:
-            self._held = []
-
-    def release(self) -> None:
-        """Write the held records and settle their deliveries, in order."""
-        with self.changed:
-            held, self._held = self._held or [], None
-            for delivery, where, record in held:
-                self._write(delivery, where, record)
-            self.changed.notify_all()
-
-    def refuse(self, reason: str) -> None:
-        """Refuse all records from now on, until :meth:`accept`."""
-        with self.changed:
-            self._refusal = reason
-
-    def accept(self) -> None:
-        """Take records again."""
-        with self.changed:
-            self._refusal = None
-
-    def stop(self) -> None:
-        """Answer nobody, until :meth:`start`; polls stay empty, all else raises ClusterUnreachable."""
-        with self.changed:
-            self._stopped = True
-
-    def start(self) -> None:
-        """Answer again."""
-        with self.changed:
-            self._stopped = False
-            self.changed.notify_all()
-
-    def evict(self, group: str) -> None:
-        """Throw all members out of a group, as after a silence longer than the session timeout."""
-        with self.changed:
-            self.group(group).members.clear()
-            self.group(group).owners.clear()
-            self.changed.notify_all()
-
-    # What follows is for the publishers and readers of this module.
-
-    def answer(self) -> None:
-        """Raise ClusterUnreachable while the broker is stopped."""
-        if self._stopped:
-            raise ClusterUnreachable("no broker can be reached (memory: stopped)")
-
-    @property
-    def stopped(self) -> bool:
-        """Whether the broker answers nobody."""
-        return self._stopped
-
-    def topic(self, name: str) -> _Topic:
-        """A topic that exists. Raises UnknownTopic, ClusterUnreachable."""
-        self.answer()
-        try:
-            return self._topics[name]
-        except KeyError:
-            raise refusals.unknown_topic(name, self._topics) from None
-
-    def log(self, partition: TopicPartition) -> _Log:
-        """The log of a partition that exists. Raises UnknownTopic, UnknownPartition."""
-        logs = self.topic(partition.topic).logs
-        if not 0 <= partition.partition < len(logs):
-            raise refusals.unknown_partition(partition, len(logs))
-        return logs[partition.partition]
-
-    def group(self, name: str) -> _Group:
-        """A group, made when first asked for."""
-        return self._groups.setdefault(name, _Group())
-
-    def join(self, group: str, topics: tuple[str, ...]) -> int:
-        """Add a member to a group; its number."""
-        member = next(self._numbers)
-        self.group(group).members[member] = topics
-        self._share()
-        return member
-
-    def leave(self, group: str, member: int) -> None:
-        """Take a member out of a group."""
-        state = self.group(group)
-        state.members.pop(member, None)
-        state.owners = {partition: owner for partition, owner in state.owners.items() if owner != member}
-        self._share()
-
-    def _share(self) -> None:
-        for group in self._groups.values():
-            group.share({name: len(topic.logs) for name, topic in self._topics.items()})
-        self.changed.notify_all()
-
-    def append(
-        self,
-        where: TopicPartition,
-        key: bytes | None,
-        value: bytes | None,
-        timestamp_ms: int | None,
-        headers: Headers,
-    ) -> MemoryDelivery:
-        """Take a record into a log that exists, or hold or refuse it."""
-        delivery = MemoryDelivery(self, where)
-        stamp = self._clock_ms() if timestamp_ms is None else timestamp_ms
-        record = ConsumedRecord(*where, -1, stamp, key, value, headers)
-        with self.changed:
-            if self._refusal is not None:
-                delivery.settle(None, DeliveryError(f"{where}: a record was not delivered: {self._refusal}"))
-            elif self._held is not None:
-                self._held.append((delivery, where, record))
-            else:
-                self._write(delivery, where, record)
-            self.changed.notify_all()
-        return delivery
-
-    def _write(self, delivery: MemoryDelivery, where: TopicPartition, record: ConsumedRecord) -> None:
-        topic = self._topics.get(where.topic)
-        if topic is None:
-            delivery.settle(None, DeliveryError(f"{where}: a record was not delivered: the topic is gone"))
-            return
-        log = topic.logs[where.partition]
-        delivery.settle(log.end, None)
-        log.records.append(record._replace(offset=log.end))
+__all__ = ["MemoryBroker", "MemoryClient", "MemoryPublisher", "MemoryReader"]
 
 
 class MemoryPublisher:
@@ -372,7 +59,7 @@ class MemoryPublisher:
                 partition = next(self._turns) % count if key is None else partition_for_key(key, count)
             elif not 0 <= partition < count:
                 raise refusals.unknown_partition(TopicPartition(topic, partition), count)
-            _check_size(topic, key, value, headers)
+            check_size(topic, key, value, headers)
             delivery = self._broker.append(TopicPartition(topic, partition), key, value, timestamp_ms, tuple(headers))
             if not delivery.done():
                 self._open.append(delivery)
@@ -383,7 +70,7 @@ class MemoryPublisher:
         ready = [value.encode() if isinstance(value, str) else value for value in values]
         with self._broker.changed:
             for value in ready:
-                _check_size(topic, None, value, ())
+                check_size(topic, None, value, ())
             if self._closed:
                 raise DeliveryError("the publisher is closed")
             self._broker.log(TopicPartition(topic, partition))
@@ -417,13 +104,6 @@ class MemoryPublisher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _check_size(topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> None:
-    size = _RECORD_OVERHEAD + len(key or b"") + len(value or b"")
-    size += sum(len(name) + len(content) for name, content in headers)
-    if size > RECORD_LIMIT:
-        raise refusals.record_too_large(topic, size, RECORD_LIMIT)
 
 
 class MemoryReader:
