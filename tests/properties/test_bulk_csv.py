@@ -129,6 +129,9 @@ def carefully(columns: Sequence[str], values: Sequence[bytes], raw: bool) -> byt
 @example((["a", "b"], [b'{"a":1,"b":2,"b":3}', b'{"a":1}']), False, 1 << 19)
 @example((["a"], [b'{"a":1}', b'{"a":null}']), False, 1 << 19)
 @example((["a"], [b'{"a":""}', b'{"a":1}']), False, 1 << 19)
+@example((["a", "b"], [b'{"a":1,"b":2},{"a":3', b'"b":4}']), False, 1 << 19)
+@example((["a", "b"], [b'{"a":1', b'"b":2},{"a":3,"b":4}']), False, 1 << 19)
+@example((["a", "b"], [b'{"a":","b":"x"y"}']), False, 1 << 19)
 @settings(max_examples=1000, deadline=None)
 def test_in_bulk_or_not_the_lines_are_the_same(case: tuple[list[str], list[bytes]], raw: bool, chunk: int) -> None:
     columns, values = case
