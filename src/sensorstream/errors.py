@@ -13,7 +13,8 @@
     ├── BrokerError                      1  the cluster answered with an error
     ├── DeliveryError                    1  a record was not delivered
     │   ├── DeliveryTimeout              1  it is not known whether the record was delivered
-    │   └── RecordTooLarge               1  a record is over the size limit
+    │   ├── RecordTooLarge               1  a record is over the size limit
+    │   └── Fenced                       1  another publisher with the same transactional id has taken over
     ├── OffsetOutOfRange                 1  retention has eaten the rows that were to be read next
     ├── SinkError                        1  captured rows can't be stored
     │   └── PositionMismatch             1  the file's stored position belongs to another topic or cluster
@@ -116,6 +117,10 @@ class DeliveryTimeout(DeliveryError):
 
 class RecordTooLarge(DeliveryError):
     """A record is larger than the producer or the topic allows; it was not sent."""
+
+
+class Fenced(DeliveryError):
+    """Another publisher with the same transactional id has taken over; what this one had not committed is aborted."""
 
 
 class OffsetOutOfRange(SensorstreamError):

@@ -86,6 +86,35 @@ class Publisher(Protocol):
     ) -> None: ...
 
 
+class TransactionalPublisher(Publisher, Protocol):
+    """A publisher whose records are seen together or not at all: begin, publish, commit.
+
+    Opening one fences any older one of the same transactional id and aborts what that had not committed. It is spent
+    after an abort and after an error from one of its own methods: close it, and open another. A record published
+    outside a transaction is a UsageError.
+    """
+
+    def begin(self) -> None:
+        """Begin a transaction. Raises Fenced."""
+
+    def send_offsets(self, positions: Mapping[TopicPartition, int], reader: "Reader", timeout_s: float = 30.0) -> None:
+        """Commit these positions for the reader's group with the transaction, or not at all.
+
+        Raises Fenced, BrokerError, DeliveryTimeout.
+        """
+
+    def commit(self, timeout_s: float = 30.0) -> None:
+        """Wait until every record is delivered, then make them seen.
+
+        Raises Fenced; DeliveryError when a record was not delivered (the transaction is aborted); DeliveryTimeout when
+        it is not known whether the transaction was committed: whoever opens the next publisher of this id can tell
+        from what is in the topic.
+        """
+
+    def abort(self, timeout_s: float = 30.0) -> None:
+        """Make sure that none of the transaction's records is ever seen. Raises Fenced, DeliveryTimeout."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rebalance:
     """What a group member does when its partitions change. Never called while ``poll`` hands out records.
@@ -194,6 +223,14 @@ class Client(Protocol):
         """A connected publisher. Raises ClusterUnreachable or CredentialsRefused within 10 s.
 
         ``listener`` gets a Notice when brokers go and come back.
+        """
+
+    def transactional_publisher(
+        self, transactional_id: str, *, client_id: str = "sensorstream", listener: Listener = ignore
+    ) -> TransactionalPublisher:
+        """A connected publisher of transactions; older ones of the same id are fenced by now.
+
+        Raises ClusterUnreachable or CredentialsRefused within 10 s, BrokerError when the id can't be had within 30 s.
         """
 
     def reader(

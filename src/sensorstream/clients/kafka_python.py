@@ -4,6 +4,7 @@ from typing import Final
 
 from sensorstream.clients.kafka_python_publisher import KafkaPythonPublisher
 from sensorstream.clients.kafka_python_reader import KafkaPythonReader
+from sensorstream.clients.kafka_python_transactions import KafkaPythonTransactionalPublisher
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.events import Listener, ignore
 
@@ -20,6 +21,17 @@ class KafkaPythonClient:
     def publisher(self, *, client_id: str = "sensorstream", listener: Listener = ignore) -> KafkaPythonPublisher:
         """A connected publisher. Raises ClusterUnreachable or CredentialsRefused within 10 s."""
         return KafkaPythonPublisher(self._bootstrap, self._properties, client_id, listener)
+
+    def transactional_publisher(
+        self, transactional_id: str, *, client_id: str = "sensorstream", listener: Listener = ignore
+    ) -> KafkaPythonTransactionalPublisher:
+        """A connected publisher of transactions; older ones of the same id are fenced by now.
+
+        Raises ClusterUnreachable or CredentialsRefused within 10 s, BrokerError when the id can't be had within 30 s.
+        """
+        return KafkaPythonTransactionalPublisher(
+            self._bootstrap, self._properties, transactional_id, client_id, listener
+        )
 
     def reader(
         self, *, group: str | None = None, client_id: str = "sensorstream", listener: Listener = ignore

@@ -9,7 +9,7 @@ from typing import Any
 import kafka.errors as kafka_errors
 
 from sensorstream.clients.kafka_python_net import reason
-from sensorstream.errors import DeliveryError, DeliveryTimeout, RecordTooLarge
+from sensorstream.errors import DeliveryError, DeliveryTimeout, Fenced, RecordTooLarge
 from sensorstream.records import TopicPartition
 
 
@@ -152,6 +152,8 @@ def delivery_error(where: TopicPartition, error: BaseException) -> DeliveryError
         return RecordTooLarge(
             f"{where}: the broker refuses a record as too large", hint="raise max.message.bytes of the topic"
         )
+    if isinstance(error, kafka_errors.ProducerFencedError | kafka_errors.InvalidProducerEpochError):
+        return Fenced(f"{where}: a record was not delivered: another run has taken over")
     if isinstance(error, kafka_errors.KafkaTimeoutError | kafka_errors.KafkaConnectionError | Abandoned):
         return DeliveryTimeout(f"{where}: it is not known whether a record was delivered: {reason(error)}")
     return DeliveryError(f"{where}: a record was not delivered: {reason(error)}")

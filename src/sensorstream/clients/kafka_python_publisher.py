@@ -95,9 +95,15 @@ class KafkaPythonPublisher:
     """A :class:`~sensorstream.clients.base.Publisher` on kafka-python's producer."""
 
     def __init__(
-        self, bootstrap: tuple[str, ...], properties: ClientProperties, client_id: str, listener: Listener
+        self,
+        bootstrap: tuple[str, ...],
+        properties: ClientProperties,
+        client_id: str,
+        listener: Listener,
+        **wanted: Any,
     ) -> None:
-        options = {**DEFAULTS, "client_id": client_id, **properties.for_kafka_python("producer")}
+        """``wanted`` are options that a kind of publisher adds."""
+        options = {**DEFAULTS, "client_id": client_id, **properties.for_kafka_python("producer"), **wanted}
         least = options["linger_ms"] + options.get("request_timeout_ms", 30000)
         options["delivery_timeout_ms"] = max(options["delivery_timeout_ms"], least)
         self._watch = BrokerWatch(listener)
@@ -131,6 +137,8 @@ class KafkaPythonPublisher:
         headers: Headers = (),
     ) -> RecordDelivery:
         """Queue one record."""
+        if self._closed:
+            raise DeliveryError("the publisher is closed")
         lanes = self._lanes.get(topic) or self._look_up(topic)
         if partition is None:
             if key is not None:
@@ -144,20 +152,20 @@ class KafkaPythonPublisher:
         size = (0 if value is None else len(value)) + (0 if key is None else len(key))
         if size > self._surely_small or headers:
             self._check_size(topic, key, value, headers)
-        if self._closed:
-            raise DeliveryError("the publisher is closed")
+        self._enlist(lane)
         return self._append(lane, timestamp_ms, key, value, headers)
 
     def publish_batch(self, topic: str, values: Sequence[bytes | str], *, partition: int) -> RunDelivery:
         """Queue many records without keys for one partition, in order."""
+        if self._closed:
+            raise DeliveryError("the publisher is closed")
         lanes = self._lanes.get(topic) or self._look_up(topic)
         lane = lanes[partition] if 0 <= partition < len(lanes) else self._late_partition(topic, partition)
         ready = [value.encode() if isinstance(value, str) else value for value in values]
         for value in ready:
             if len(value) > self._surely_small:
                 self._check_size(topic, None, value, ())
-        if self._closed:
-            raise DeliveryError("the publisher is closed")
+        self._enlist(lane)
         parts: list[Part] = []
         queue, at, begun = lane.queue, 0, False
         now_ms = int(time.time() * 1000)
@@ -180,6 +188,9 @@ class KafkaPythonPublisher:
         if begun:
             self._producer._sender.wakeup()
         return RunDelivery(parts, len(ready))
+
+    def _enlist(self, lane: _Lane) -> None:
+        """Called before records are queued for a partition."""
 
     def _new_batch(self, lane: _Lane) -> Any:
         """An empty batch; it is queued when a record is in it."""

@@ -178,6 +178,15 @@ class KafkaPythonReader:
         self._partitions: dict[Any, TopicPartition] = {}
         self._closed = False
 
+    @property
+    def group(self) -> str | None:
+        """The name of its group, if it has one."""
+        return self._group
+
+    def membership(self) -> Any:
+        """The library's token for the group's member, for a transaction."""
+        return self._consumer.group_metadata()
+
     def partitions_for(self, topic: str) -> int:
         """The topic's number of partitions."""
         return len(describe_topic(self._manager, topic)[1].partitions)

@@ -4,6 +4,7 @@ from typing import Final
 
 from sensorstream.clients.librdkafka_publisher import LibrdkafkaPublisher
 from sensorstream.clients.librdkafka_reader import LibrdkafkaReader
+from sensorstream.clients.librdkafka_transactions import LibrdkafkaTransactionalPublisher
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.events import Listener, ignore
 
@@ -20,6 +21,17 @@ class LibrdkafkaClient:
     def publisher(self, *, client_id: str = "sensorstream", listener: Listener = ignore) -> LibrdkafkaPublisher:
         """A connected publisher. Raises ClusterUnreachable or CredentialsRefused within 10 s."""
         return LibrdkafkaPublisher(self._bootstrap, self._properties, client_id, listener)
+
+    def transactional_publisher(
+        self, transactional_id: str, *, client_id: str = "sensorstream", listener: Listener = ignore
+    ) -> LibrdkafkaTransactionalPublisher:
+        """A connected publisher of transactions; older ones of the same id are fenced by now.
+
+        Raises ClusterUnreachable or CredentialsRefused within 10 s, BrokerError when the id can't be had within 30 s.
+        """
+        return LibrdkafkaTransactionalPublisher(
+            self._bootstrap, self._properties, transactional_id, client_id, listener
+        )
 
     def reader(
         self, *, group: str | None = None, client_id: str = "sensorstream", listener: Listener = ignore

@@ -61,15 +61,12 @@ class BrokerWatch:
         self._away: set[str] = set()
         self._known: dict[str, int] = {}
         self.causes: dict[str, KafkaError] = {}
-        self.fatal: KafkaError | None = None
         self.connected = False
         self.closing = False
         self.began = time.monotonic()
 
     def told(self, error: KafkaError) -> None:
         """librdkafka's error callback; called on the thread that polls."""
-        if error.fatal():
-            self.fatal = error
         match = _WHO.match(error.str())
         if match is None:
             return

@@ -7,17 +7,19 @@ interpreter at every record. A quiet thread polls only while nobody else does, s
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from sensorstream.clients import refusals
-from sensorstream.clients.librdkafka_net import BrokerWatch, connect, count_partitions, end_within, reason
+from sensorstream.clients.librdkafka_net import BrokerWatch, connect, count_partitions, end_within, error_of, reason
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.clients.properties import ClientProperties
-from sensorstream.errors import DeliveryError, DeliveryTimeout, RecordTooLarge
+from sensorstream.errors import DeliveryError, DeliveryTimeout, Fenced, RecordTooLarge
 from sensorstream.events import Listener
 from sensorstream.records import Headers, TopicPartition
 
@@ -57,10 +59,10 @@ _UNCERTAIN: Final = (
 class RdDelivery:
     """The fate of the records queued by one call; librdkafka calls it once for each of them."""
 
-    __slots__ = ("_error", "_offset", "_pump", "_where", "count", "failed", "open")
+    __slots__ = ("_error", "_offset", "_publisher", "_where", "count", "failed", "open")
 
-    def __init__(self, pump: Callable[[float], object], where: TopicPartition, count: int) -> None:
-        self._pump = pump
+    def __init__(self, publisher: "LibrdkafkaPublisher", where: TopicPartition, count: int) -> None:
+        self._publisher = publisher
         self._where = where
         self._offset = -1
         self._error: KafkaError | None = None
@@ -81,8 +83,16 @@ class RdDelivery:
     def done(self) -> bool:
         """Whether every outcome is known."""
         if self.open:
-            self._pump(0)
+            self._look(0)
         return not self.open
+
+    def _look(self, timeout_s: float) -> None:
+        self._publisher.pump(timeout_s)
+        death = self._publisher.death()
+        if self.open and death is not None:
+            self.failed += self.open
+            self.open = 0
+            self._error = self._error or death
 
     def wait(self, timeout_s: float) -> int:
         """Wait for the outcomes; the last record's offset."""
@@ -90,22 +100,25 @@ class RdDelivery:
             deadline = time.monotonic() + timeout_s
             while True:
                 left = deadline - time.monotonic()
-                self._pump(max(0.0, min(left, _SLICE_S)))
+                self._look(max(0.0, min(left, _SLICE_S)))
                 if not self.open:
                     break
                 if left <= 0:
                     raise DeliveryTimeout(f"{self._where}: no acknowledgement of a record within {timeout_s:.0f} s")
         if self._error is not None:
-            raise _delivery_error(self._where, self._error)
+            raise delivery_error(self._where, self._error)
         return self._offset
 
 
-def _delivery_error(where: TopicPartition, error: KafkaError) -> DeliveryError:
+def delivery_error(where: TopicPartition, error: KafkaError) -> DeliveryError:
+    """An error of librdkafka that a record ended with, as ours."""
     if error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE):
         return RecordTooLarge(
             f"{where}: the broker refuses a record as too large",
             hint="raise max.message.bytes of the topic, or lower batch.size below it",
         )
+    if error.code() in (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH):
+        return Fenced(f"{where}: a record was not delivered: another run has taken over")
     if error.code() in _UNCERTAIN:
         return DeliveryTimeout(f"{where}: it is not known whether a record was delivered: {reason(error)}")
     return DeliveryError(f"{where}: a record was not delivered: {reason(error)}")
@@ -115,9 +128,15 @@ class LibrdkafkaPublisher:
     """A :class:`~sensorstream.clients.base.Publisher` on librdkafka's producer."""
 
     def __init__(
-        self, bootstrap: tuple[str, ...], properties: ClientProperties, client_id: str, listener: Listener
+        self,
+        bootstrap: tuple[str, ...],
+        properties: ClientProperties,
+        client_id: str,
+        listener: Listener,
+        **wanted: Any,
     ) -> None:
-        options = {**DEFAULTS, "client.id": client_id, **properties.for_librdkafka("producer")}
+        """``wanted`` are options that a kind of publisher adds."""
+        options = {**DEFAULTS, "client.id": client_id, **properties.for_librdkafka("producer"), **wanted}
         self._limit: int = options["message.max.bytes"]
         self._surely_small = self._limit - _BATCH_OVERHEAD - _RECORD_OVERHEAD
         if "socket.timeout.ms" in options:
@@ -127,12 +146,13 @@ class LibrdkafkaPublisher:
         self._counts: dict[str, int] = {}
         self._turns: dict[str, int] = {}
         self._polling = threading.Lock()
+        self.fatal: KafkaError | None = None
         self._polled = time.monotonic()
         self._closed = False
         self._ended = threading.Event()
         threading.Thread(target=self._poll_when_idle, name="sensorstream-publisher", daemon=True).start()
 
-    def _pump(self, timeout_s: float) -> None:
+    def pump(self, timeout_s: float) -> None:
         """Let librdkafka call back, unless another thread does so already; then wait for that one."""
         if not self._polling.acquire(timeout=timeout_s) if timeout_s else not self._polling.acquire(blocking=False):
             return
@@ -142,13 +162,27 @@ class LibrdkafkaPublisher:
                 self._producer.poll(timeout_s)
             elif timeout_s:
                 time.sleep(timeout_s)
+        except (KafkaException, SystemError) as error:
+            self._note_death(error)
         finally:
             self._polling.release()
+
+    def _note_death(self, error: BaseException) -> None:
+        """The binding raises a fatal error from whatever call comes next, and may lose callbacks over it."""
+        inner = error_of(error) or (None if error.__cause__ is None else error_of(error.__cause__))
+        if inner is not None and not inner.fatal():
+            return
+        if inner is not None or self.fatal is None:
+            self.fatal = inner or KafkaError(KafkaError._FATAL, str(error))
+
+    def death(self) -> KafkaError | None:
+        """What the producer died of, when no callback will come any more; None while it lives."""
+        return self.fatal if self.fatal is not None and (self._ended.is_set() or not len(self._producer)) else None
 
     def _poll_when_idle(self) -> None:
         while not self._ended.wait(_IDLE_S):
             if time.monotonic() - self._polled > _IDLE_S:
-                self._pump(0)
+                self.pump(0)
 
     def partitions_for(self, topic: str) -> int:
         """The topic's number of partitions."""
@@ -170,6 +204,8 @@ class LibrdkafkaPublisher:
         headers: Headers = (),
     ) -> RdDelivery:
         """Queue one record."""
+        if self._closed:
+            raise DeliveryError("the publisher is closed")
         count = self._counts.get(topic) or self._look_up(topic)
         if partition is None:
             # Without a key, a few dozen records in a row go to the same partition, so that batches fill.
@@ -180,9 +216,7 @@ class LibrdkafkaPublisher:
         size = (0 if value is None else len(value)) + (0 if key is None else len(key))
         if size > self._surely_small or headers:
             self._check_size(topic, size, headers)
-        if self._closed:
-            raise DeliveryError("the publisher is closed")
-        delivery = RdDelivery(self._pump, TopicPartition(topic, partition), 1)
+        delivery = RdDelivery(self, TopicPartition(topic, partition), 1)
         # librdkafka takes 0 for "now"; the nearest to 1970-01-01 that it can send is a millisecond later.
         stamp = 0 if timestamp_ms is None else timestamp_ms or 1
         while True:
@@ -191,29 +225,38 @@ class LibrdkafkaPublisher:
                     topic, value, key, partition, on_delivery=delivery, timestamp=stamp, headers=list(headers)
                 )
             except BufferError:
-                self._pump(_SLICE_S)
-            except KafkaException as error:
-                raise _not_queued(TopicPartition(topic, partition), error) from error
+                self.pump(_SLICE_S)
+            except (KafkaException, SystemError) as error:
+                self._note_death(error)
+                raise self._not_queued(TopicPartition(topic, partition), error) from error
             else:
                 return delivery
 
     def publish_batch(self, topic: str, values: Sequence[bytes | str], *, partition: int) -> RdDelivery:
         """Queue many records without keys for one partition, in order."""
+        if self._closed:
+            raise DeliveryError("the publisher is closed")
         count = self._counts.get(topic) or self._look_up(topic)
         if not 0 <= partition < count:
             self._late_partition(topic, partition)
         if values:
             self._check_sizes(topic, values)
-        if self._closed:
-            raise DeliveryError("the publisher is closed")
-        delivery = RdDelivery(self._pump, TopicPartition(topic, partition), len(values))
+        delivery = RdDelivery(self, TopicPartition(topic, partition), len(values))
         messages: list[dict[str, Any]] = [{"value": value} for value in values]
         while messages:
-            queued = self._producer.produce_batch(topic, messages, partition, on_delivery=delivery)
+            try:
+                queued = self._producer.produce_batch(topic, messages, partition, on_delivery=delivery)
+            except (KafkaException, SystemError) as error:
+                self._note_death(error)
+                raise self._not_queued(TopicPartition(topic, partition), error) from error
             if queued == len(messages):
                 break
             messages = self._not_taken(messages, delivery)
         return delivery
+
+    def _not_queued(self, where: TopicPartition, error: BaseException) -> DeliveryError:
+        inner = self.fatal or error_of(error)
+        return delivery_error(where, inner) if inner is not None else DeliveryError(f"{where}: {error}")
 
     def _not_taken(self, messages: list[dict[str, Any]], delivery: RdDelivery) -> list[dict[str, Any]]:
         """The messages that the full queue did not take; those that were refused are counted as failed."""
@@ -227,7 +270,7 @@ class LibrdkafkaPublisher:
             else:
                 delivery(error, None)
         if left:
-            self._pump(_SLICE_S)
+            self.pump(_SLICE_S)
         return left
 
     def _check_sizes(self, topic: str, values: Sequence[bytes | str]) -> None:
@@ -259,8 +302,13 @@ class LibrdkafkaPublisher:
             left = deadline - time.monotonic()
             with self._polling:
                 self._polled = time.monotonic()
-                if self._ended.is_set() or not self._producer.flush(max(0.0, min(left, 0.5))):
-                    return
+                try:
+                    if self._ended.is_set() or not self._producer.flush(max(0.0, min(left, 0.5))):
+                        return
+                except (KafkaException, SystemError) as error:
+                    self._note_death(error)
+                    if not len(self._producer):
+                        return
             if left <= 0:
                 raise DeliveryTimeout(
                     f"some records are still not acknowledged after {timeout_s:.0f} s",
@@ -276,12 +324,17 @@ class LibrdkafkaPublisher:
         try:
             self.flush(timeout_s)
         except DeliveryTimeout:
-            with self._polling:
+            with self._polling, suppress(KafkaException, SystemError):
                 self._producer.purge()
                 self._producer.flush(1.0)
         with self._polling:
             self._ended.set()
-        end_within(2.0, "sensorstream-publisher-close", self._producer.close)
+        end_within(2.0, "sensorstream-publisher-close", self._let_go)
+
+    def _let_go(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a fenced producer can't abort any more
+            self._producer.close()
 
     def __enter__(self) -> Self:
         return self
@@ -290,8 +343,3 @@ class LibrdkafkaPublisher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _not_queued(where: TopicPartition, error: KafkaException) -> DeliveryError:
-    inner = error.args[0]
-    return _delivery_error(where, inner) if isinstance(inner, KafkaError) else DeliveryError(f"{where}: {error}")

@@ -99,6 +99,15 @@ class LibrdkafkaReader:
         self._only: TopicPartition | None = None
         self._closed = False
 
+    @property
+    def group(self) -> str | None:
+        """The name of its group, if it has one."""
+        return self._group
+
+    def membership(self) -> Any:
+        """librdkafka's token for the group's member, for a transaction."""
+        return self._consumer.consumer_group_metadata()
+
     def partitions_for(self, topic: str) -> int:
         """The topic's number of partitions."""
         return count_partitions(self._consumer, topic)

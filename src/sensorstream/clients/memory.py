@@ -15,10 +15,17 @@ from types import TracebackType
 from typing import Final, Self
 
 from sensorstream.clients import refusals
-from sensorstream.clients.base import Rebalance, ValueBatch
-from sensorstream.clients.memory_broker import MemoryBatchDelivery, MemoryBroker, MemoryDelivery, check_size
+from sensorstream.clients.base import Reader, Rebalance, ValueBatch
+from sensorstream.clients.memory_broker import (
+    MemoryBatchDelivery,
+    MemoryBroker,
+    MemoryDelivery,
+    Transaction,
+    check_size,
+)
 from sensorstream.clients.partitioner import partition_for_key
-from sensorstream.errors import BrokerError, DeliveryError, DeliveryTimeout, UsageError
+from sensorstream.clients.transaction import Stage
+from sensorstream.errors import BrokerError, ClusterUnreachable, DeliveryError, DeliveryTimeout, UsageError
 from sensorstream.events import Listener, ignore
 from sensorstream.records import ConsumedRecord, Headers, TopicIdentity, TopicPartition
 
@@ -33,6 +40,7 @@ class MemoryPublisher:
         self._broker = broker
         self._open: list[MemoryDelivery] = []
         self._turns = itertools.count()
+        self._transaction: Transaction | None = None
         self._closed = False
 
     def partitions_for(self, topic: str) -> int:
@@ -60,7 +68,8 @@ class MemoryPublisher:
             elif not 0 <= partition < count:
                 raise refusals.unknown_partition(TopicPartition(topic, partition), count)
             check_size(topic, key, value, headers)
-            delivery = self._broker.append(TopicPartition(topic, partition), key, value, timestamp_ms, tuple(headers))
+            where = TopicPartition(topic, partition)
+            delivery = self._broker.append(where, key, value, timestamp_ms, tuple(headers), self._transaction)
             if not delivery.done():
                 self._open.append(delivery)
             return delivery
@@ -106,6 +115,91 @@ class MemoryPublisher:
         self.close()
 
 
+class MemoryTransactionalPublisher(MemoryPublisher):
+    """A :class:`~sensorstream.clients.base.TransactionalPublisher` on a :class:`MemoryBroker`."""
+
+    def __init__(self, broker: MemoryBroker, transactional_id: str) -> None:
+        super().__init__(broker)
+        self._stage = Stage(transactional_id)
+        self._id = transactional_id
+        self._epoch = broker.fence(transactional_id)
+        self._deliveries: list[MemoryDelivery] = []
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._check()
+        self._stage.begin()
+        self._transaction = self._broker.begin(self._id, self._epoch)
+        self._deliveries = []
+
+    def publish(
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        key: bytes | None = None,
+        timestamp_ms: int | None = None,
+        headers: Headers = (),
+    ) -> MemoryDelivery:
+        """Queue one record of the transaction."""
+        if not self._closed:
+            self._stage.require_open()
+            self._check()
+        delivery = super().publish(
+            topic, value, partition=partition, key=key, timestamp_ms=timestamp_ms, headers=headers
+        )
+        self._deliveries.append(delivery)
+        return delivery
+
+    def send_offsets(self, positions: Mapping[TopicPartition, int], reader: Reader, timeout_s: float = 30.0) -> None:
+        """Commit these positions for the reader's group with the transaction."""
+        self._stage.require_open()
+        self._check()
+        group = reader.group if isinstance(reader, MemoryReader) else None
+        if group is None or self._transaction is None:
+            raise UsageError("positions can only be sent for a reader of this client that has a group")
+        self._transaction.positions.setdefault(group, {}).update(positions)
+
+    def commit(self, timeout_s: float = 30.0) -> None:
+        """Wait until every record is delivered, then make them seen."""
+        self._stage.require_open()
+        self._check()
+        try:
+            self.flush(timeout_s)
+            for delivery in self._deliveries:
+                delivery.wait(0)
+            self._broker.answer()
+        except (DeliveryError, ClusterUnreachable) as error:
+            self._end(committed=False)
+            raise DeliveryError(f"the transaction was aborted: {error.message}") from error
+        self._end(committed=True)
+
+    def abort(self, timeout_s: float = 30.0) -> None:
+        """Make sure that none of the transaction's records is ever seen."""
+        self._stage.require_open()
+        self._check()
+        self._end(committed=False)
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Abort what is open, and let go."""
+        if self._stage.is_open and not self._broker.is_fenced(self._id, self._epoch):
+            self._end(committed=False)
+        super().close(timeout_s)
+
+    def _end(self, *, committed: bool) -> None:
+        self._transaction = None
+        self._broker.end(self._id, committed=committed)
+        if committed:
+            self._stage.committed()
+        else:
+            self._stage.spend()
+
+    def _check(self) -> None:
+        if self._broker.is_fenced(self._id, self._epoch):
+            raise self._stage.fenced()
+
+
 class MemoryReader:
     """A :class:`~sensorstream.clients.base.Reader` on a :class:`MemoryBroker`."""
 
@@ -121,6 +215,11 @@ class MemoryReader:
         self._rebalance: Rebalance | None = None
         self._member: int | None = None
         self._closed = False
+
+    @property
+    def group(self) -> str | None:
+        """The name of its group, if it has one."""
+        return self._group
 
     def partitions_for(self, topic: str) -> int:
         """The topic's number of partitions."""
@@ -182,20 +281,21 @@ class MemoryReader:
             if found.topic_id != expected:
                 raise refusals.topic_replaced(topic)
         fetched: dict[TopicPartition, Sequence[ConsumedRecord]] = {}
+        reached: dict[TopicPartition, int] = {}
         for partition, position in self._positions.items():
             if partition in self._paused or most <= 0:
                 continue
             log = self._broker.log(partition)
             if not log.start <= position <= log.end:
                 raise refusals.out_of_range(partition, position, log.start, log.end)
-            records = log.read(position, most)
+            records, reached[partition] = log.read(position, most)
             if records:
                 fetched[partition] = records
                 most -= len(records)
-        for partition, taken in fetched.items():
+        self._positions.update(reached)
+        for partition in fetched:
             # Whoever was read goes to the end, so that a busy partition does not starve the others.
-            self._positions.pop(partition)
-            self._positions[partition] = taken[-1].offset + 1
+            self._positions[partition] = self._positions.pop(partition)
         return fetched
 
     def _take_part(self, rebalance: Rebalance) -> None:
@@ -255,14 +355,14 @@ class MemoryReader:
             return {partition: self._broker.log(partition).start for partition in partitions}
 
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """The offset after the last record of each log."""
+        """The last stable offset of each log."""
         with self._broker.changed:
-            return {partition: self._broker.log(partition).end for partition in partitions}
+            return {partition: self._broker.log(partition).stable for partition in partitions}
 
     def offset_for_time(self, partition: TopicPartition, timestamp_ms: int) -> int | None:
         """The first offset whose record has this timestamp or a later one."""
         with self._broker.changed:
-            records = self._broker.log(partition).records
+            records = self._broker.log(partition).seen()
             return next((record.offset for record in records if record.timestamp_ms >= timestamp_ms), None)
 
     def committed(self, partition: TopicPartition) -> int | None:
@@ -324,6 +424,12 @@ class MemoryClient:
     def publisher(self, *, client_id: str = "sensorstream", listener: Listener = ignore) -> MemoryPublisher:
         """A publisher. Raises ClusterUnreachable while the broker is stopped."""
         return MemoryPublisher(self._broker)
+
+    def transactional_publisher(
+        self, transactional_id: str, *, client_id: str = "sensorstream", listener: Listener = ignore
+    ) -> MemoryTransactionalPublisher:
+        """A publisher of transactions. Raises ClusterUnreachable while the broker is stopped."""
+        return MemoryTransactionalPublisher(self._broker, transactional_id)
 
     def reader(
         self, *, group: str | None = None, client_id: str = "sensorstream", listener: Listener = ignore

@@ -3,7 +3,7 @@
 import itertools
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -85,17 +85,47 @@ class MemoryBatchDelivery:
 
 
 @dataclass(slots=True)
+class Transaction:
+    """Records of one transaction, by where they are, and the positions that are committed with them."""
+
+    epoch: int
+    records: dict[TopicPartition, list[int]] = field(default_factory=dict)
+    positions: dict[str, dict[TopicPartition, int]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class _Log:
-    records: list[ConsumedRecord] = field(default_factory=list)
+    """A partition; None stands for a control record, or for a record of an aborted transaction."""
+
+    records: list[ConsumedRecord | None] = field(default_factory=list)
     start: int = 0
+    unsettled: dict[int, int] = field(default_factory=dict)
 
     @property
     def end(self) -> int:
         return self.start + len(self.records)
 
-    def read(self, offset: int, most: int) -> list[ConsumedRecord]:
-        at = offset - self.start
-        return self.records[at : at + most]
+    @property
+    def stable(self) -> int:
+        """The last stable offset: the first of a transaction that is still open, else the end."""
+        return min(self.unsettled.values(), default=self.end)
+
+    def seen(self) -> Iterator[ConsumedRecord]:
+        """The records that a read_committed reader sees."""
+        return (record for record in self.records[: self.stable - self.start] if record is not None)
+
+    def read(self, offset: int, most: int) -> tuple[list[ConsumedRecord], int]:
+        """Records from ``offset`` on, and the next offset to look at."""
+        stop = self.stable
+        taken: list[ConsumedRecord] = []
+        while offset < stop:
+            record = self.records[offset - self.start]
+            if record is not None:
+                if len(taken) == most:
+                    break
+                taken.append(record)
+            offset += 1
+        return taken, offset
 
 
 @dataclass(slots=True)
@@ -157,7 +187,9 @@ class MemoryBroker:
         self._topics: dict[str, _Topic] = {}
         self._groups: dict[str, _Group] = {}
         self._numbers = itertools.count(1)
-        self._held: list[tuple[MemoryDelivery, TopicPartition, ConsumedRecord]] | None = None
+        self._epochs: dict[str, int] = {}
+        self._transactions: dict[str, Transaction] = {}
+        self._held: list[tuple[MemoryDelivery, TopicPartition, ConsumedRecord, Transaction | None]] | None = None
         self._refusal: str | None = None
         self._stopped = False
         for name, partitions in (topics or {}).items():
@@ -186,9 +218,9 @@ class MemoryBroker:
             self._share()
 
     def records(self, topic: str, partition: int) -> list[ConsumedRecord]:
-        """All records that a partition holds."""
+        """All records of a partition that a read_committed reader sees."""
         with self.changed:
-            return list(self.log(TopicPartition(topic, partition)).records)
+            return list(self.log(TopicPartition(topic, partition)).seen())
 
     def committed(self, group: str) -> dict[TopicPartition, tuple[int, str]]:
         """A group's committed offsets and the notes committed with them."""
@@ -212,8 +244,8 @@ class MemoryBroker:
         """Write the held records and settle their deliveries, in order."""
         with self.changed:
             held, self._held = self._held or [], None
-            for delivery, where, record in held:
-                self._write(delivery, where, record)
+            for delivery, where, record, transaction in held:
+                self._write(delivery, where, record, transaction)
             self.changed.notify_all()
 
     def refuse(self, reason: str) -> None:
@@ -301,6 +333,7 @@ class MemoryBroker:
         value: bytes | None,
         timestamp_ms: int | None,
         headers: Headers,
+        transaction: Transaction | None = None,
     ) -> MemoryDelivery:
         """Take a record into a log that exists, or hold or refuse it."""
         delivery = MemoryDelivery(self, where)
@@ -310,20 +343,64 @@ class MemoryBroker:
             if self._refusal is not None:
                 delivery.settle(None, DeliveryError(f"{where}: a record was not delivered: {self._refusal}"))
             elif self._held is not None:
-                self._held.append((delivery, where, record))
+                self._held.append((delivery, where, record, transaction))
             else:
-                self._write(delivery, where, record)
+                self._write(delivery, where, record, transaction)
             self.changed.notify_all()
         return delivery
 
-    def _write(self, delivery: MemoryDelivery, where: TopicPartition, record: ConsumedRecord) -> None:
+    def _write(
+        self, delivery: MemoryDelivery, where: TopicPartition, record: ConsumedRecord, transaction: Transaction | None
+    ) -> None:
         topic = self._topics.get(where.topic)
         if topic is None:
             delivery.settle(None, DeliveryError(f"{where}: a record was not delivered: the topic is gone"))
             return
         log = topic.logs[where.partition]
+        if transaction is not None:
+            log.unsettled.setdefault(transaction.epoch, log.end)
+            transaction.records.setdefault(where, []).append(log.end)
         delivery.settle(log.end, None)
         log.records.append(record._replace(offset=log.end))
+
+    def fence(self, transactional_id: str) -> int:
+        """Abort what an older publisher of this id has left open; the epoch of the new one."""
+        with self.changed:
+            self.answer()
+            left = self._transactions.pop(transactional_id, None)
+            if left is not None:
+                self._settle(left, committed=False)
+            self._epochs[transactional_id] = next(self._numbers)
+            return self._epochs[transactional_id]
+
+    def is_fenced(self, transactional_id: str, epoch: int) -> bool:
+        """Whether a newer publisher has taken this id."""
+        return self._epochs.get(transactional_id) != epoch
+
+    def begin(self, transactional_id: str, epoch: int) -> Transaction:
+        """A new transaction."""
+        with self.changed:
+            self._transactions[transactional_id] = Transaction(epoch)
+            return self._transactions[transactional_id]
+
+    def end(self, transactional_id: str, *, committed: bool) -> None:
+        """Commit or abort the open transaction."""
+        with self.changed:
+            self._settle(self._transactions.pop(transactional_id), committed=committed)
+
+    def _settle(self, transaction: Transaction, *, committed: bool) -> None:
+        for where, offsets in transaction.records.items():
+            topic = self._topics.get(where.topic)
+            log = topic.logs[where.partition] if topic is not None else None
+            if log is None or log.unsettled.pop(transaction.epoch, None) is None:
+                continue
+            for offset in offsets if not committed else ():
+                if offset >= log.start:
+                    log.records[offset - log.start] = None
+            log.records.append(None)
+        for name, positions in transaction.positions.items() if committed else ():
+            self.group(name).committed.update({where: (offset, "") for where, offset in positions.items()})
+        self.changed.notify_all()
 
 
 def check_size(topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> None:

@@ -1,0 +1,173 @@
+"""Station 4, publish, in transactions with librdkafka: every delivery checked before a commit, every wait bounded."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from sensorstream.clients.base import Reader
+from sensorstream.clients.librdkafka_net import broker_error, error_of, reason
+from sensorstream.clients.librdkafka_publisher import LibrdkafkaPublisher, RdDelivery
+from sensorstream.clients.librdkafka_reader import LibrdkafkaReader
+from sensorstream.clients.properties import ClientProperties
+from sensorstream.clients.transaction import TRANSACTION_S, Stage
+from sensorstream.errors import BrokerError, DeliveryError, DeliveryTimeout, Fenced, SensorstreamError, UsageError
+from sensorstream.events import Listener
+from sensorstream.records import Headers, TopicPartition
+
+INIT_S: Final = 30.0
+"""How long the id may be asked for: the brokers may have to finish an older transaction of it first."""
+_SLICE_S: Final = 5.0
+_FENCED: Final = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
+
+
+class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
+    """A :class:`~sensorstream.clients.base.TransactionalPublisher` on librdkafka's producer."""
+
+    def __init__(
+        self,
+        bootstrap: tuple[str, ...],
+        properties: ClientProperties,
+        transactional_id: str,
+        client_id: str,
+        listener: Listener,
+    ) -> None:
+        wanted = {"transactional.id": transactional_id, "transaction.timeout.ms": int(TRANSACTION_S * 1000)}
+        if "delivery.timeout.ms" not in properties.values:
+            wanted["delivery.timeout.ms"] = wanted["transaction.timeout.ms"]
+        super().__init__(bootstrap, properties, client_id, listener, **wanted)
+        self._stage = Stage(transactional_id)
+        self._deliveries: list[RdDelivery] = []
+        try:
+            self._ask(self._producer.init_transactions, INIT_S, f"transactional id {transactional_id} can't be had")
+        except BaseException:
+            self.close(0)
+            raise
+
+    def _ask(self, question: Callable[[float], object], timeout_s: float, what: str) -> None:
+        """Ask again until the deadline, while librdkafka says that it may help."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                question(max(0.1, min(left, _SLICE_S)))
+            except (KafkaException, SystemError) as error:
+                inner = error_of(error)
+                self._note_death(error)
+                if self._is_fenced() or (inner is not None and inner.code() in _FENCED):
+                    raise self._stage.fenced() from error
+                if inner is None or not inner.retriable() or left <= 0:
+                    raise self._explain(what, error) from error
+            else:
+                return
+
+    def _is_fenced(self) -> bool:
+        return self.fatal is not None and self.fatal.code() in _FENCED
+
+    def _explain(self, what: str, error: BaseException) -> SensorstreamError:
+        inner = error_of(error)
+        if inner is not None and (inner.retriable() or inner.code() == KafkaError._TIMED_OUT):
+            return DeliveryTimeout(f"{what}: {reason(inner)}", hint="look at: sensorstream cluster status")
+        return broker_error(what, error)
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._stage.begin()
+        self._deliveries = []
+        try:
+            self._ask(lambda _: self._producer.begin_transaction(), 0, "a transaction can't be begun")
+        except BaseException:
+            self._stage.spend()
+            raise
+
+    def publish(
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        key: bytes | None = None,
+        timestamp_ms: int | None = None,
+        headers: Headers = (),
+    ) -> RdDelivery:
+        """Queue one record of the transaction."""
+        if not self._closed:
+            self._stage.require_open()
+        delivery = super().publish(
+            topic, value, partition=partition, key=key, timestamp_ms=timestamp_ms, headers=headers
+        )
+        self._deliveries.append(delivery)
+        return delivery
+
+    def publish_batch(self, topic: str, values: Sequence[bytes | str], *, partition: int) -> RdDelivery:
+        """Queue many records of the transaction."""
+        if not self._closed:
+            self._stage.require_open()
+        delivery = super().publish_batch(topic, values, partition=partition)
+        self._deliveries.append(delivery)
+        return delivery
+
+    def send_offsets(self, positions: Mapping[TopicPartition, int], reader: Reader, timeout_s: float = 30.0) -> None:
+        """Commit these positions for the reader's group with the transaction."""
+        self._stage.require_open()
+        if not isinstance(reader, LibrdkafkaReader) or reader.group is None:
+            raise UsageError("positions can only be sent for a reader of this client that has a group")
+        offsets = [KafkaPartition(*partition, offset) for partition, offset in positions.items()]
+        member = reader.membership()
+        try:
+            self._ask(
+                lambda left: self._producer.send_offsets_to_transaction(offsets, member, left),
+                timeout_s,
+                "the positions can't be sent with the transaction",
+            )
+        except BaseException:
+            self._stage.spend()
+            raise
+
+    def commit(self, timeout_s: float = 30.0) -> None:
+        """Wait until every record is delivered, then make them seen."""
+        self._stage.require_open()
+        deadline = time.monotonic() + timeout_s
+        try:
+            self.flush(timeout_s)
+            for delivery in self._deliveries:
+                delivery.wait(0)
+        except DeliveryError as error:
+            fenced = isinstance(error, Fenced) or self._is_fenced()
+            self._abort_after(error)
+            if fenced:
+                raise self._stage.fenced() from error
+            raise DeliveryError(f"the transaction was aborted: {error.message}", hint=error.hint) from error
+        left = max(1.0, deadline - time.monotonic())
+        self._stage.spend()
+        unknown = f"it is not known whether the transaction of {self._stage.transactional_id} was committed"
+        try:
+            self._ask(self._producer.commit_transaction, left, "the transaction was not committed")
+        except DeliveryTimeout as error:
+            raise DeliveryTimeout(f"{unknown}: {error.message}", hint=error.hint) from error
+        except BrokerError as error:
+            self._abort_after(error)
+            raise DeliveryError(f"the transaction was aborted: {error.message}", hint=error.hint) from error
+        self._stage.committed()
+        self._deliveries = []
+
+    def abort(self, timeout_s: float = 30.0) -> None:
+        """Make sure that none of the transaction's records is ever seen."""
+        self._stage.require_open()
+        self._stage.spend()
+        self._ask(self._producer.abort_transaction, timeout_s, "the transaction was not aborted")
+
+    def _abort_after(self, error: BaseException) -> None:
+        """Abort as well as can be: whoever opens the next publisher of this id makes sure of it."""
+        self._stage.spend()
+        with suppress(SensorstreamError):
+            self._ask(self._producer.abort_transaction, _SLICE_S, "the transaction was not aborted")
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Abort what is open, and let go of everything."""
+        if not self._closed and self._stage.is_open:
+            self._abort_after(DeliveryError("closed"))
+        super().close(timeout_s)

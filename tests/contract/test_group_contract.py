@@ -1,0 +1,147 @@
+"""What every client does in a consumer group, stated once and run on the broker in memory and on real ones."""
+
+import threading
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from contract_labs import Lab, group_name, numbered, publish, until
+from sensorstream.clients.base import Rebalance
+from sensorstream.errors import UsageError
+from sensorstream.records import ConsumedRecord, TopicPartition
+
+
+def test_what_a_group_has_committed_is_there_for_the_next_reader(lab: Lab) -> None:
+    topic, group = lab.topic(), group_name()
+    zero, one = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    with lab.client.reader(group=group) as reader:
+        assert reader.committed(zero) is None
+        reader.assign({zero: 0})
+        reader.commit({zero: 3}, note="sensorstream 1 AIR_Consumer_0 here")
+    with lab.client.reader(group=group) as reader:
+        assert reader.committed(zero) == 3
+        assert reader.committed(one) is None
+        reader.commit({zero: 4, one: 1}, note="n")
+        assert (reader.committed(zero), reader.committed(one)) == (4, 1)
+    assert lab.note(group, topic, 0) == "n"
+
+
+def test_without_a_group_nothing_can_be_committed_or_shared(lab: Lab) -> None:
+    topic = lab.topic()
+    with lab.client.reader() as reader:
+        with pytest.raises(UsageError):
+            reader.commit({TopicPartition(topic, 0): 1})
+        with pytest.raises(UsageError):
+            reader.subscribe([topic], Rebalance(lambda _: {}, lambda _: None, lambda _: None))
+
+
+class Member:
+    """A group member that keeps its positions itself and notes what it is told, and on which thread."""
+
+    def __init__(self, lab: Lab, group: str, topic: str, stored: dict[TopicPartition, int]) -> None:
+        self.reader = lab.client.reader(group=group)
+        self.stored = stored
+        self.owned: set[TopicPartition] = set()
+        self.told: list[tuple[str, list[TopicPartition]]] = []
+        self.records: list[ConsumedRecord] = []
+        self.polling = False
+        self.reader.subscribe([topic], Rebalance(self._assigned, self._revoked, self._lost))
+
+    def _note(self, what: str, partitions: Sequence[TopicPartition]) -> None:
+        assert self.polling, "called while the member was handling records"
+        assert threading.current_thread() is threading.main_thread()
+        self.told.append((what, list(partitions)))
+
+    def _assigned(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        self._note("assigned", partitions)
+        self.owned.update(partitions)
+        return {partition: self.stored.get(partition, 0) for partition in partitions}
+
+    def _revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        self._note("revoked", partitions)
+        positions = {partition: self.reader.position(partition) for partition in partitions}
+        self.reader.commit(positions, note="revoked")
+        self.stored.update(positions)
+        self.owned.difference_update(partitions)
+
+    def _lost(self, partitions: Sequence[TopicPartition]) -> None:
+        self._note("lost", partitions)
+        self.owned.difference_update(partitions)
+
+    def poll(self) -> None:
+        self.polling = True
+        batches = self.reader.poll(0.1)
+        self.polling = False
+        assert set(batches) <= self.owned
+        for partition, batch in batches.items():
+            self.records.extend(batch)
+            assert self.reader.position(partition) == batch[-1].offset + 1
+
+
+def test_two_members_share_the_partitions_and_no_record_is_lost_or_doubled(lab: Lab) -> None:
+    topic, group = lab.topic(4), group_name()
+    stored: dict[TopicPartition, int] = {}
+    everything = {TopicPartition(topic, number) for number in range(4)}
+    for number in range(4):
+        publish(lab, topic, numbered(25), partition=number)
+    first = Member(lab, group, topic, stored)
+    second: Member | None = None
+    try:
+
+        def first_has_all() -> bool:
+            first.poll()
+            return first.owned == everything and len(first.records) == 100
+
+        until(first_has_all, "the first member has read everything")
+        assert first.told == [("assigned", sorted(everything))]
+        second = Member(lab, group, topic, stored)
+
+        def shared() -> bool:
+            assert second is not None
+            first.poll()
+            second.poll()
+            return len(first.owned) == 2 and len(second.owned) == 2
+
+        until(shared, "the two members have two partitions each")
+        assert first.owned | second.owned == everything
+        given = first.told[1]
+        assert given == ("revoked", sorted(second.owned))
+        assert {lab.note(group, topic, partition.partition) for partition in given[1]} == {"revoked"}
+        assert all(stored[partition] == 25 for partition in given[1])
+        for number in range(4):
+            publish(lab, topic, numbered(5), partition=number)
+
+        def all_read() -> bool:
+            assert second is not None
+            first.poll()
+            second.poll()
+            return len(first.records) + len(second.records) >= 120
+
+        until(all_read, "the new records have been read")
+        offsets = sorted((one.partition, one.offset) for one in first.records + second.records)
+        assert offsets == [(number, offset) for number in range(4) for offset in range(30)]
+        assert {one.partition for one in second.records} == {one.partition for one in second.owned}
+        stored.update({partition: first.reader.position(partition) for partition in first.owned})
+        first.reader.close()
+
+        def second_has_all() -> bool:
+            assert second is not None
+            second.poll()
+            return second.owned == everything
+
+        until(second_has_all, "the second member has taken over")
+        assert [what for what, _ in first.told] == ["assigned", "revoked"]
+        assert "lost" not in [what for what, _ in second.told]
+        assert len(second.records) == 10
+    finally:
+        first.reader.close()
+        if second is not None:
+            second.reader.close()
+
+
+def test_a_group_member_can_not_be_assigned_partitions_by_hand(lab: Lab) -> None:
+    topic = lab.topic()
+    with lab.client.reader(group=group_name()) as reader:
+        reader.subscribe([topic], Rebalance(lambda _: {}, lambda _: None, lambda _: None))
+        with pytest.raises(UsageError):
+            reader.assign({TopicPartition(topic, 0): 0})

@@ -1,0 +1,171 @@
+"""What every client does in transactions, stated once and run on the broker in memory and on real ones."""
+
+import itertools
+import os
+
+import pytest
+
+from contract_labs import WAIT_S, Lab, group_name, numbered, publish, read, until
+from sensorstream.clients.base import Reader
+from sensorstream.errors import DeliveryError, Fenced, UsageError
+from sensorstream.records import TopicPartition
+
+_ids = itertools.count()
+
+
+def new_id() -> str:
+    return f"contract-{os.getpid()}-{next(_ids)}"
+
+
+def read_all(reader: Reader, where: TopicPartition) -> list[bytes | None]:
+    """Everything up to the end as it is now; the position is there then, whatever lies at the end."""
+    end = reader.end_offsets([where])[where]
+    values: list[bytes | None] = []
+
+    def at_the_end() -> bool:
+        for batch in reader.poll_values(0.2).values():
+            values.extend(batch.values)
+        return reader.position(where) >= end
+
+    until(at_the_end, f"the position is {end}")
+    assert reader.position(where) == end
+    return values
+
+
+def test_committed_records_are_seen_in_order_and_the_position_passes_what_lies_between(lab: Lab) -> None:
+    topic = lab.topic(2)
+    with lab.client.transactional_publisher(new_id()) as publisher:
+        for begin in (0, 50):
+            publisher.begin()
+            first = publisher.publish(topic, b"%d" % begin, partition=0, key=b"k", headers=(("h", b"1"),))
+            batch = publisher.publish_batch(topic, [b"%d" % n for n in range(begin + 1, begin + 50)], partition=0)
+            other = publisher.publish(topic, b"other", partition=1)
+            publisher.commit(WAIT_S)
+            assert first.done()
+            assert batch.done()
+            assert batch.failed == 0
+            assert other.wait(0) >= 0
+    where = TopicPartition(topic, 0)
+    with lab.client.reader() as reader:
+        assert reader.end_offsets([where])[where] == 102  # a control record after each fifty
+        reader.assign({where: 0})
+        assert read_all(reader, where) == [b"%d" % n for n in range(100)]
+        reader.assign({where: 0})
+        records = read(reader, 100)
+    assert [record.offset for record in records] == [*range(50), *range(51, 101)]
+    assert (records[0].key, records[0].headers) == (b"k", (("h", b"1"),))
+
+
+def test_records_of_an_open_or_aborted_transaction_are_never_seen(lab: Lab) -> None:
+    topic, name = lab.topic(), new_id()
+    where = TopicPartition(topic, 0)
+    publish(lab, topic, [b"before"])
+    with lab.client.reader() as reader:
+        with lab.client.transactional_publisher(name) as publisher:
+            publisher.begin()
+            assert publisher.publish_batch(topic, numbered(5), partition=0).wait(WAIT_S) == 5
+            assert reader.end_offsets([where])[where] == 1
+            publish(lab, topic, [b"behind the open one"])
+            reader.assign({where: 0})
+            assert read_all(reader, where) == [b"before"]
+            assert reader.poll(0.3) == {}
+            publisher.abort(WAIT_S)
+            with pytest.raises(DeliveryError, match="spent"):
+                publisher.begin()
+        with lab.client.transactional_publisher(name) as publisher:
+            publisher.begin()
+            publisher.publish(topic, b"after", partition=0)
+            publisher.commit(WAIT_S)
+        until(lambda: reader.end_offsets([where])[where] == 10, "both transactions have ended")
+        assert read_all(reader, where) == [b"behind the open one", b"after"]
+        assert reader.beginning_offsets([where]) == {where: 0}
+
+
+def test_what_a_closed_publisher_left_open_is_aborted(lab: Lab) -> None:
+    topic = lab.topic()
+    where = TopicPartition(topic, 0)
+    with lab.client.transactional_publisher(new_id()) as publisher:
+        publisher.begin()
+        publisher.publish(topic, b"left", partition=0).wait(WAIT_S)
+    with lab.client.reader() as reader:
+        reader.assign({where: 0})
+        until(lambda: reader.end_offsets([where])[where] == 2, "it has been aborted")
+        assert read_all(reader, where) == []
+
+
+def test_a_second_publisher_of_an_id_fences_the_first_and_aborts_what_it_left(lab: Lab) -> None:
+    topic, name = lab.topic(), new_id()
+    where = TopicPartition(topic, 0)
+    with lab.client.transactional_publisher(name) as frozen:
+        frozen.begin()
+        frozen.publish(topic, b"of the frozen one", partition=0).wait(WAIT_S)
+        with lab.client.transactional_publisher(name) as second:
+            second.begin()
+            second.publish(topic, b"of the second", partition=0)
+            second.commit(WAIT_S)
+            with pytest.raises(Fenced, match=name):
+                frozen.commit(WAIT_S)
+            with pytest.raises(DeliveryError):
+                frozen.begin()
+            second.begin()
+            second.publish(topic, b"goes on", partition=0)
+            second.commit(WAIT_S)
+    with lab.client.reader() as reader:
+        reader.assign({where: 0})
+        assert read_all(reader, where) == [b"of the second", b"goes on"]
+
+
+def test_a_fenced_publisher_that_goes_on_publishing_is_told(lab: Lab) -> None:
+    topic, name = lab.topic(), new_id()
+    with lab.client.transactional_publisher(name) as frozen:
+        frozen.begin()
+        frozen.publish(topic, b"before", partition=0).wait(WAIT_S)
+        with lab.client.transactional_publisher(name), pytest.raises(Fenced):
+            frozen.publish(topic, b"behind", partition=0)
+            frozen.commit(WAIT_S)
+
+
+def test_positions_are_committed_with_the_transaction_or_not_at_all(lab: Lab) -> None:
+    topic, out, group, name = lab.topic(), lab.topic(), group_name(), new_id()
+    where = TopicPartition(topic, 0)
+    publish(lab, topic, numbered(10))
+    with lab.client.reader(group=group) as reader:
+        reader.assign({where: 0})
+        read(reader, 10)
+        with lab.client.transactional_publisher(name) as publisher:
+            publisher.begin()
+            publisher.publish(out, b"scored", partition=0)
+            publisher.send_offsets({where: 5}, reader, WAIT_S)
+            publisher.commit(WAIT_S)
+            assert reader.committed(where) == 5
+            publisher.begin()
+            publisher.send_offsets({where: 9}, reader, WAIT_S)
+            publisher.abort(WAIT_S)
+        assert reader.committed(where) == 5
+        with lab.client.transactional_publisher(name) as publisher:
+            publisher.begin()
+            publisher.publish(out, b"scored", partition=0)
+            publisher.commit(WAIT_S)
+        assert reader.committed(where) == 5
+    with lab.client.reader() as reader, lab.client.transactional_publisher(new_id()) as publisher:
+        publisher.begin()
+        with pytest.raises(UsageError):
+            publisher.send_offsets({where: 1}, reader)
+
+
+def test_outside_a_transaction_nothing_is_published(lab: Lab) -> None:
+    topic = lab.topic()
+    with lab.client.transactional_publisher(new_id()) as publisher:
+        with pytest.raises(UsageError):
+            publisher.publish(topic, b"x", partition=0)
+        with pytest.raises(UsageError):
+            publisher.publish_batch(topic, [b"x"], partition=0)
+        for action in (publisher.commit, publisher.abort):
+            with pytest.raises(UsageError):
+                action()
+        publisher.begin()
+        with pytest.raises(UsageError):
+            publisher.begin()
+        publisher.commit(WAIT_S)
+    with pytest.raises(DeliveryError):
+        publisher.publish(topic, b"x", partition=0)

@@ -1,0 +1,154 @@
+"""What the contract cases share: the clusters that they run on, and the usual steps."""
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from sensorstream.clients.base import Client, Reader
+from sensorstream.clients.memory import MemoryBroker, MemoryClient
+from sensorstream.records import ConsumedRecord
+
+WAIT_S = 30.0
+_numbers = itertools.count()
+
+
+class Lab(Protocol):
+    """What a contract case may do to the cluster besides using the client under test."""
+
+    @property
+    def client(self) -> Client: ...
+
+    @property
+    def limit(self) -> int: ...
+
+    def topic(self, partitions: int = 2) -> str: ...
+
+    def delete_records(self, topic: str, partition: int, before: int) -> None: ...
+
+    def recreate(self, topic: str) -> None: ...
+
+    def delete(self, topic: str) -> None: ...
+
+    def note(self, group: str, topic: str, partition: int) -> str: ...
+
+
+class MemoryLab:
+    limit = 1048576
+
+    def __init__(self) -> None:
+        self.broker = MemoryBroker()
+        self.client: Client = MemoryClient(self.broker)
+
+    def topic(self, partitions: int = 2) -> str:
+        name = f"contract-{next(_numbers)}"
+        self.broker.create_topic(name, partitions)
+        return name
+
+    def delete_records(self, topic: str, partition: int, before: int) -> None:
+        self.broker.delete_records(topic, partition, before)
+
+    def delete(self, topic: str) -> None:
+        self.broker.delete_topic(topic)
+
+    def recreate(self, topic: str) -> None:
+        self.broker.delete_topic(topic)
+        self.broker.create_topic(topic)
+
+    def note(self, group: str, topic: str, partition: int) -> str:
+        return next(note for where, (_, note) in self.broker.committed(group).items() if where == (topic, partition))
+
+
+class KafkaLab:
+    limit = 1048576
+
+    def __init__(self, bootstrap: tuple[str, ...], client: str) -> None:
+        from sensorstream.clients import open_client
+        from sensorstream.config import Settings
+
+        self.settings = Settings(bootstrap=bootstrap, client=client)
+        self.client: Client = open_client(self.settings)
+        self.made: set[str] = set()
+
+    def topic(self, partitions: int = 2) -> str:
+        from sensorstream import admin
+        from sensorstream.config import TopicSettings
+
+        name = f"contract-{os.getpid()}-{next(_numbers)}"
+        admin.create_topics(self.settings, [TopicSettings(name, partitions=partitions)])
+        self.made.add(name)
+        return name
+
+    def delete_records(self, topic: str, partition: int, before: int) -> None:
+        from kafka import KafkaAdminClient, TopicPartition
+
+        client: Any = KafkaAdminClient(bootstrap_servers=list(self.settings.bootstrap))
+        try:
+            client.delete_records({TopicPartition(topic, partition): before})
+        finally:
+            client.close()
+
+    def delete(self, topic: str) -> None:
+        from sensorstream import admin
+
+        admin.delete_topics(self.settings, [topic])
+        self.made.discard(topic)
+
+    def recreate(self, topic: str) -> None:
+        from sensorstream import admin
+        from sensorstream.config import TopicSettings
+
+        self.delete(topic)
+        admin.create_topics(self.settings, [TopicSettings(topic)])
+        self.made.add(topic)
+
+    def note(self, group: str, topic: str, partition: int) -> str:
+        from sensorstream import admin
+        from sensorstream.records import TopicPartition
+
+        return admin.describe_group(self.settings, group).committed[TopicPartition(topic, partition)][1]
+
+    def clean(self) -> None:
+        from sensorstream import admin
+
+        if self.made:
+            admin.delete_topics(self.settings, sorted(self.made))
+
+
+_groups = itertools.count()
+
+
+def group_name() -> str:
+    return f"contract-group-{os.getpid()}-{next(_groups)}"
+
+
+def until(condition: Callable[[], bool], what: str, timeout_s: float = WAIT_S) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"timed out waiting until {what}"
+
+
+def read(reader: Reader, count: int) -> list[ConsumedRecord]:
+    """Exactly this many records, in the order in which they came."""
+    records: list[ConsumedRecord] = []
+
+    def enough() -> bool:
+        for batch in reader.poll(0.2).values():
+            records.extend(batch)
+        return len(records) >= count
+
+    until(enough, f"{count} records have come")
+    assert len(records) == count
+    return records
+
+
+def publish(lab: Lab, topic: str, values: Sequence[bytes], partition: int = 0) -> list[int]:
+    with lab.client.publisher() as publisher:
+        open_ = [publisher.publish(topic, value, partition=partition) for value in values]
+        publisher.flush(WAIT_S)
+        return [delivery.wait(0) for delivery in open_]
+
+
+def numbered(count: int) -> list[bytes]:
+    return [b"value %d" % number for number in range(count)]
