@@ -14,6 +14,7 @@ from typer.main import get_command
 import sensorstream
 from sensorstream.cli import bench, brokers, cluster, config, consume, demo, lag, produce, samples, topics, verify
 from sensorstream.cli import run as run_command
+from sensorstream.cli.sentiment import sentiment
 from sensorstream.cli.session import running
 from sensorstream.errors import ExitCode, SensorstreamError
 
@@ -46,7 +47,7 @@ for _group in (cluster.cluster, topics.topics):
     app.add_typer(_group)
 for _single in (produce, consume, run_command, demo, verify, lag, brokers, bench):
     _single.add_to(app)
-for _group in (samples.samples, config.config):
+for _group in (sentiment, samples.samples, config.config):
     app.add_typer(_group)
 
 
