@@ -67,6 +67,23 @@ def consume(
         int | None,
         typer.Option("--max-rejects", metavar="N", min=0, help="Stop when more than N records can't be used."),
     ] = None,
+    transform: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--transform",
+            metavar="NAME",
+            help="Store what this makes of each record: select, rename, filter, round, or a plug-in (repeatable; "
+            "they follow one another).",
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="An option of the transform (repeatable); with several transforms NAME.KEY=VALUE.",
+        ),
+    ] = None,
 ) -> Outcome:
     """Store each record of a partition exactly once; goes on where its file ends.
 
@@ -92,6 +109,8 @@ def consume(
             format=format_,
             raw=raw,
             max_rejects=max_rejects,
+            transforms=tuple(transform or ()),
+            transform_settings=tuple(set_ or ()),
         ),
         session.listener,
     )

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sensorstream.config import Settings
 from sensorstream.errors import SinkError, UsageError
@@ -17,13 +17,19 @@ from sensorstream.records import TopicIdentity, TopicPartition, check_topic_name
 from sensorstream.sinks.base import Sink
 from sensorstream.sinks.checkpoint import Checkpoint
 
+if TYPE_CHECKING:
+    from sensorstream.transforms.base import Transform
+
 FORMATS: Final = ("csv", "jsonl")
 ENDINGS: Final = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureOptions:
-    """The options of ``consume``, as they were given. ``to`` is a file, a folder or ``-``; ``timeout`` is seconds."""
+    """The options of ``consume``, as they were given. ``to`` is a file, a folder or ``-``; ``timeout`` is seconds.
+
+    ``transforms`` are names, in their order, and ``transform_settings`` their options, as ``key=value``.
+    """
 
     topic: str
     partitions: tuple[int, ...] = ()
@@ -37,6 +43,8 @@ class CaptureOptions:
     raw: bool = False
     max_rejects: int | None = None
     log_rows: bool = True
+    transforms: tuple[str, ...] = ()
+    transform_settings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,10 @@ def make_job(settings: Settings, options: CaptureOptions, listener: Listener = i
         raise UsageError(f"--format {options.format!r} is not known", hint=f"it is one of {', '.join(FORMATS)}")
     start = None if options.offset is None else parse(options.offset)
     to_stdout = options.to == "-"
-    make_sink = _stdout(options, listener) if to_stdout else _files(options, listener)
+    transform, mark = _transform(options)
+    make_sink = _stdout(options, listener) if to_stdout else _files(options, mark, listener)
+    if transform is not None:
+        make_sink = partial(_transformed, make_sink=make_sink, transform=transform)
     job = CaptureJob(
         topic=options.topic,
         partitions=options.partitions or None,
@@ -82,9 +93,29 @@ def make_job(settings: Settings, options: CaptureOptions, listener: Listener = i
         count=options.count,
         idle_timeout_s=options.timeout,
         max_rejects=options.max_rejects,
-        log_rows=options.log_rows and not to_stdout,
+        # What is stored of a record is no longer what the log would show.
+        log_rows=options.log_rows and not to_stdout and transform is None,
     )
     return CapturePlan(job, make_sink, to_stdout)
+
+
+def _transform(options: CaptureOptions) -> "tuple[Transform | None, str]":
+    """What the records go through, and what their file says of it."""
+    if not options.transforms and not options.transform_settings:
+        return None, ""
+    from sensorstream.pipelines.transformed import transform_mark
+    from sensorstream.transforms.load import open_chain
+
+    transform = open_chain(options.transforms, options.transform_settings)
+    return transform, transform_mark(options.transforms, transform, options.transform_settings)
+
+
+def _transformed(
+    tp: TopicPartition, identity: TopicIdentity, *, make_sink: SinkFactory, transform: "Transform"
+) -> Sink:
+    from sensorstream.pipelines.transformed import TransformedSink
+
+    return TransformedSink(make_sink(tp, identity), transform)
 
 
 def _stdout(options: CaptureOptions, listener: Listener) -> SinkFactory:
@@ -107,7 +138,7 @@ def _stdout(options: CaptureOptions, listener: Listener) -> SinkFactory:
     return make
 
 
-def _files(options: CaptureOptions, listener: Listener) -> SinkFactory:
+def _files(options: CaptureOptions, mark: str, listener: Listener) -> SinkFactory:
     target = Path(options.to)
     named = ENDINGS.get(target.suffix.lower())
     is_folder = target.is_dir() or options.to.endswith(os.sep) or named is None
@@ -122,6 +153,7 @@ def _files(options: CaptureOptions, listener: Listener) -> SinkFactory:
     return partial(
         _file_sink,
         options=options,
+        mark=mark,
         listener=listener,
         path=None if is_folder else target,
         folder=folder,
@@ -134,6 +166,7 @@ def _file_sink(
     identity: TopicIdentity,
     *,
     options: CaptureOptions,
+    mark: str,
     listener: Listener,
     path: Path | None,
     folder: Path,
@@ -150,6 +183,7 @@ def _file_sink(
         form,
         raw=options.raw and form == "csv",
         next_offset=0,
+        transform=mark,
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -34,12 +34,18 @@ class Sink(Protocol):
         """Begin a sink that holds nothing yet: its first position is ``offset``."""
 
     def write(self, records: Sequence[ConsumedRecord]) -> None:
-        """Add records in offset order. A record that can't be stored goes to the rejected file whole."""
+        """Add records in offset order. A record that can't be stored goes to the rejected file whole.
+
+        Several may have the same offset, where one record was made into several; they come in one call.
+        """
 
     def write_values(
         self, values: Sequence[bytes | None], make_records: Callable[[], Sequence[ConsumedRecord]]
     ) -> None:
         """Add the records that ``make_records`` gives; their ``values`` alone may be enough to do it faster."""
+
+    def reject(self, record: ConsumedRecord, reason: str) -> None:
+        """Put a record into the rejected file, whole, with the reason why it can't be used."""
 
     def commit(self, position: int) -> None:
         """Make everything written durable, together with ``position``. Raises SinkError; nothing is half."""

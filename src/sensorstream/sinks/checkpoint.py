@@ -22,7 +22,8 @@ class Checkpoint:
 
     ``next_offset`` is the next offset to read; ``length`` and ``crc`` (CRC-32) are of the data file,
     ``rejected_length`` of the rejected file; ``columns`` is the CSV header (empty: not written yet);
-    ``replacement`` names a finished file that is to take the data file's place.
+    ``replacement`` names a finished file that is to take the data file's place. ``transform`` says what the records
+    went through, empty for nothing; ``state`` is whatever else the writer must know to go on.
     """
 
     topic: str
@@ -37,6 +38,8 @@ class Checkpoint:
     rejected_length: int = 0
     columns: tuple[str, ...] = ()
     replacement: str | None = None
+    transform: str = ""
+    state: str = ""
 
     def check_same_log(self, other: "Checkpoint", path: Path) -> None:
         """Raise PositionMismatch, saying what differs, unless ``other`` describes the same log and format."""
@@ -45,8 +48,11 @@ class Checkpoint:
             ("partition", "partition"),
             ("format", "format"),
             ("raw", "--raw"),
+            ("transform", "rows made by"),
         ):
             mine, wanted = getattr(self, name), getattr(other, name)
+            if name == "transform":
+                mine, wanted = mine or "no transform", wanted or "no transform"
             if mine != wanted:
                 raise PositionMismatch(
                     f"{path} holds {label} {mine}, not {wanted}",
@@ -99,6 +105,9 @@ def store(path: Path, checkpoint: Checkpoint) -> None:
     place = sidecar(path)
     temporary = place.with_name(place.name + ".tmp")
     document: dict[str, Any] = {"schema": SCHEMA, **asdict(checkpoint)}
+    for optional in ("transform", "state"):
+        if not document[optional]:
+            del document[optional]
     document["seal"] = _seal(document)
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
     descriptor = os.open(temporary, flags, 0o644)

@@ -65,16 +65,20 @@ class CsvFileSink:
     def write(self, records: Sequence[ConsumedRecord]) -> None:
         """Add records; what is no JSON object goes to the rejected file."""
         cells: list[list[str]] = []
+        offset, same = -1, 0
         for record in records:
+            if record.offset != offset:
+                offset, same = record.offset, 0
             try:
                 row = _decoded(record)
             except DecodeError as error:
-                self._reject(record, error.message)
+                self.reject(record, error.message)
                 continue
-            if row.keys() != self._known and not self._fits(row, record, cells):
+            if row.keys() != self._known and not self._fits(row, record, cells, same):
                 continue
             raw = self._log.raw
             cells.append([to_cell(row.get(column), raw) for column in self._columns])
+            same += 1
         self._append(cells)
 
     def write_values(
@@ -93,6 +97,11 @@ class CsvFileSink:
             self._file.append(lines)
             self.rows += len(values)
 
+    def reject(self, record: ConsumedRecord, reason: str) -> None:
+        """Put a record into the rejected file, whole."""
+        self._listener(self._file.append_rejected(rejected_record(record, reason)))
+        self.rejected += 1
+
     def commit(self, position: int) -> None:
         """Make everything written durable, with the next offset to read."""
         self._file.commit(position, self._columns)
@@ -101,20 +110,25 @@ class CsvFileSink:
         """Release the file; what was not committed is cut."""
         self._file.close()
 
-    def _fits(self, row: Row, record: ConsumedRecord, cells: list[list[str]]) -> bool:
-        """Make the header hold every column of ``row``; False where the record was rejected instead."""
+    def _fits(self, row: Row, record: ConsumedRecord, cells: list[list[str]], same: int) -> bool:
+        """Make the header hold every column of ``row``; False where the record was rejected instead.
+
+        The last ``same`` of ``cells`` came out of the same record.
+        """
         added = tuple(column for column in row if column not in self._known)
         if not row:
-            self._reject(record, "an object without columns")
+            self.reject(record, "an object without columns")
             return False
         if not added:
             return True
         columns = (*self._columns, *added)
         if len(columns) > MAX_COLUMNS:
-            self._reject(record, f"its new columns would make {len(columns)}, over {MAX_COLUMNS}")
+            self.reject(record, f"its new columns would make {len(columns)}, over {MAX_COLUMNS}")
             return False
-        self._append(cells)
-        cells.clear()
+        before = len(cells) - same
+        self._append(cells[:before])
+        # A crash after the widening comes back to this record: what else it was made into must not be there by then.
+        cells[:] = [[*row_of_it, *([""] * len(added))] for row_of_it in cells[before:]]
         if self._columns:
             # The rewrite must start from a state that a crash would come back to.
             self._file.commit(record.offset, self._columns)
@@ -136,10 +150,6 @@ class CsvFileSink:
         if cells:
             self._file.append(_lines(cells))
             self.rows += len(cells)
-
-    def _reject(self, record: ConsumedRecord, reason: str) -> None:
-        self._listener(self._file.append_rejected(rejected_record(record, reason)))
-        self.rejected += 1
 
     def _take_columns(self, columns: tuple[str, ...]) -> None:
         self._columns, self._known = columns, frozenset(columns)

@@ -44,8 +44,7 @@ class JsonlFileSink:
             try:
                 lines.append(json_serde.one_line(b"null" if record.value is None else record.value))
             except DecodeError as error:
-                self._listener(self._file.append_rejected(rejected_record(record, error.message)))
-                self.rejected += 1
+                self.reject(record, error.message)
         if lines:
             lines.append(b"")
             self._file.append(b"\n".join(lines))
@@ -56,6 +55,11 @@ class JsonlFileSink:
     ) -> None:
         """Add the records that ``make_records`` gives."""
         self.write(make_records())
+
+    def reject(self, record: ConsumedRecord, reason: str) -> None:
+        """Put a record into the rejected file, whole."""
+        self._listener(self._file.append_rejected(rejected_record(record, reason)))
+        self.rejected += 1
 
     def commit(self, position: int) -> None:
         """Make everything written durable, with the next offset to read."""

@@ -100,8 +100,8 @@ class PositionedFile:
         self._rejected_length += len(data)
         return rejection_event(rejected, self.rejected_path)
 
-    def commit(self, position: int, columns: tuple[str, ...] = ()) -> None:
-        """Make all that was appended durable, with the next offset to read."""
+    def commit(self, position: int, columns: tuple[str, ...] = (), state: str = "") -> None:
+        """Make all that was appended durable, with the next offset to read and the writer's own ``state``."""
         before = self._current()
         after = replace(
             before,
@@ -110,6 +110,7 @@ class PositionedFile:
             crc=self._crc,
             rejected_length=self._rejected_length,
             columns=columns,
+            state=state,
         )
         if after == before:
             return

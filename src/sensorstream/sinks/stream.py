@@ -65,7 +65,7 @@ class StreamSink:
             try:
                 out += self._formatted(record)
             except DecodeError as error:
-                self._rejected.add(rejected_record(record, error.message))
+                self.reject(record, error.message)
             else:
                 self.rows += 1
         if out:
@@ -80,6 +80,10 @@ class StreamSink:
     ) -> None:
         """Add the records that ``make_records`` gives."""
         self.write(make_records())
+
+    def reject(self, record: ConsumedRecord, reason: str) -> None:
+        """Put a record into the rejected file, whole."""
+        self._rejected.add(rejected_record(record, reason))
 
     def commit(self, position: int) -> None:
         """Nothing to do."""

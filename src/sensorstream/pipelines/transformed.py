@@ -1,0 +1,124 @@
+"""Stations 7-9: decode records, put them through a transform, and store what it makes of them.
+
+The position stays that of the input: a record whose rows are stored, one that gave none, and one that went to the
+rejected file are all passed in the same way, so a file holds what each record was made into exactly once.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+from sensorstream.errors import DecodeError
+from sensorstream.records import ConsumedRecord, Row
+from sensorstream.serde import json as json_serde
+from sensorstream.sinks.base import Sink
+from sensorstream.transforms.base import InputRow, OutputRow, Transform, Unusable
+
+
+def transform_mark(names: Sequence[str], transform: Transform, settings: Sequence[str]) -> str:
+    """What a file's position says of the transform that made its rows: going on with another one is refused."""
+    described: Mapping[str, object] = {
+        "transform": list(names),
+        "version": transform.version,
+        "set": sorted(settings),
+    }
+    return json.dumps(described, ensure_ascii=False)
+
+
+class TransformedSink:
+    """A sink that stores what ``transform`` makes of the records that it is given.
+
+    ``rows`` counts the rows that were stored, not the records. A record that is no JSON object, or that the transform
+    can't use, goes to the inner sink's rejected file whole.
+    """
+
+    def __init__(self, inner: Sink, transform: Transform) -> None:
+        self._inner = inner
+        self._transform = transform
+
+    @property
+    def name(self) -> str:
+        """Where the rows go."""
+        return self._inner.name
+
+    @property
+    def rows(self) -> int:
+        """Rows stored since the sink was opened."""
+        return self._inner.rows
+
+    @property
+    def rejected(self) -> int:
+        """Records that went to the rejected file instead."""
+        return self._inner.rejected
+
+    def open(self) -> int | None:
+        """Make the inner sink ready; its stored position, which is the input's."""
+        return self._inner.open()
+
+    def start(self, offset: int) -> None:
+        """Begin the inner sink at ``offset`` of the input."""
+        self._inner.start(offset)
+
+    def write(self, records: Sequence[ConsumedRecord]) -> None:
+        """Add what becomes of the records, in their order."""
+        reasons: dict[int, str] = {}
+        inputs: list[InputRow] = []
+        for record in records:
+            try:
+                inputs.append(InputRow(_decoded(record), record))
+            except DecodeError as error:
+                reasons[record.offset] = error.message
+        made: dict[int, list[ConsumedRecord]] = {}
+        for row, answer in zip(inputs, self._transform.apply(inputs) if inputs else (), strict=True):
+            offset = row.record.offset
+            if isinstance(answer, Unusable):
+                reasons[offset] = answer.reason
+                continue
+            try:
+                made[offset] = [_record(row.record, output) for output in answer]
+            except (TypeError, AttributeError) as error:  # a plug-in that gives what is no row
+                reasons[offset] = f"transform {self._transform.name} failed: {error}"
+        ready: list[ConsumedRecord] = []
+        for record in records:
+            if record.offset in reasons:
+                # In the input's order: a sink may store its position at any record on the way.
+                self._inner.write(ready)
+                ready = []
+                self._inner.reject(record, reasons[record.offset])
+            else:
+                ready += made[record.offset]
+        self._inner.write(ready)
+
+    def write_values(
+        self, values: Sequence[bytes | None], make_records: Callable[[], Sequence[ConsumedRecord]]
+    ) -> None:
+        """Add what becomes of the records that ``make_records`` gives."""
+        self.write(make_records())
+
+    def reject(self, record: ConsumedRecord, reason: str) -> None:
+        """Put a record into the rejected file, whole."""
+        self._inner.reject(record, reason)
+
+    def commit(self, position: int) -> None:
+        """Make everything written durable, with the next offset of the input to read."""
+        self._inner.commit(position)
+
+    def close(self) -> None:
+        """Let go without committing."""
+        self._inner.close()
+
+
+def _decoded(record: ConsumedRecord) -> Row:
+    if record.value is None:
+        raise DecodeError("a record without a value (tombstone)")
+    return json_serde.decode(record.value)
+
+
+def _record(came: ConsumedRecord, output: OutputRow) -> ConsumedRecord:
+    """An output row as a record at its input's offset. Raises TypeError for a value that is none of a row's."""
+    if not output.row:
+        raise TypeError("it made a row without columns")
+    return came._replace(
+        value=json_serde.encode(output.row),
+        key=came.key if output.key is None else output.key,
+        timestamp_ms=came.timestamp_ms if output.timestamp_ms is None else output.timestamp_ms,
+    )
