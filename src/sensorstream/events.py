@@ -31,13 +31,14 @@ class RowStored:
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Where a job stands. ``total`` is None where the end is not known and may be ``estimated``;
-    ``what`` names the job, e.g. ``AIR``."""
+    ``what`` names the job, e.g. ``AIR``; ``next_row`` is where a replay of it would have to go on."""
 
     what: str
     done: int
     total: int | None
     failed: int = 0
     estimated: bool = False
+    next_row: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

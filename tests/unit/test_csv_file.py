@@ -235,10 +235,12 @@ def test_a_single_column_with_another_delimiter_in_it_is_noticed(file: Path) -> 
 
 def test_reading_starts_where_it_is_told(file: Path) -> None:
     data = "a,b\n1,2\n3\n4,5\n6,7\n"
-    for start, indexes, bad in ((0, [0, 2, 3], 1), (1, [2, 3], 1), (2, [2, 3], 0), (9, [], 0)):
+    for start, indexes, bad in ((0, [0, 2, 3], 1), (1, [2, 3], 1), (2, [2, 3], 0), (4, [], 0)):
         got = read(file, data, start_row=start)
         assert ([row.number for row in got.rows], len(got.rejected)) == (indexes, bad)
-        assert got.position == max(4, start)
+        assert got.position == 4
+    with pytest.raises(SourceError, match="has 4 rows, there is no row 5"):
+        read(file, data, start_row=5)
     with pytest.raises(UsageError, match="negative"):
         CsvSource(file, start_row=-1)
 

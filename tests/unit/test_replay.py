@@ -15,6 +15,7 @@ from sensorstream.errors import SourceError, UnknownTopic, UsageError
 from sensorstream.events import Event, RowPublished
 from sensorstream.pipelines.replay import ReplayResult, replay
 from sensorstream.pipelines.replay_job import ReplayOptions, make_job
+from sensorstream.sources.formats import SourceForm
 
 
 @pytest.fixture
@@ -229,8 +230,12 @@ def test_loop_begins_anew_until_stopped(broker: MemoryBroker, tmp_path: Path) ->
         ({"from_row": ("AIR=-1",)}, UsageError),
         ({"from_row": ("AIR",)}, UsageError),
         ({"format": "xml"}, UsageError),
-        ({"encoding": "klingon"}, UsageError),
-        ({"delimiter": "ab"}, UsageError),
+        ({"form": SourceForm(encoding="klingon")}, UsageError),
+        ({"form": SourceForm(delimiter="ab")}, UsageError),
+        ({"form": SourceForm("xlsx")}, UsageError),
+        ({"form": SourceForm(quote="'")}, UsageError),
+        ({"form": SourceForm(columns=("a", "a"))}, UsageError),
+        ({"from_row": ("AIR=4",)}, SourceError),
     ],
 )
 def test_wrong_options_publish_nothing(

@@ -101,3 +101,39 @@ Delay = Annotated[
     ),
 ]
 Encoding = Annotated[str, typer.Option("--encoding", metavar="NAME", help="The source files' character encoding.")]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        "--delimiter",
+        metavar="C",
+        help="What separates the cells of a source; auto: find out. Default: a comma, in TSV a tab.",
+        show_default=False,
+    ),
+]
+SourceFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--source-format",
+        metavar="csv|tsv|jsonl|text",
+        help="What the sources are. Default: what their endings say, else csv.",
+        show_default=False,
+    ),
+]
+Quote = Annotated[
+    str | None,
+    typer.Option(
+        "--quote",
+        metavar="C|none",
+        help="What a cell of a source may be quoted with. Default: '\"', in TSV none.",
+        show_default=False,
+    ),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="NAME,...",
+        help="The columns of CSV and TSV sources without a header line.",
+        show_default=False,
+    ),
+]

@@ -71,19 +71,23 @@ def produce(
         typer.Option("--from-row", metavar="TOPIC=N", help="Begin a source at row N, counted from 0 (repeatable)."),
     ] = None,
     encoding: options.Encoding = "utf-8",
-    delimiter: Annotated[str, typer.Option("--delimiter", metavar="C", help="What separates the cells.")] = ",",
+    delimiter: options.Delimiter = None,
+    source_format: options.SourceFormat = None,
+    quote: options.Quote = None,
+    columns: options.Columns = None,
     max_rejects: Annotated[
         int | None,
         typer.Option("--max-rejects", metavar="N", min=0, help="Stop when more than N rows can't be used."),
     ] = None,
 ) -> Outcome:
-    """Publish the rows of CSV files, each source in order, checking the delivery of every row.
+    """Publish the rows of CSV, TSV or JSONL files, each source in order, checking the delivery of every row.
 
     Ctrl-C stops cleanly and prints where each source goes on.
     """
     from sensorstream.clients import open_client
     from sensorstream.pipelines.replay import replay
     from sensorstream.pipelines.replay_job import ReplayOptions, client_settings, make_job
+    from sensorstream.sources.formats import SourceForm, column_names
 
     settings = session.settings_with(thread=thread, delay=delay)
     wanted = ReplayOptions(
@@ -101,8 +105,7 @@ def produce(
         time_column=time_column,
         time_format=time_format,
         from_row=tuple(from_row or ()),
-        encoding=encoding,
-        delimiter=delimiter,
+        form=SourceForm(source_format, encoding, delimiter, quote, column_names(columns)),
         max_rejects=max_rejects,
         rejects_folder=Path.cwd(),
     )

@@ -6,7 +6,7 @@ A lane is in one thread's hands at a time. It knows the first row that is not sa
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,14 +15,16 @@ from typing import Final, NamedTuple
 from sensorstream.clients.base import Publisher
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.errors import DecodeError, DeliveryError, RecordTooLarge, SourceError, UsageError
-from sensorstream.events import Listener, Progress, RowPublished
+from sensorstream.events import Listener, Notice, Progress, RowPublished
 from sensorstream.pipelines.outbox import Outbox
+from sensorstream.pipelines.share import Share
 from sensorstream.records import Rejected, SourceRow
 from sensorstream.serde.bulk_json import BlockEncoder
 from sensorstream.serde.json import RowEncoder
 from sensorstream.sinks.rejected import RejectedFile
 from sensorstream.sources.base import Batch, Block, Source
 from sensorstream.sources.csv_blocks import CsvBlocks
+from sensorstream.sources.formats import Encoder
 from sensorstream.sources.schedule import Schedule, time_parser
 
 BATCH_ROWS: Final = 500
@@ -43,6 +45,8 @@ class Rules:
     (the same hash of that column); ``key`` names the column whose cell is the record's key; ``time_column`` and
     ``time_format`` say where a row's own time stands; with ``original_timestamps`` it becomes the record's.
     ``limit`` is the most rows to publish; ``answer_s`` how long an acknowledgement may take in seconds.
+    ``make_encoder`` takes the source's columns; ``share`` says which partitions' rows to publish, where other
+    processes publish the others.
     """
 
     make_schedule: Callable[[int | None], Schedule]
@@ -55,6 +59,8 @@ class Rules:
     limit: int | None = None
     max_rejects: int | None = None
     answer_s: float = 120.0
+    make_encoder: Callable[[Sequence[str]], Encoder] = RowEncoder
+    share: Share | None = None
 
 
 class _Unusable(NamedTuple):
@@ -94,7 +100,9 @@ class Lane:
         self._rejects = RejectedFile(rejected, listener)
         self._ready: deque[SourceRow | _Unusable] = deque()
         self._sent_before = -1 if first_row else 0
-        self._next_row = 0
+        self._next_row = self._first_row = first_row
+        # Rows that were passed over, because another process publishes them.
+        self._passed = 0
         self._began = 0.0
         self._due: float | None = None
 
@@ -109,12 +117,14 @@ class Lane:
         return self.outbox.first_unsafe(self._next_row)
 
     def open(self) -> None:
-        """Open the source and check the rules against its columns. Raises SourceError, UsageError."""
+        """Open the source, check the rules against its columns, and find the first row.
+
+        Waits for somebody to write when the source is a pipe. Raises SourceError, UsageError.
+        """
         self.source.open()
-        self._next_row = self.source.position
         columns = self.source.columns
         rules = self._rules
-        self._encoder = RowEncoder(columns)
+        self._encoder = rules.make_encoder(columns)
         self._block_encoder: BlockEncoder | None = None
         self._key_at = self._column(rules.key, "--key")
         needs_time = rules.original_timestamps or rules.paced_by_time
@@ -127,6 +137,22 @@ class Lane:
         self._schedule = rules.make_schedule(self._time_at)
         kind, _, name = rules.partition_by.partition(":")
         self._hashed_at = self._column(name, "--partition-by") if kind == "column" else None
+        if self._first_row:
+            self._find_first_row()
+
+    def _find_first_row(self) -> None:
+        """Read on to the first row, so that a source that is too short for it is found before anything is sent."""
+        block = self.source.read_block(BLOCK_BYTES) if isinstance(self.source, CsvBlocks) else None
+        if block is not None:
+            self._ready.extend(block.source_rows())
+        else:
+            begin = self.source.position
+            self._ready.extend(_in_order(self.source.read(1), begin))
+        if not self._ready:
+            self._exhausted = True
+            if not self._loop:
+                text = f"{self.source.name} ends with row {self._first_row - 1}: there is nothing left to publish"
+                self._listener(Notice(text, "warning"))
 
     def begin(self, now: float) -> None:
         """Start the source's clock."""
@@ -180,14 +206,22 @@ class Lane:
             while self._ready:
                 first = self._ready[0]
                 if isinstance(first, SourceRow):
-                    return first
+                    if self._is_ours(first):
+                        return first
+                    self._ready.popleft()
+                    self._passed += 1
+                    self._next_row = first.number + 1
+                    continue
                 # In its turn, not when it is read: a stopped replay that goes on meets it once more otherwise.
                 self._ready.popleft()
-                self._reject(first.rejected)
+                if self._rules.share is None or self._rules.share.has(first.row % self._partitions):
+                    self._reject(first.rejected)
+                else:
+                    self._passed += 1
                 self._next_row = first.row + 1
-            if self._exhausted or (limit is not None and self.outbox.sent + self.rejected >= limit):
+            if self._exhausted or (limit is not None and self._taken >= limit):
                 return None
-            want = BATCH_ROWS if limit is None else min(BATCH_ROWS, limit - self.outbox.sent - self.rejected)
+            want = BATCH_ROWS if limit is None else min(BATCH_ROWS, limit - self._taken)
             begin = self.source.position
             batch = self.source.read(want)
             if not batch:
@@ -195,12 +229,23 @@ class Lane:
                 return None
             self._ready.extend(_in_order(batch, begin) if batch.rejected else batch.rows)
 
+    @property
+    def _taken(self) -> int:
+        """Rows of the source that were dealt with, whatever became of them."""
+        return self.outbox.sent + self.rejected + self._passed
+
+    def _is_ours(self, row: SourceRow) -> bool:
+        """Whether this process publishes the row, and no other."""
+        share = self._rules.share
+        partition = None if share is None else self._partition(row)
+        return share is None or partition is None or share.has(partition)
+
     def _finish(self, stop: threading.Event) -> bool:
         """At the end of the source: begin anew when looping, else wait for the last answers. True when done."""
         limit = self._rules.limit
         self._next_row = max(self._next_row, self.source.position)
         # A round without one row that could be used would be repeated for ever, as fast as it goes.
-        more = limit is None or self.outbox.sent + self.rejected < limit
+        more = limit is None or self._taken < limit
         if self._loop and more and not stop.is_set() and self.outbox.sent > self._sent_before:
             self._begin_anew()
             return False
@@ -229,14 +274,19 @@ class Lane:
             return False
         if self._block_encoder is None:
             self._block_encoder = BlockEncoder(self.source.columns, block.delimiter)
-        values = self._block_encoder.encode(block.data)
+        share = self._rules.share
+        values = self._block_encoder.encode(block.data if share is None else share.rows(block, self._partitions))
         if values is None:
             self._ready.extend(block.source_rows())
             return False
-        for partition in range(self._partitions):
-            share = values[(partition - block.first_row) % self._partitions :: self._partitions]
-            if share:
-                self._publish_share(block, partition, share)
+        partitions = range(self._partitions) if share is None else share.partitions(self._partitions)
+        # The first value belongs to the first of our partitions from that of the block's first row on.
+        first = sum(partition < block.first_row % self._partitions for partition in partitions)
+        for at, partition in enumerate(partitions):
+            of_partition = values[(at - first) % len(partitions) :: len(partitions)]
+            if of_partition:
+                self._publish_share(block, partition, of_partition)
+        self._passed += block.rows - len(values)
         self._next_row = block.first_row + block.rows
         return True
 
@@ -254,11 +304,7 @@ class Lane:
     def _publish(self, row: SourceRow) -> None:
         value = self._encoder.encode(row.cells)
         key = None if self._key_at is None else row.cells[self._key_at].encode()
-        partition: int | None = row.number % self._partitions
-        if self._rules.partition_by == "key":
-            partition = None if key is None else partition_for_key(key, self._partitions)
-        elif self._hashed_at is not None:
-            partition = partition_for_key(row.cells[self._hashed_at].encode(), self._partitions)
+        partition = self._partition(row)
         try:
             delivery = self._publisher.publish(
                 self.topic, value, partition=partition, key=key, timestamp_ms=self._timestamp(row)
@@ -269,6 +315,15 @@ class Lane:
             then = partial(self._published, partition or 0, value) if self._log_rows else None
             self.outbox.add(row.number, 1, len(value), delivery, then)
         self._next_row = row.number + 1
+
+    def _partition(self, row: SourceRow) -> int | None:
+        """Where the row goes; None: anywhere."""
+        if self._rules.partition_by == "key":
+            at = self._key_at
+            return None if at is None else partition_for_key(row.cells[at].encode(), self._partitions)
+        if self._hashed_at is not None:
+            return partition_for_key(row.cells[self._hashed_at].encode(), self._partitions)
+        return row.number % self._partitions
 
     def _timestamp(self, row: SourceRow) -> int | None:
         """The record's time in ms since 1970 UTC; None for now. Raises DecodeError on a cell that is no time."""
@@ -297,7 +352,9 @@ class Lane:
             elif size and _READ_AHEAD < read < size:
                 # The rows that are read and not handed out yet make it a little too small at first.
                 total, estimated = round(rows * size / read), True
-        self._listener(Progress(self.topic, self.outbox.acknowledged, total, self.outbox.failed, estimated))
+        self._listener(
+            Progress(self.topic, self.outbox.acknowledged, total, self.outbox.failed, estimated, self.next_row)
+        )
 
     def _column(self, name: str | None, option: str) -> int | None:
         if name is None:

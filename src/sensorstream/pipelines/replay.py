@@ -80,17 +80,25 @@ class ReplayResult:
 
 
 def replay(
-    client: Client, job: ReplayJob, *, stop: threading.Event | None = None, listener: Listener = ignore
+    client: Client,
+    job: ReplayJob,
+    *,
+    stop: threading.Event | None = None,
+    listener: Listener = ignore,
+    when_open: Callable[[], None] = lambda: None,
 ) -> ReplayResult:
     """Publish all sources; return when they have ended or ``stop`` is set, with every outcome known.
 
-    Raises, before the first row is sent, SourceError, UnknownTopic, UsageError and ClusterUnreachable. What goes wrong
-    later is in the result.
+    ``when_open`` is called when all sources are open, before the first row is sent. Raises, before that, SourceError,
+    UnknownTopic, UsageError and ClusterUnreachable. What goes wrong later is in the result.
     """
     if job.threads < 1:
         raise UsageError(f"--thread {job.threads} is too few", hint="it is a whole number of 1 or more")
     with client.publisher(listener=listener) as publisher, _Lanes(publisher, job, listener) as lanes:
-        return lanes.run(stop or threading.Event())
+        stop = stop or threading.Event()
+        if lanes.open(stop):
+            when_open()
+        return lanes.run(stop)
 
 
 class _Lanes:
@@ -108,12 +116,17 @@ class _Lanes:
         self._stop = threading.Event()
         self._problem: str | None = None
         self._unexpected: BaseException | None = None
+        self._opened = False
 
     def __enter__(self) -> Self:
-        try:
-            for source in self._job.sources:
-                partitions = self._publisher.partitions_for(source.topic)
-                lane = Lane(
+        return self
+
+    def open(self, stop: threading.Event) -> bool:
+        """Open every source. False when ``stop`` was set first: a pipe that nobody writes opens for ever."""
+        for source in self._job.sources:
+            partitions = self._publisher.partitions_for(source.topic)
+            self._lanes.append(
+                Lane(
                     source.topic,
                     source.make_source,
                     source.first_row,
@@ -125,12 +138,23 @@ class _Lanes:
                     loop=self._job.loop,
                     log_rows=self._job.log_rows,
                 )
-                self._lanes.append(lane)
+            )
+        opening = threading.Thread(target=self._open_lanes, name="replay-open", daemon=True)
+        opening.start()
+        while opening.is_alive() and not stop.is_set():
+            opening.join(0.1)
+        if self._unexpected is not None:
+            raise self._unexpected
+        return self._opened
+
+    def _open_lanes(self) -> None:
+        try:
+            for lane in self._lanes:
                 lane.open()
-        except BaseException:
-            self._close()
-            raise
-        return self
+        except BaseException as error:
+            self._unexpected = error
+        else:
+            self._opened = True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -140,6 +164,8 @@ class _Lanes:
 
     def run(self, stop: threading.Event) -> ReplayResult:
         began = time.monotonic()
+        if not self._opened:
+            return self._result(0.0)
         for lane in self._lanes:
             lane.begin(began)
             heapq.heappush(self._due, (began, next(self._ticket), lane))

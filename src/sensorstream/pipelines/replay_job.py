@@ -1,7 +1,7 @@
 """Stations 1-4: from what the user asked for to a replay job, checked before anything starts."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,8 +13,7 @@ from sensorstream.pipelines.lane import Rules
 from sensorstream.pipelines.replay import ReplayJob, ReplaySource
 from sensorstream.records import check_topic_name
 from sensorstream.sources.base import Source
-from sensorstream.sources.csv_blocks import CsvBlocks
-from sensorstream.sources.csv_file import CsvSource
+from sensorstream.sources.formats import SourceForm
 from sensorstream.sources.schedule import Schedule, make_schedule
 
 LOGGED_ROWS_PER_S: Final = 20.0
@@ -39,8 +38,7 @@ class ReplayOptions:
     time_column: str | None = None
     time_format: str | None = None
     from_row: tuple[str, ...] = ()
-    encoding: str = "utf-8"
-    delimiter: str = ","
+    form: SourceForm = field(default_factory=SourceForm)
     max_rejects: int | None = None
     rejects_folder: Path = Path()
 
@@ -81,6 +79,7 @@ def make_job(settings: Settings, options: ReplayOptions, listener: Listener = ig
             original_timestamps=options.timestamps == "original",
             limit=options.limit,
             max_rejects=options.max_rejects,
+            make_encoder=options.form.encoder(path),
         )
         # The same checks for every source, before the first one is opened.
         rules.make_schedule(0)
@@ -88,7 +87,7 @@ def make_job(settings: Settings, options: ReplayOptions, listener: Listener = ig
         sources.append(
             ReplaySource(
                 topic,
-                _csv_source(path, options, listener, bulk=_in_bulk(rules, settings, options)),
+                _source(path, options.form, rules, listener, bulk=_in_bulk(rules, settings, options)),
                 first_rows.get(topic, 0),
                 rules,
                 options.rejects_folder / f"{stem}.rejected.jsonl",
@@ -137,17 +136,13 @@ def _in_bulk(rules: Rules, settings: Settings, options: ReplayOptions) -> bool:
     return by_row and not _paced(settings, options) and rules.limit is None
 
 
-def _csv_source(path: str, options: ReplayOptions, listener: Listener, *, bulk: bool) -> Callable[[int], Source]:
-    kind = CsvBlocks if bulk else CsvSource
+def _source(path: str, form: SourceForm, rules: Rules, listener: Listener, *, bulk: bool) -> Callable[[int], Source]:
+    by_time = rules.original_timestamps or rules.paced_by_time
+    looked_at = (rules.key, rules.time_column if by_time else None, rules.partition_by.partition(":")[2])
+    fields = tuple(name for name in looked_at if name)
 
     def make(first_row: int) -> Source:
-        return kind(
-            path,
-            encoding=options.encoding,
-            delimiter=options.delimiter,
-            start_row=first_row,
-            listener=listener,
-        )
+        return form.source(path, fields=fields, start_row=first_row, bulk=bulk, listener=listener)
 
     return make
 
@@ -157,6 +152,7 @@ def _schedule_for(pace: Callable[..., Schedule]) -> Callable[[int | None], Sched
 
 
 def _check(options: ReplayOptions) -> None:
+    options.form.check()
     if options.format != "json":
         raise UsageError(f"--format {options.format!r} is not known", hint="it is json")
     if options.timestamps not in ("now", "original"):

@@ -6,11 +6,9 @@ with the file: neither with its rows nor, ``max_row`` being the bound, with one 
 """
 
 import csv
-import stat
-import sys
 from collections import deque
-from collections.abc import Callable, Iterator
-from itertools import chain
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
@@ -19,6 +17,7 @@ from sensorstream.errors import SensorstreamError, SourceError, UsageError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.records import Rejected, SourceRow
 from sensorstream.sources.base import Batch
+from sensorstream.sources.opening import open_bytes, too_short
 from sensorstream.sources.text_lines import LineReader, LongLine
 
 if TYPE_CHECKING:
@@ -32,10 +31,11 @@ class CsvSource:
     """One CSV source; a context manager, opened on entering.
 
     ``path`` "-" is standard input. ``delimiter`` is one character, "auto" for the one that the header uses
-    most, or None for the comma. Rows before ``start_row`` are passed over. ``max_row`` is in characters: a
-    row that is longer, or whose quote is still open after so many, is rejected and reading goes on with the
-    next line. Wholly blank lines are skipped. Raises UsageError for a wrong option, SourceError as the
-    protocol says.
+    most, or None for the comma. ``quoted`` False: a quote is a letter like others, and every line is a row.
+    ``columns`` names the columns of a source without a header. Rows before ``start_row`` are passed over.
+    ``max_row`` is in characters: a row that is longer, or whose quote is still open after so many, is rejected
+    and reading goes on with the next line. Wholly blank lines are skipped. Raises UsageError for a wrong option,
+    SourceError as the protocol says, and for a source that has fewer than ``start_row`` rows.
     """
 
     def __init__(
@@ -44,6 +44,8 @@ class CsvSource:
         *,
         encoding: str = "utf-8",
         delimiter: str | None = None,
+        quoted: bool = True,
+        columns: Sequence[str] = (),
         start_row: int = 0,
         max_row: int = MAX_ROW,
         listener: Listener = ignore,
@@ -55,6 +57,8 @@ class CsvSource:
         self._path = path
         self._encoding = encoding
         self._delimiter = delimiter or ","
+        self._quoted = quoted
+        self._given_columns = tuple(columns)
         self._start_row = start_row
         self._max_row = max_row
         self._listener = listener
@@ -111,6 +115,8 @@ class CsvSource:
             self._error = error
             if not rows and not rejected:
                 raise
+        if not rows and not rejected and self._next < self._start_row:
+            raise too_short(self.name, self._next, self._start_row)
         return Batch(rows, rejected)
 
     def close(self) -> None:
@@ -129,40 +135,18 @@ class CsvSource:
         self.close()
 
     def _open_file(self) -> tuple[BinaryIO | None, Callable[[int], bytes]]:
-        if self.name == "stdin":
-            stdin = sys.stdin.buffer
-            # read1 gives what is there: rows typed into a pipe go out at once.
-            return None, getattr(stdin, "read1", stdin.read)
-        path = Path(self._path)
-        try:
-            file = path.open("rb", buffering=0)
-        except FileNotFoundError as error:
-            raise SourceError(
-                f"there is no file {self.name}",
-                hint="name it with --source TOPIC=FILE, or make one with: sensorstream samples write",
-            ) from error
-        except IsADirectoryError as error:
-            raise SourceError(f"{self.name} is a folder", hint="name the CSV file in it") from error
-        except (OSError, ValueError) as error:
-            raise self._unreadable(error) from error
-        status = path.stat()
-        self.size_bytes = status.st_size if stat.S_ISREG(status.st_mode) else None
-
-        def read_some(size: int) -> bytes:
-            try:
-                return file.read(size) or b""
-            except (OSError, ValueError) as error:
-                raise self._unreadable(error) from error
-
-        return file, read_some
-
-    def _unreadable(self, error: Exception) -> SourceError:
-        reason = getattr(error, "strerror", None) or str(error)
-        return SourceError(f"{self.name} can't be read: {reason}", hint="check the path and its permissions")
+        opened = open_bytes(self._path, self.name)
+        self.size_bytes = opened.size
+        return opened.file, opened.read_some
 
     def _read_header(self) -> tuple[str, ...]:
         if self._delimiter == "auto":
             self._delimiter = self._most_used_delimiter()
+        if self._given_columns:
+            # The first line is read nevertheless: a file that can't be read is found now, not later.
+            self._queue.extend(islice(self._blocks, 0 if self._queue else 1))
+            self._start_parser()
+            return self._given_columns
         self._start_parser()
         try:
             cells = next((cells for cells in self._parser if cells), None)
@@ -219,7 +203,12 @@ class CsvSource:
         self._long = None
         self._row_too_long = False
         self._parser_from = self._line
-        self._parser: Reader = csv.reader(chain.from_iterable(self._feed()), delimiter=self._delimiter, strict=True)
+        self._parser: Reader = csv.reader(
+            chain.from_iterable(self._feed()),
+            delimiter=self._delimiter,
+            quoting=csv.QUOTE_MINIMAL if self._quoted else csv.QUOTE_NONE,
+            strict=True,
+        )
 
     def _restart(self, lines: list[str]) -> None:
         """Parse on from ``_line``, of which and after which these lines have been read already."""

@@ -1,0 +1,210 @@
+"""Stations 1-2: sources of which every line is one row: JSON Lines, and plain text.
+
+Posts come this way: objects that may differ in their fields, or nothing but a text. A JSON object is published as
+it is written, letter for letter, without the blanks around it. Lines end with LF, CR or CRLF; blank lines are
+skipped. Memory doesn't grow with the file, nor, ``max_row`` being the bound, with one endless line.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Final, Self
+
+from sensorstream.errors import DecodeError, SensorstreamError, UsageError
+from sensorstream.records import Rejected, SourceRow, Value
+from sensorstream.serde.json import decode, quote
+from sensorstream.sources.base import Batch
+from sensorstream.sources.csv_file import MAX_ROW
+from sensorstream.sources.opening import open_bytes, too_short
+from sensorstream.sources.text_lines import LineReader, LongLine
+
+_BLANKS: Final = " \t\r\n"
+
+
+class TextSource:
+    """A source of plain text: every line that is not blank is a row of one cell, ``text``.
+
+    ``path`` "-" is standard input. Rows before ``start_row`` are passed over; ``max_row`` is in characters, and a
+    longer line is rejected. Raises UsageError for a wrong option, SourceError as the protocol of
+    :class:`~sensorstream.sources.base.Source` says, and for a source that has fewer than ``start_row`` rows.
+    """
+
+    def __init__(
+        self, path: str | Path, *, encoding: str = "utf-8", start_row: int = 0, max_row: int = MAX_ROW
+    ) -> None:
+        if start_row < 0:
+            raise UsageError(f"first row {start_row} is negative", hint="rows are counted from 0")
+        self._path = path
+        self._encoding = encoding
+        self._start_row = start_row
+        self._max_row = max_row
+        self.name = "stdin" if str(path) == "-" else str(path)
+        self.columns: tuple[str, ...] = ("text",)
+        self.size_bytes: int | None = None
+        self._file: BinaryIO | None = None
+        self._lines: LineReader | None = None
+        self._blocks: Iterator[list[str] | LongLine] = iter(())
+        self._error: SensorstreamError | None = None
+        self._pending: deque[str | LongLine] = deque()
+        self._next = 0
+        self._line = 0
+
+    @property
+    def position(self) -> int:
+        """The index of the next row to be read."""
+        return max(self._next, self._start_row)
+
+    @property
+    def bytes_read(self) -> int:
+        """How many bytes have been read, at most a chunk of 256 KiB ahead of the rows."""
+        return self._lines.bytes_read if self._lines else 0
+
+    def open(self) -> None:
+        """Open the file and read its beginning. Raises SourceError, UsageError for an unknown encoding."""
+        self._file, read_some, self.size_bytes = open_bytes(self._path, self.name)
+        try:
+            self._lines = LineReader(read_some, self.name, self._encoding, self._max_row)
+            self._blocks = self._lines.blocks()
+            if self.size_bytes is not None:
+                # A file that can't be read is found now; a pipe may have nothing to say for a long time.
+                self._fill()
+        except BaseException:
+            self.close()
+            raise
+
+    def read(self, limit: int) -> Batch:
+        """Up to ``limit`` rows, rejected ones included; see :class:`~sensorstream.sources.base.Source`."""
+        rows: list[SourceRow] = []
+        rejected: list[Rejected] = []
+        if self._error is not None:
+            raise self._error
+        try:
+            while not rows and not rejected and (self._pending or self._fill()):
+                self._take(rows, rejected, limit)
+        except SensorstreamError as error:
+            self._error = error
+            raise
+        if not rows and not rejected and self._next < self._start_row:
+            raise too_short(self.name, self._next, self._start_row)
+        return Batch(rows, rejected)
+
+    def close(self) -> None:
+        """Close the file; standard input is left open."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _fill(self) -> bool:
+        """Read the next lines; False at the end."""
+        for block in islice(self._blocks, 1):
+            self._pending.extend(block if isinstance(block, list) else [block])
+            return True
+        return False
+
+    def _take(self, rows: list[SourceRow], rejected: list[Rejected], limit: int) -> None:
+        """Make rows of the lines at hand, up to the limit."""
+        while self._pending and len(rows) + len(rejected) < limit:
+            line = self._pending.popleft()
+            self._line += 1
+            whole = line if isinstance(line, str) else line.head
+            # Not str.strip: to JSON, and to us, other blanks are letters.
+            text = whole.strip(_BLANKS)
+            if not text and isinstance(line, str):
+                continue
+            number = self._next
+            self._next += 1
+            if number < self._start_row:
+                continue
+            try:
+                if isinstance(line, LongLine):
+                    raise DecodeError(f"it is longer than {self._max_row} characters; the rest is cut off")
+                rows.append(SourceRow(number, self._line, self._cells(whole)))
+            except DecodeError as error:
+                raw = whole.removesuffix("\n").removesuffix("\r").encode("utf-8", "surrogatepass")
+                where: dict[str, str | int] = {"file": self.name, "line": self._line}
+                rejected.append(Rejected(where, error.message, raw))
+
+    def _cells(self, line: str) -> list[str]:
+        """The row of a line. Raises DecodeError when it is none."""
+        return [line.removesuffix("\n").removesuffix("\r")]
+
+
+class JsonlSource(TextSource):
+    """A source of JSON Lines: every line is one JSON object, and a row.
+
+    The columns are those of ``fields``, whose cells are the texts of the object's own fields of these names (a number
+    in its letters, ``true`` or ``false``, nested JSON as it stands; empty where the object has none, or null), and
+    last the whole object under :data:`WHOLE`. A line that is no object is rejected. The other options are those of
+    :class:`TextSource`.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        fields: Sequence[str] = (),
+        encoding: str = "utf-8",
+        start_row: int = 0,
+        max_row: int = MAX_ROW,
+    ) -> None:
+        super().__init__(path, encoding=encoding, start_row=start_row, max_row=max_row)
+        self._fields = tuple(dict.fromkeys(fields))
+        self.columns = (*self._fields, WHOLE)
+
+    def _cells(self, line: str) -> list[str]:
+        text = line.strip(_BLANKS)
+        try:
+            values = decode(text.encode())
+        except UnicodeEncodeError as error:
+            raise DecodeError(f"character {error.start} can't be written in UTF-8") from error
+        return [*(_cell(name, values.get(name)) for name in self._fields), text]
+
+
+WHOLE: Final = "(the whole object)"
+"""The name of the column that holds a JSON line itself."""
+
+
+class WholeEncoder:
+    """Encodes the rows of a :class:`JsonlSource`: the object as it was written."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.columns = tuple(columns)
+
+    def encode(self, cells: Sequence[str]) -> bytes:
+        """The object, in UTF-8."""
+        return cells[-1].encode()
+
+
+class TextEncoder:
+    """Encodes the rows of a :class:`TextSource`: an object whose ``text`` is the line, whatever it looks like."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.columns = tuple(columns)
+
+    def encode(self, cells: Sequence[str]) -> bytes:
+        """The object, in UTF-8."""
+        return ('{"text":' + quote(cells[0]) + "}").encode()
+
+
+def _cell(name: str, value: Value) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        # JSON can say "\ud800", which is half a character and no text.
+        raise DecodeError(f"its {name} holds half a surrogate pair") from error
+    return str(value)

@@ -1,0 +1,62 @@
+"""Station 1: a source's bytes, from a file, a pipe or standard input."""
+
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from sensorstream.errors import SourceError
+
+
+class Opened(NamedTuple):
+    """An open source. ``file`` is to be closed; None for standard input, which is not ours to close.
+
+    ``read_some(n)`` gives up to n bytes, those that are at hand, waiting while there are none; none at the end.
+    ``size`` is in bytes, None for a pipe.
+    """
+
+    file: BinaryIO | None
+    read_some: Callable[[int], bytes]
+    size: int | None
+
+
+def open_bytes(path: str | Path, name: str) -> Opened:
+    """Open ``path`` ("-": standard input); ``name`` is what errors call it. Raises SourceError."""
+    if name == "stdin":
+        stdin = sys.stdin.buffer
+        # read1 gives what is there: rows typed into a pipe go out at once.
+        return Opened(None, getattr(stdin, "read1", stdin.read), None)
+    try:
+        file = Path(path).open("rb", buffering=0)  # noqa: SIM115  # the source closes it
+    except FileNotFoundError as error:
+        raise SourceError(
+            f"there is no file {name}",
+            hint="name it with --source TOPIC=FILE, or make one with: sensorstream samples write",
+        ) from error
+    except IsADirectoryError as error:
+        raise SourceError(f"{name} is a folder", hint="name the file in it") from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(name, error) from error
+    status = Path(path).stat()
+
+    def read_some(size: int) -> bytes:
+        try:
+            return file.read(size) or b""
+        except (OSError, ValueError) as error:
+            raise _unreadable(name, error) from error
+
+    return Opened(file, read_some, status.st_size if stat.S_ISREG(status.st_mode) else None)
+
+
+def too_short(name: str, rows: int, first_row: int) -> SourceError:
+    """The error of a source that ends before the row that it was to begin with."""
+    has = "1 row" if rows == 1 else f"{rows} rows"
+    return SourceError(
+        f"{name} has {has}, there is no row {first_row} to begin at", hint="rows count from 0: look at --from-row"
+    )
+
+
+def _unreadable(name: str, error: Exception) -> SourceError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return SourceError(f"{name} can't be read: {reason}", hint="check the path and its permissions")
