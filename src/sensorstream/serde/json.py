@@ -15,7 +15,7 @@ from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any, Final
 
 from sensorstream.errors import DecodeError
-from sensorstream.records import Json, Number, Value
+from sensorstream.records import Json, Number, Row, Value
 
 _GRAMMAR: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _BLANKS: Final = re.compile(r"[ \t\n\r]*")
@@ -187,3 +187,39 @@ def one_line(value: bytes) -> bytes:
         raise DecodeError("it is nested too deep") from error
     # Within a JSON text a bare line end can only stand between tokens: in a string it would be escaped.
     return value.strip().replace(b"\r", b" ").replace(b"\n", b" ")
+
+
+def encode(row: Row) -> bytes:
+    """A row to a compact JSON object on one line, in UTF-8; numbers and nested values in their own letters.
+
+    Raises TypeError for a value that is none of :data:`~sensorstream.records.Value`.
+    """
+    return ("{" + ",".join([f"{_KEYS[name]}:{_json_of(value)}" for name, value in row.items()]) + "}").encode()
+
+
+class _Keys(dict[str, str]):
+    """Column names quoted, remembered: all rows of a stream have the same ones."""
+
+    def __missing__(self, name: str) -> str:
+        made = quote(name)
+        if len(name) <= _CACHED_LENGTH:
+            if len(self) >= _CACHED_CELLS:
+                self.clear()
+            self[name] = made
+        return made
+
+
+_KEYS: Final = _Keys()
+
+
+def _json_of(value: Value) -> str:
+    kind = type(value)
+    if kind is str:
+        return quote(value)  # type: ignore[arg-type]
+    if kind is Number or kind is Json:
+        return str(value)
+    if value is None:
+        return "null"
+    if kind is bool:
+        return "true" if value else "false"
+    raise TypeError(f"a value of type {kind.__name__} can't be written as JSON")
