@@ -2,6 +2,11 @@
 
 import typer
 
+from sensorstream.cli.sentiment import evaluate, score, train
+
 sentiment = typer.Typer(
     name="sentiment", help="Score texts, streams of them too, and measure scorers.", no_args_is_help=True
 )
+score.add_to(sentiment)
+evaluate.add_to(sentiment)
+train.add_to(sentiment)
