@@ -8,7 +8,7 @@ only words of the lexicon, and of them those that stand near a word that acts, g
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Final
 
@@ -195,7 +195,7 @@ class VaderScorer:
             valence += boost
         return valence
 
-    def _sum_up(self, text: str, count: int, valences: Sequence[float]) -> Score:
+    def _sum_up(self, text: str, count: int, valences: Collection[float]) -> Score:
         """The figures of a text of ``count`` words of which those that speak have these valences."""
         # The built-in sum, as in the reference: from Python 3.12 on it rounds less than adding one by one.
         total = float(sum(valences))

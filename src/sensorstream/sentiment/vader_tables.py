@@ -67,14 +67,14 @@ class Tables:
     """The tables of one installed vaderSentiment. Reading them takes some milliseconds; :func:`tables` does it once."""
 
     def __init__(self) -> None:
-        from vaderSentiment import vaderSentiment as reference
+        from vaderSentiment import vaderSentiment
 
-        self._folder = Path(reference.__file__).parent
-        self.boosters: dict[str, float] = reference.BOOSTER_DICT
-        self.negations: frozenset[str] = frozenset(reference.NEGATE)
-        self.idioms: dict[str, float] = reference.SPECIAL_CASES
-        self.caps: float = reference.C_INCR
-        self.negation: float = reference.N_SCALAR
+        self._folder = Path(vaderSentiment.__file__).parent
+        self.boosters: dict[str, float] = vaderSentiment.BOOSTER_DICT
+        self.negations: frozenset[str] = frozenset(vaderSentiment.NEGATE)
+        self.idioms: dict[str, float] = vaderSentiment.SPECIAL_CASES
+        self.caps: float = vaderSentiment.C_INCR
+        self.negation: float = vaderSentiment.N_SCALAR
         pairs = [phrase for phrase in self.boosters if " " in phrase]
         self.opening = frozenset(phrase.split()[0] for phrase in (*self.idioms, *pairs))
         self.acting = frozenset({*self.boosters, "so", "this", "least"})

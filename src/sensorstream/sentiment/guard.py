@@ -1,0 +1,138 @@
+"""Station 8: what stands before any scorer: empty, long and foreign texts, and texts that make it fail."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from sensorstream.sentiment.base import Explaining, Score, Scorer, Status, Thresholds, WordScore
+
+MAX_CHARS: Final = 20_000
+"""The default length cap, in characters (code points). What is longer is no post."""
+
+_EMPTY: Final = Score(None, None, None, None, None, "empty")
+# How far back the cut of a long text looks for a blank, so that it parts no word.
+_LONGEST_WORD: Final = 100
+
+
+class GuardedScorer:
+    """A scorer that answers for every text; one text never costs the others of its batch their scores.
+
+    A text without anything but white space is ``empty``. Of a text longer than ``max_chars`` the head is scored and
+    the status is ``truncated``. With ``check_language`` a text in a language that the scorer does not know is not
+    scored, ``unsupported_language``; where the language can't be told it is scored. A text for which the scorer
+    raises, or gives figures out of range, is an ``error``.
+    """
+
+    def __init__(self, scorer: Scorer, *, max_chars: int = MAX_CHARS, check_language: bool = True) -> None:
+        self.scorer = scorer
+        self.max_chars = max_chars
+        self.check_language = check_language and scorer.languages is not None
+
+    @property
+    def name(self) -> str:
+        """The scorer's own name."""
+        return self.scorer.name
+
+    @property
+    def version(self) -> str:
+        """The scorer's own version."""
+        return self.scorer.version
+
+    @property
+    def languages(self) -> frozenset[str] | None:
+        """The languages that the scorer knows."""
+        return self.scorer.languages
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The scorer's own thresholds."""
+        return self.scorer.thresholds
+
+    @property
+    def can_explain(self) -> bool:
+        """Whether the scorer can say which words made a score."""
+        return isinstance(self.scorer, Explaining)
+
+    def explain(self, text: str) -> list[WordScore]:
+        """Each word of the text, in order, as far as it is scored; nothing where the scorer can't say."""
+        head, _ = self._head(text)
+        return self.scorer.explain(head) if isinstance(self.scorer, Explaining) else []
+
+    def score_batch(self, texts: Sequence[str]) -> list[Score]:
+        """One score for each text, in order. It never raises because of a text."""
+        from sensorstream.sentiment.language import language_of
+
+        answers: list[Score] = []
+        places: list[int] = []
+        heads: list[str] = []
+        notes: list[tuple[Status, str | None]] = []
+        known = self.scorer.languages
+        for text in texts:
+            if not text or text.isspace():
+                answers.append(_EMPTY)
+                continue
+            head, status = self._head(text)
+            language = language_of(head) if self.check_language else None
+            if language is not None and known is not None and language not in known:
+                answers.append(Score(None, None, None, None, None, "unsupported_language", language))
+                continue
+            places.append(len(answers))
+            heads.append(head)
+            notes.append((status, language))
+            answers.append(_EMPTY)
+        for place, score, (status, language) in zip(places, self._scores(heads), notes, strict=True):
+            answers[place] = _noted(score, status, language)
+        return answers
+
+    def _head(self, text: str) -> tuple[str, Status]:
+        """What of a text is scored: all of it, or the whole words within ``max_chars``."""
+        if len(text) <= self.max_chars:
+            return text, "ok"
+        text = text.lstrip()
+        if len(text) <= self.max_chars:
+            return text, "ok"
+        head = text[: self.max_chars]
+        if not text[self.max_chars].isspace():
+            blank = re.search(r"\s\S*\Z", head[-_LONGEST_WORD:])
+            if blank is not None:
+                head = head[: len(head) - len(blank[0])]
+        return head, "truncated"
+
+    def _scores(self, texts: list[str]) -> list[Score]:
+        """The scorer's own scores; where the batch fails, text by text."""
+        try:
+            scores = self.scorer.score_batch(texts)
+        except Exception:  # a plug-in may raise anything
+            scores = []
+        if len(scores) == len(texts):
+            return [score if _is_sound(score) else _failed("a figure is out of range") for score in scores]
+        return [self._single(text) for text in texts]
+
+    def _single(self, text: str) -> Score:
+        try:
+            scores = self.scorer.score_batch([text])
+        except Exception as error:
+            return _failed(f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
+        if len(scores) != 1:
+            return _failed(f"the scorer gave {len(scores)} scores for 1 text")
+        return scores[0] if _is_sound(scores[0]) else _failed("a figure is out of range")
+
+
+def _is_sound(score: Score) -> bool:
+    """Whether the figures of a score are what they say; NaN is not."""
+    compound, pos, neu, neg = score[:4]
+    if compound is None or pos is None or neu is None or neg is None:
+        return compound is pos is neu is neg is None and score.status not in ("ok", "truncated")
+    return -1 <= compound <= 1 and 0 <= pos <= 1 and 0 <= neu <= 1 and 0 <= neg <= 1
+
+
+def _failed(reason: str) -> Score:
+    return Score(None, None, None, None, None, "error", None, reason)
+
+
+def _noted(score: Score, status: Status, language: str | None) -> Score:
+    """The score with what was found out before it was made; what the scorer itself says goes first."""
+    compound, pos, neu, neg, label, said, spoken, reason = score
+    return Score(
+        compound, pos, neu, neg, label, status if said == "ok" else said, language if spoken is None else spoken, reason
+    )
