@@ -1,5 +1,6 @@
 """``produce``: replay source files into topics."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,15 @@ def produce(
     *,
     source: options.SourceOption = None,
     thread: options.Thread = None,
+    processes: Annotated[
+        int,
+        typer.Option(
+            "--processes",
+            metavar="N",
+            min=1,
+            help="Processes that share the sources, or the partitions of a large one.",
+        ),
+    ] = 1,
     delay: options.Delay = None,
     rate: Annotated[float | None, typer.Option("--rate", metavar="N", help="Rows a second of each source.")] = None,
     speed: Annotated[
@@ -85,6 +95,7 @@ def produce(
     Ctrl-C stops cleanly and prints where each source goes on.
     """
     from sensorstream.clients import open_client
+    from sensorstream.pipelines.processes import replay_in_processes
     from sensorstream.pipelines.replay import replay
     from sensorstream.pipelines.replay_job import ReplayOptions, client_settings, make_job
     from sensorstream.sources.formats import SourceForm, column_names
@@ -109,11 +120,21 @@ def produce(
         max_rejects=max_rejects,
         rejects_folder=Path.cwd(),
     )
-    job = make_job(settings, wanted, session.listener)
+    client = open_client(client_settings(settings, wanted), session.listener)
     with session.interruptible() as stop:
-        result = replay(
-            open_client(client_settings(settings, wanted), session.listener), job, stop=stop, listener=session.listener
-        )
+        if processes > 1:
+            result = replay_in_processes(
+                client,
+                settings,
+                wanted,
+                processes,
+                [sys.executable, "-m", "sensorstream.cli.worker"],
+                stop=stop,
+                listener=session.listener,
+            )
+        else:
+            job = make_job(settings, wanted, session.listener)
+            result = replay(client, job, stop=stop, listener=session.listener)
     return _outcome(result, interrupted=session.stop.is_set() and not (loop and limit is None and result.delivered))
 
 

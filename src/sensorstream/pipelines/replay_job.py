@@ -116,7 +116,8 @@ def source_files(settings: Settings, given: Sequence[str]) -> list[tuple[str, st
     return pairs
 
 
-def _paced(settings: Settings, options: ReplayOptions) -> bool:
+def is_paced(settings: Settings, options: ReplayOptions) -> bool:
+    """Whether rows have moments of their own at which they are due."""
     return settings.delay > 0 or options.rate is not None or options.speed is not None
 
 
@@ -127,13 +128,13 @@ def for_single_rows(settings: Settings) -> Settings:
 
 def client_settings(settings: Settings, options: ReplayOptions) -> Settings:
     """The settings for the client of a replay: rows that have a moment of their own are sent at that moment."""
-    return for_single_rows(settings) if _paced(settings, options) else settings
+    return for_single_rows(settings) if is_paced(settings, options) else settings
 
 
 def _in_bulk(rules: Rules, settings: Settings, options: ReplayOptions) -> bool:
     """Whether no row of the source must be looked at by itself: for its moment, its key, its partition or its log."""
     by_row = rules.partition_by == "row" and rules.key is None and not rules.original_timestamps
-    return by_row and not _paced(settings, options) and rules.limit is None
+    return by_row and not is_paced(settings, options) and rules.limit is None
 
 
 def _source(path: str, form: SourceForm, rules: Rules, listener: Listener, *, bulk: bool) -> Callable[[int], Source]:

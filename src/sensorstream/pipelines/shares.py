@@ -1,0 +1,69 @@
+"""Which process publishes what, before any of them is started."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sensorstream.errors import UsageError
+from sensorstream.pipelines.replay import ReplayJob
+from sensorstream.pipelines.share import Share
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A source of the job, by its index, and the share of it; None: all of it."""
+
+    source: int
+    share: Share | None
+
+
+def plan(
+    job: ReplayJob, paths: Sequence[str], partitions: Mapping[str, int], processes: int, *, paced: bool
+) -> list[list[Part]]:
+    """The parts of each process; fewer processes than asked for where there is nothing more to share.
+
+    ``paths`` are the sources' files, ``partitions`` the topics' numbers of partitions. Sources go whole where they are
+    about equal; one that is larger than a process's fair part is shared by its partitions, by as many processes as it
+    has partitions at the most. ``paced``: rows have moments of their own, which processes can't share. Raises
+    UsageError when the processes would have to share what they can't.
+    """
+    count = len(paths)
+    if "-" in paths:
+        raise UsageError("stdin can't be shared by processes", hint="leave out --processes, or give it a file")
+    if paced and processes > count:
+        raise UsageError(
+            f"--processes {processes}: the pace of a source can't be shared by processes",
+            hint=f"with --delay, --rate or --speed take {count} at the most, or --delay 0",
+        )
+    sizes, most = [], []
+    for source, path in zip(job.sources, paths, strict=True):
+        file = Path(path)
+        regular = file.is_file()
+        sizes.append(max(1, file.stat().st_size) if regular else 1)
+        most.append(partitions[source.topic] if regular and not paced else 1)
+        if not regular and file.exists() and processes > count:
+            raise UsageError(
+                f"{path} is a pipe and can't be shared by processes", hint=f"take --processes {count} at the most"
+            )
+    fair = sum(sizes) / processes
+    shares = [max(1, min(limit, processes, round(size / fair))) for size, limit in zip(sizes, most, strict=True)]
+    while sum(shares) < processes:
+        open_ = [at for at in range(count) if shares[at] < most[at]]
+        if not open_:
+            break
+        shares[max(open_, key=lambda at: sizes[at] / shares[at])] += 1
+    return _spread(sizes, shares, min(processes, sum(shares)))
+
+
+def _spread(sizes: Sequence[int], shares: Sequence[int], processes: int) -> list[list[Part]]:
+    """Largest first, each to the process that has the least to do; no process gets two shares of one source."""
+    parts: list[list[Part]] = [[] for _ in range(processes)]
+    load = [0.0] * processes
+    for at in sorted(range(len(sizes)), key=lambda at: -sizes[at] / shares[at]):
+        weight = sizes[at] / shares[at]
+        for index in range(shares[at]):
+            free = [to for to in range(processes) if all(part.source != at for part in parts[to])]
+            to = min(free, key=lambda to: load[to])
+            parts[to].append(Part(at, Share(index, shares[at]) if shares[at] > 1 else None))
+            load[to] += weight
+    return parts
