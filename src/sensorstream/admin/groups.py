@@ -6,7 +6,7 @@ from typing import Any
 from sensorstream.admin.results import GroupDescription, GroupMember
 from sensorstream.clients.kafka_python_admin import Session, administer
 from sensorstream.config import Settings, nearest
-from sensorstream.errors import SensorstreamError, UsageError
+from sensorstream.errors import BrokerError, SensorstreamError, UsageError
 from sensorstream.records import TopicPartition
 
 
@@ -63,6 +63,22 @@ def _member(row: Any) -> GroupMember:
         str(row["client_host"]).removeprefix("/"),
         tuple(sorted(partitions)),
     )
+
+
+def remove_member(settings: Settings, group: str, instance: str) -> None:
+    """Take a static member (its ``group.instance.id``) out of a group, so that nobody waits for it.
+
+    Nothing happens when it is no member. Raises BrokerError when the group refuses.
+    """
+    from kafka.admin import MemberToRemove
+
+    def remove(session: Session) -> None:
+        answers = session.client.remove_group_members(group, [MemberToRemove(group_instance_id=instance)])
+        for kind in answers.values():
+            if kind.__name__ not in ("NoError", "UnknownMemberIdError"):
+                raise BrokerError(f"group {group} did not let {instance} go: {kind.__name__}")
+
+    administer(settings, f"group {group} did not let {instance} go", remove)
 
 
 def end_offsets(settings: Settings, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:

@@ -2,7 +2,7 @@
 
 import typer
 
-from sensorstream.cli.sentiment import evaluate, score, train
+from sensorstream.cli.sentiment import evaluate, score, stream, train
 
 sentiment = typer.Typer(
     name="sentiment", help="Score texts, streams of them too, and measure scorers.", no_args_is_help=True
@@ -10,3 +10,4 @@ sentiment = typer.Typer(
 score.add_to(sentiment)
 evaluate.add_to(sentiment)
 train.add_to(sentiment)
+stream.add_to(sentiment)

@@ -1,0 +1,185 @@
+"""``stream``: transform a topic into another one, exactly once."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from sensorstream.cli import options
+from sensorstream.cli.command import Outcome, Session, command
+from sensorstream.errors import ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sensorstream.pipelines.stream_job import StreamResult
+    from sensorstream.pipelines.stream_plan import StreamOptions
+
+WORKER_PANEL: Final = "Workers"
+
+DeadLetters = Annotated[
+    str | None,
+    typer.Option(
+        "--dead-letters",
+        metavar="TOPIC",
+        help="Where records go that can't be used; made when it is missing. Default: the target's name and _DEAD.",
+    ),
+]
+ExitAtEnd = Annotated[
+    bool, typer.Option("--exit", "-e", help="Stop when everything that is there at the start is done.")
+]
+Count = Annotated[int | None, typer.Option("--count", "-c", metavar="N", min=1, help="Stop after N records.")]
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", metavar="S", help="Stop when no record has come for S seconds.")
+]
+CommitEvery = Annotated[
+    float,
+    typer.Option(
+        "--commit-every",
+        metavar="S",
+        help="How long a transaction may take in more records; it is committed at once when none are waiting.",
+    ),
+]
+NumberOfWorkers = Annotated[
+    int,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        min=1,
+        max=64,
+        help="Processes that share the partitions.",
+        rich_help_panel=WORKER_PANEL,
+    ),
+]
+Instance = Annotated[
+    str | None,
+    typer.Option(
+        "--instance",
+        metavar="NAME",
+        help="The name that transactions are made under; the same after a restart, another one on each machine. "
+        "Default: the host's name.",
+        rich_help_panel=WORKER_PANEL,
+    ),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make it a command of the program."""
+    command(app, "stream", "stream")(stream)
+
+
+def stream(
+    session: Session,
+    *,
+    source: Annotated[str, typer.Option("--from", metavar="TOPIC", help="The topic to read.")],
+    target: Annotated[str, typer.Option("--to", metavar="TOPIC", help="The topic to write.")],
+    transform: Annotated[
+        list[str],
+        typer.Option(
+            "--transform",
+            metavar="NAME",
+            help="What to make of each record: select, rename, filter, round, or a plug-in (repeatable; they follow "
+            "one another).",
+        ),
+    ],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="An option of the transform (repeatable); with several transforms NAME.KEY=VALUE.",
+        ),
+    ] = None,
+    group: options.Group = None,
+    dead_letters: DeadLetters = None,
+    create: Annotated[
+        bool, typer.Option("--create", help="Make the target when it is missing, with the source's partitions.")
+    ] = False,
+    exit_at_end: ExitAtEnd = False,
+    count: Count = None,
+    timeout: Timeout = None,
+    commit_every: CommitEvery = 0.5,
+    workers: NumberOfWorkers = 1,
+    instance: Instance = None,
+) -> Outcome:
+    """Publish what a transform makes of each record of a topic, exactly once.
+
+    Output, dead letters and the group's position are one transaction. Goes on where the group has committed; endless
+    unless -e, -c or --timeout ends it; Ctrl-C commits what is open and stops.
+    """
+    from sensorstream.pipelines.stream_plan import StreamOptions
+    from sensorstream.transforms.load import open_chain
+
+    chosen = StreamOptions(
+        source,
+        target,
+        dead_letters,
+        instance,
+        exit_at_end=exit_at_end,
+        count=count,
+        timeout=timeout,
+        commit_every=commit_every,
+        workers=workers,
+        create=create,
+    )
+    own = [part for name in transform for part in ("--transform", name)]
+    own += [part for pair in set_ or () for part in ("--set", pair)]
+    return run(session, chosen, lambda: open_chain(transform, set_ or ()), ["stream", *own], group)
+
+
+def run(session: Session, chosen: "StreamOptions", make_transform: Any, words: list[str], group: str | None) -> Outcome:
+    """Run a stream and tell what it came to; ``words`` are the command and its own options, for the workers."""
+    from sensorstream.pipelines.stream_plan import run as run_stream
+
+    settings = session.settings_with(group=group)
+    words += ["--from", chosen.source, "--to", chosen.target, "--dead-letters", chosen.dead, "--group", settings.group]
+    words += ["--commit-every", str(chosen.commit_every), *session.connection_arguments]
+    words += ["--exit"] if chosen.exit_at_end else []
+    words += ["--timeout", str(chosen.timeout)] if chosen.timeout is not None else []
+    words += ["--instance", chosen.instance] if chosen.instance else []
+    words += ["--quiet"] if session.quiet else []
+    with session.interruptible() as stop:
+        result = run_stream(settings, chosen, make_transform, words, stop=stop, listener=session.listener)
+    return _outcome(result, bounded=chosen.exit_at_end or chosen.count is not None)
+
+
+def _outcome(result: "StreamResult", *, bounded: bool) -> Outcome:
+    errors = []
+    code = ExitCode.DONE
+    if result.dead_letters:
+        code = ExitCode.FAILED
+        errors.append(f"{result.dead_letters} records could not be used; they are in {result.dead_letters_topic}")
+    if bounded and result.ended == "timeout":
+        code = ExitCode.FAILED
+        errors.append(f"no record came within the --timeout; {result.rows_in} were done")
+    if bounded and result.ended == "stopped":
+        code = ExitCode.INTERRUPTED
+        errors.append("interrupted before the work was complete; start the same command again to go on")
+    return Outcome(
+        result,
+        lambda console: _show(console, result),
+        status="partial" if errors else "ok",
+        exit_code=code,
+        errors=errors,
+    )
+
+
+def _show(console: "Console", result: "StreamResult") -> None:
+    from sensorstream.cli.render import table
+    from sensorstream.cli.terminal import visible
+
+    rows = table("topic", "partition", "offsets", "in", "out", "dead", right=("partition", "in", "out", "dead"))
+    for part in result.partitions:
+        rows.add_row(
+            visible(part.topic),
+            str(part.partition),
+            f"{part.first_offset}..{part.next_offset - 1}" if part.next_offset > part.first_offset else "none",
+            f"{part.rows_in:,}",
+            f"{part.rows_out:,}",
+            f"{part.dead_letters:,}",
+        )
+    console.print(rows)
+    again = f", {result.aborted:,} done again" if result.aborted else ""
+    console.print(
+        f"{visible(result.source)} to {visible(result.target)}: {result.rows_in:,} in, {result.rows_out:,} out, "
+        f"{result.dead_letters:,} dead letters, {result.transactions:,} transactions{again}"
+    )

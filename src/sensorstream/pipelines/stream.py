@@ -1,0 +1,499 @@
+"""Stations 6-8-4: read a topic as a member of a group, transform its rows, publish them exactly once.
+
+One transaction holds the output, the dead letters and the group's offsets: all of them are seen, or none. What a
+transaction failed with is kept and published again in the next one, by a new publisher of the same transactional id,
+unless the group's committed offsets say that the transaction was committed after all. A partition that goes to
+another member is settled first; what can't be settled is dropped, and read again by that other member. It can't
+commit late: the brokers check the member's generation with the offsets (KIP-447), and whoever reads the committed
+offsets waits for transactions that are still open.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+from sensorstream.clients.base import Client, Reader, Rebalance, TransactionalPublisher
+from sensorstream.errors import (
+    BrokerError,
+    ClusterUnreachable,
+    DeliveryError,
+    DeliveryTimeout,
+    Fenced,
+    OffsetOutOfRange,
+    RecordTooLarge,
+    SensorstreamError,
+)
+from sensorstream.events import Listener, Notice, PartitionEnd, Progress, ignore
+from sensorstream.pipelines.stream_job import Ended, StreamedPartition, StreamJob, StreamResult
+from sensorstream.pipelines.stream_records import Letter, Made, RecordTransformer, Route
+from sensorstream.records import ConsumedRecord, TopicPartition
+from sensorstream.transforms.base import Transform
+
+GIVE_UP_S: Final = 120.0
+"""How long a stream that is to end by itself waits for brokers that are away, and any stream tries the same rows."""
+FENCED_TIMES: Final = 3
+"""So many times in a row a stream takes its transactional id back; then somebody else is using it."""
+_POLL_S: Final = 0.5
+_MORE_S: Final = 0.02
+"""How long an open transaction waits for more rows before it is committed."""
+_LOOK_EVERY_S: Final = 0.5
+_UNSETTLED_S: Final = 90.0
+"""How long a member that was killed may keep the committed offsets unsettled: until its transaction times out."""
+
+
+class _Part:
+    """One partition of the source: what is committed of it, and what is on its way."""
+
+    def __init__(self, tp: TopicPartition, position: int, committed: int | None) -> None:
+        self.tp = tp
+        self.first = self.done = self.position = position
+        self.committed = committed
+        self.made: list[Made] = []
+        self.rows_in = self.rows_out = self.dead = 0
+        self.end_told = -1
+
+    @property
+    def moved(self) -> bool:
+        return self.position != self.committed
+
+    def settle(self) -> None:
+        """What was on its way is committed."""
+        self.done = self.committed = self.position
+        self.rows_in += len(self.made)
+        for made in self.made:
+            if made.dead:
+                self.dead += 1
+            else:
+                self.rows_out += len(made.letters)
+        self.made = []
+
+    def summary(self) -> StreamedPartition:
+        return StreamedPartition(*self.tp, self.first, self.done, self.rows_in, self.rows_out, self.dead)
+
+
+def stream(
+    client: Client,
+    job: StreamJob,
+    make_transform: Callable[[], Transform],
+    *,
+    stop: threading.Event | None = None,
+    listener: Listener = ignore,
+) -> StreamResult:
+    """Stream until ``stop`` is set or the job's own end is reached; what is open then is committed first.
+
+    Raises UnknownTopic, ClusterUnreachable, OffsetOutOfRange, Fenced when another process uses the same transactional
+    id, DeliveryError or BrokerError when rows can't be published for two minutes. What was not committed by then is
+    not seen, and the next run goes on with it.
+    """
+    transform = make_transform()
+    with client.reader(group=job.group, client_id=job.client_id, listener=listener) as reader:
+        counts = [reader.partitions_for(topic) for topic in (job.source, job.target, job.dead_letters)]
+        route = Route(job.source, counts[0], job.target, counts[1], job.dead_letters, counts[2])
+        run = _Stream(client, reader, job, RecordTransformer(transform, route, job.plain), stop, listener)
+        try:
+            return run.run(counts[0])
+        finally:
+            run.close()
+
+
+class _Stream:
+    def __init__(
+        self,
+        client: Client,
+        reader: Reader,
+        job: StreamJob,
+        transformer: RecordTransformer,
+        stop: threading.Event | None,
+        listener: Listener,
+    ) -> None:
+        self._client = client
+        self._reader = reader
+        self._job = job
+        self._transformer = transformer
+        self._stop = stop or threading.Event()
+        self._listener = listener
+        self._publisher: TransactionalPublisher | None = None
+        self._open = False
+        self._retrying = False
+        self._parts: dict[TopicPartition, _Part] = {}
+        self._finished: list[StreamedPartition] = []
+        self._ends: dict[TopicPartition, int] = {}
+        self._at_end: set[TopicPartition] = set()
+        self._began_at = self._heard_at = self._looked_at = 0.0
+        self._away_since: float | None = None
+        self._failing_since: float | None = None
+        self._fenced = 0
+        self._rows_in = self._transactions = self._aborted = 0
+
+    def run(self, partitions: int) -> StreamResult:
+        job = self._job
+        # First of all: it fences an older run of this id, and ends what that one left open.
+        self._publisher = self._open_publisher()
+        if job.stop_at_end:
+            self._ends = self._reader.end_offsets([TopicPartition(job.source, one) for one in range(partitions)])
+        self._reader.subscribe([job.source], Rebalance(self._assigned, self._revoked, self._lost))
+        ended = self._loop()
+        self._finish()
+        done = sorted([*self._finished, *(part.summary() for part in self._parts.values())], key=_by_offset)
+        return StreamResult(
+            job.source,
+            job.target,
+            job.dead_letters,
+            job.group,
+            ended,
+            sum(part.rows_in for part in done),
+            sum(part.rows_out for part in done),
+            sum(part.dead_letters for part in done),
+            self._transactions,
+            self._aborted,
+            tuple(done),
+        )
+
+    def close(self) -> None:
+        if self._publisher is not None:
+            self._publisher.close(5.0)  # aborts what is open
+            self._publisher = None
+
+    def _loop(self) -> Ended:
+        self._heard_at = time.monotonic()
+        while not self._stop.is_set():
+            try:
+                if self._retrying:
+                    self._redo()
+                    continue
+                ended = self._turn()
+            except ClusterUnreachable as error:
+                self._wait_for_brokers(error)
+            else:
+                self._away_since = None
+                if ended is not None:
+                    return ended
+        return "stopped"
+
+    def _turn(self) -> Ended | None:
+        """Read once, publish what has come, commit what is due; how the stream has ended, if it has."""
+        job = self._job
+        taken = self._rows_in + sum(len(part.made) for part in self._parts.values())
+        if job.count is not None and taken >= job.count:
+            self._commit()
+            return None if self._retrying else "count"
+        if job.stop_at_end and not self._open and self._group_is_at_end():
+            return "end"
+        wanted = job.batch_rows if job.count is None else min(job.batch_rows, job.count - taken)
+        batches = self._reader.poll(_MORE_S if self._open else self._patience(), wanted)
+        came = any(batches.values())
+        if came:
+            self._heard_at = time.monotonic()
+            self._take(batches)
+        if self._open:
+            rows = sum(len(part.made) for part in self._parts.values())
+            due = time.monotonic() - self._began_at >= job.commit_every_s
+            if not came or due or rows >= job.batch_rows:
+                self._follow()
+                self._commit()
+        elif not came and not self._retrying:
+            self._follow()
+            if any(part.moved for part in self._parts.values()):
+                self._commit()
+            self._tell_ends()
+            if job.idle_timeout_s is not None and time.monotonic() - self._heard_at >= job.idle_timeout_s:
+                return "timeout"
+        return None
+
+    def _patience(self) -> float:
+        limit = self._job.idle_timeout_s
+        left = _POLL_S if limit is None else min(_POLL_S, limit - (time.monotonic() - self._heard_at))
+        return max(left, 0.0)
+
+    def _wait_for_brokers(self, error: ClusterUnreachable) -> None:
+        """Sit out an outage; a stream that has an end of its own gives up after a while. Raises ``error`` then."""
+        now = time.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+            self._listener(Notice(f"no broker answers ({error.message}); waiting for one to come back", "warning"))
+        job = self._job
+        bounded = job.stop_at_end or job.count is not None or job.idle_timeout_s is not None
+        if bounded and now - self._away_since >= max(GIVE_UP_S, job.idle_timeout_s or 0.0):
+            raise error
+        self._stop.wait(_POLL_S)
+        # Brokers that are away say nothing about whether records have come, nor about whether they would be taken.
+        self._heard_at = time.monotonic()
+        self._failing_since = None
+
+    # Publishing
+
+    def _take(self, batches: Mapping[TopicPartition, Sequence[ConsumedRecord]]) -> None:
+        """Transform what has come, and publish it in the open transaction."""
+        for tp, read in batches.items():
+            part = self._parts.get(tp)
+            if part is None or not read:
+                continue
+            records = self._up_to_end(tp, read)
+            if not records:
+                continue
+            made = self._transformer.make(records)
+            part.made += made
+            part.position = records[-1].offset + 1
+            if not self._retrying:
+                try:
+                    self._publish(made)
+                except (DeliveryError, BrokerError, ClusterUnreachable) as error:
+                    self._failed(error)
+
+    def _up_to_end(self, tp: TopicPartition, read: Sequence[ConsumedRecord]) -> Sequence[ConsumedRecord]:
+        end = self._ends.get(tp)
+        if end is None or read[-1].offset < end - 1:
+            return read
+        self._at_end.add(tp)
+        self._reader.pause([tp])
+        return [record for record in read if record.offset < end]
+
+    def _publish(self, made: Sequence[Made]) -> None:
+        publisher = self._begin()
+        for one in made:
+            for number, letter in enumerate(one.letters):
+                try:
+                    self._send(publisher, letter)
+                except RecordTooLarge as error:
+                    if one.dead:
+                        record = one.record
+                        raise SensorstreamError(
+                            f"{record.topic}[{record.partition}] offset {record.offset} can't be used, and is too "
+                            f"large for the dead letters: {error.message}",
+                            hint="raise it with -X max.request.size=BYTES and the topic's max.message.bytes",
+                        ) from error
+                    self._transformer.bury(one, f"its output is too large: {error.message}")
+                    if number:
+                        # Some of its output is in the transaction already: that must not be seen.
+                        raise DeliveryError(f"the transaction is done again: {error.message}") from error
+                    self._send(publisher, one.letters[0])
+                    break
+
+    @staticmethod
+    def _send(publisher: TransactionalPublisher, letter: Letter) -> None:
+        topic, partition, key, value, stamp, headers = letter
+        publisher.publish(topic, value, partition=partition, key=key, timestamp_ms=stamp, headers=headers)
+
+    def _open_publisher(self) -> TransactionalPublisher:
+        job = self._job
+        return self._client.transactional_publisher(
+            job.transactional_id, client_id=job.client_id, listener=self._listener
+        )
+
+    def _begin(self) -> TransactionalPublisher:
+        """The publisher, with a transaction that has begun."""
+        if self._publisher is None:
+            self._publisher = self._open_publisher()
+        if not self._open:
+            self._publisher.begin()
+            self._open = True
+            self._began_at = time.monotonic()
+        return self._publisher
+
+    def _commit(self) -> None:
+        """Commit what has been published, with the positions behind it; on failure it is done again later."""
+        moved = {part.tp: part.position for part in self._parts.values() if part.moved}
+        if self._retrying or (not moved and not self._open):
+            return
+        try:
+            publisher = self._begin()
+            if moved:
+                publisher.send_offsets(moved, self._reader)
+            publisher.commit()
+        except (DeliveryError, BrokerError, ClusterUnreachable) as error:
+            self._failed(error)
+            return
+        self._open = False
+        self._settled(moved)
+
+    def _settled(self, tps: Mapping[TopicPartition, int]) -> None:
+        self._transactions += 1
+        self._failing_since, self._fenced = None, 0
+        for tp in tps:
+            part = self._parts[tp]
+            self._rows_in += len(part.made)
+            part.settle()
+        self._listener(Progress(f"{self._job.source} to {self._job.target}", self._rows_in, None))
+
+    def _failed(self, error: SensorstreamError) -> None:
+        """Throw the publisher away; what its transaction held is published again, if it was not committed.
+
+        Raises ``error`` when that has been tried for too long.
+        """
+        self._throw_publisher_away()
+        self._retrying = True
+        self._aborted += 1
+        now = time.monotonic()
+        self._failing_since = self._failing_since or now
+        self._fenced += isinstance(error, Fenced)
+        if self._fenced >= FENCED_TIMES:
+            raise Fenced(
+                f"another process uses {self._job.transactional_id} again and again",
+                hint="give each of them an --instance of its own",
+            ) from error
+        unclear = isinstance(error, DeliveryTimeout | ClusterUnreachable)
+        if not unclear and now - self._failing_since >= GIVE_UP_S:
+            raise error
+        self._listener(Notice(f"a transaction failed and is done again: {error.message}", "warning"))
+
+    def _throw_publisher_away(self) -> None:
+        publisher, self._publisher, self._open = self._publisher, None, False
+        if publisher is not None:
+            publisher.close(0.0)  # aborts as well as it can; the next one of this id makes sure of it
+
+    def _redo(self) -> None:
+        """Find out what became of the failed transaction, and publish again what was not committed."""
+        paused = list(self._parts)
+        self._reader.pause(paused)
+        try:
+            # So that the group still knows this member, and it hears what it has lost.
+            self._take(self._reader.poll(0.1))
+        finally:
+            self._reader.resume([tp for tp in self._parts if tp not in self._at_end])
+        try:
+            self._try_again()
+        except (DeliveryError, BrokerError) as error:
+            self._failed(error)
+            self._stop.wait(_POLL_S)
+
+    def _try_again(self) -> None:
+        try:
+            self._settle_what_is_left()
+        except BaseException:
+            self._throw_publisher_away()
+            raise
+        self._retrying = False
+
+    def _settle_what_is_left(self) -> None:
+        # Opened first: then the older transaction has ended, one way or the other, and the offsets can be trusted.
+        self._publisher = self._publisher or self._open_publisher()
+        waiting = [part for part in self._parts.values() if part.moved]
+        settled: dict[TopicPartition, int] = {}
+        for part in waiting:
+            committed = self._reader.committed(part.tp)
+            if committed == part.position:
+                settled[part.tp] = part.position
+            elif committed != part.committed:
+                raise BrokerError(
+                    f"{part.tp}: the group's committed offset is {committed}, where this member knows of "
+                    f"{part.committed} and {part.position}",
+                    hint="let nobody else commit offsets for this group",
+                )
+        if settled:
+            self._settled(settled)
+        left = {part.tp: part.position for part in waiting if part.tp not in settled}
+        if left:
+            for tp in left:
+                self._publish(self._parts[tp].made)
+            publisher = self._begin()
+            publisher.send_offsets(left, self._reader)
+            publisher.commit()
+            self._open = False
+            self._settled(left)
+
+    # Ends
+
+    def _follow(self) -> None:
+        """Move positions past control records and aborted transactions, which are never handed out."""
+        for part in self._parts.values():
+            seen = self._reader.position(part.tp)
+            end = self._ends.get(part.tp)
+            # Not past the agreed end: rows behind it may have been fetched, but were not used.
+            part.position = max(part.position, seen if end is None else min(seen, end))
+
+    def _group_is_at_end(self) -> bool:
+        """Whether the group, not this member alone, has committed everything up to the ends as they were."""
+        now = time.monotonic()
+        if any((part.committed or 0) < self._ends.get(part.tp, 0) for part in self._parts.values()):
+            return False
+        if any(part.moved for part in self._parts.values()) or now - self._looked_at < _LOOK_EVERY_S:
+            return False
+        self._looked_at = now
+        others = [tp for tp in self._ends if tp not in self._parts]
+        if any((self._reader.committed(tp) or 0) < self._ends[tp] for tp in others if self._ends[tp]):
+            return False
+        for part in self._parts.values():
+            self._tell_end(part)
+        return True
+
+    def _tell_ends(self) -> None:
+        waiting = [part for part in self._parts.values() if part.position > part.end_told]
+        if waiting:
+            ends = self._reader.end_offsets([part.tp for part in waiting])
+            for part in waiting:
+                if part.position >= ends[part.tp]:
+                    self._tell_end(part)
+
+    def _tell_end(self, part: _Part) -> None:
+        if part.end_told != part.position:
+            part.end_told = part.position
+            self._listener(PartitionEnd(part.tp.topic, part.tp.partition, part.position))
+
+    def _finish(self) -> None:
+        """Commit what is open; what can't be committed is left to the next run."""
+        with suppress(DeliveryError, BrokerError, ClusterUnreachable):
+            self._commit()
+            if self._retrying:
+                self._try_again()
+
+    # The group
+
+    def _assigned(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        first = self._reader.beginning_offsets(partitions)
+        end = self._reader.end_offsets(partitions)
+        parts = []
+        for tp in partitions:
+            committed = self._committed(tp)
+            position = first[tp] if committed is None else committed
+            if position < first[tp]:
+                raise OffsetOutOfRange(
+                    f"{tp}: offsets {position} to {first[tp] - 1} are no longer in the log; retention has removed "
+                    f"{first[tp] - position} offsets that were not streamed",
+                    hint="to go on without them, use another --group, or set this group's offsets",
+                )
+            if position > end[tp]:
+                raise OffsetOutOfRange(
+                    f"{tp}: the committed offset {position} lies behind the end of the log at {end[tp]}",
+                    hint="the topic has lost records or is another one; use another --group",
+                )
+            parts.append(_Part(tp, position, committed))
+            self._listener(Notice(f"{tp}: streaming from offset {position}"))
+        self._parts.update({part.tp: part for part in parts})
+        self._at_end.difference_update(partitions)
+        return {part.tp: part.position for part in parts}
+
+    def _committed(self, tp: TopicPartition) -> int | None:
+        """The group's offset; a member that has just been killed may have left a transaction open that holds it."""
+        deadline = time.monotonic() + _UNSETTLED_S
+        while True:
+            try:
+                return self._reader.committed(tp)
+            except (BrokerError, ClusterUnreachable):
+                if time.monotonic() >= deadline or self._stop.wait(_MORE_S):
+                    raise
+
+    def _revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """Settle what is open before others go on: commit it, or at least know that it was not."""
+        self._finish()
+        self._let_go(partitions)
+
+    def _lost(self, partitions: Sequence[TopicPartition]) -> None:
+        """The partitions are somebody else's by now: nothing of them may be committed."""
+        if self._open and any(self._parts[tp].made for tp in partitions if tp in self._parts):
+            self._throw_publisher_away()
+            self._retrying = True
+            self._aborted += 1
+        self._let_go(partitions)
+
+    def _let_go(self, partitions: Sequence[TopicPartition]) -> None:
+        for tp in partitions:
+            part = self._parts.pop(tp, None)
+            self._at_end.discard(tp)
+            if part is not None:
+                self._finished.append(part.summary())
+
+
+def _by_offset(part: StreamedPartition) -> tuple[str, int, int]:
+    return part.topic, part.partition, part.first_offset

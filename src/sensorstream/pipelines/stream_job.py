@@ -1,0 +1,65 @@
+"""Stations 6-8-4: what to stream, and what it came to."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+BATCH_ROWS: Final = 5000
+COMMIT_EVERY_S: Final = 0.5
+
+Ended = Literal["end", "count", "timeout", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamJob:
+    """What to stream, and when to stop.
+
+    ``transactional_id`` is this worker's own. ``plain`` names the column for records that are plain text. ``count``
+    stops after so many records, ``idle_timeout_s`` when none has come for that long, ``stop_at_end`` when the group
+    has committed all partitions up to their ends as they are at the start. A transaction holds at the most
+    ``batch_rows`` consumed records (one poll more) and ``commit_every_s`` seconds.
+    """
+
+    source: str
+    target: str
+    dead_letters: str
+    group: str
+    transactional_id: str
+    client_id: str = "sensorstream"
+    plain: str | None = None
+    stop_at_end: bool = False
+    count: int | None = None
+    idle_timeout_s: float | None = None
+    batch_rows: int = BATCH_ROWS
+    commit_every_s: float = COMMIT_EVERY_S
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedPartition:
+    """What one partition of the source came to; offsets are from ``first_offset`` up to before ``next_offset``."""
+
+    topic: str
+    partition: int
+    first_offset: int
+    next_offset: int
+    rows_in: int
+    rows_out: int
+    dead_letters: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResult:
+    """How a stream ended, and what it committed. ``aborted`` counts transactions that had to be done again,
+    ``killed`` workers that were killed: what those had committed is in no figure here."""
+
+    source: str
+    target: str
+    dead_letters_topic: str
+    group: str
+    ended: Ended
+    rows_in: int
+    rows_out: int
+    dead_letters: int
+    transactions: int
+    aborted: int
+    partitions: tuple[StreamedPartition, ...]
+    killed: int = 0

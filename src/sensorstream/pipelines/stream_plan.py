@@ -1,0 +1,176 @@
+"""Stations 6-8-4: from what the user asked for to a stream under a seat of its own, checked before anything starts."""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sensorstream import admin
+from sensorstream.clients import open_client, refusals
+from sensorstream.config import Settings, TopicSettings
+from sensorstream.errors import SensorstreamError, UsageError
+from sensorstream.events import Listener, Notice, ignore
+from sensorstream.pipelines.stream import stream
+from sensorstream.pipelines.stream_job import BATCH_ROWS, COMMIT_EVERY_S, Ended, StreamJob, StreamResult
+from sensorstream.pipelines.stream_seat import Seat, check_instance, default_instance, take_seat
+from sensorstream.records import check_topic_name
+from sensorstream.transforms.base import Transform
+
+DEAD_ENDING: Final = "_DEAD"
+SESSION_MS: Final = "10000"
+"""After such a silence the group gives a worker's partitions to the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """The options of ``stream``, as they were given. ``timeout`` and ``commit_every`` are seconds.
+
+    ``plain`` names the column for records that are plain text; ``create`` makes the target when it is missing.
+    """
+
+    source: str
+    target: str
+    dead_letters: str | None = None
+    instance: str | None = None
+    plain: str | None = None
+    exit_at_end: bool = False
+    count: int | None = None
+    timeout: float | None = None
+    commit_every: float = COMMIT_EVERY_S
+    batch_rows: int = BATCH_ROWS
+    workers: int = 1
+    create: bool = False
+
+    @property
+    def dead(self) -> str:
+        """The topic of the dead letters."""
+        return self.dead_letters or self.target + DEAD_ENDING
+
+
+def check(options: StreamOptions) -> StreamOptions:
+    """``options`` themselves, when they make sense. Raises UsageError."""
+    for topic in (options.source, options.target, options.dead):
+        check_topic_name(topic)
+    if options.source == options.target:
+        raise UsageError(
+            f"--from and --to are both {options.source}: it would read what it writes, for ever",
+            hint="give another --to",
+        )
+    if options.dead in (options.source, options.target):
+        raise UsageError(f"--dead-letters {options.dead} is another topic's part already", hint="give another name")
+    if options.timeout is not None and not 0 < options.timeout < float("inf"):
+        raise UsageError(f"--timeout {options.timeout:g} is no time", hint="it is seconds, more than 0")
+    if not 0 <= options.commit_every <= 30:
+        raise UsageError(
+            f"--commit-every {options.commit_every:g} is no time for it", hint="it is seconds, from 0 to 30"
+        )
+    if options.workers > 1 and options.count is not None:
+        raise UsageError(
+            "-c counts the records of one worker, so it can't be used with --workers", hint="leave one of them out"
+        )
+    if options.instance is not None:
+        check_instance(options.instance)
+    return options
+
+
+def make_topics(settings: Settings, options: StreamOptions, listener: Listener = ignore) -> int:
+    """Make the topics that are missing, with the partitions and replicas of the one they follow.
+
+    The dead letters' topic follows the target, the target (where it may be made) the source. Gives the number of the
+    source's partitions. Raises UnknownTopic.
+    """
+    known = {topic.name: topic for topic in admin.list_topics(settings).topics}
+    source = known.get(options.source)
+    if source is None:
+        raise refusals.unknown_topic(options.source, known)
+    target = known.get(options.target, source)
+    if options.target not in known and not options.create:
+        missing = refusals.unknown_topic(options.target, known)
+        missing.hint = f"{missing.hint}; or make it with --create"
+        raise missing
+    for name in (options.target, options.dead):
+        if name not in known:
+            made = TopicSettings(name, target.partitions, target.replication_factor)
+            admin.create_topics(settings, [made])
+            listener(Notice(f"created topic {name}: {made.partitions} partitions, {made.replication_factor} replicas"))
+    return source.partitions
+
+
+def run(
+    settings: Settings,
+    options: StreamOptions,
+    make_transform: Callable[[], Transform],
+    worker: Sequence[str],
+    *,
+    stop: threading.Event,
+    listener: Listener = ignore,
+) -> StreamResult:
+    """Check, make the topics that may be made, and stream: in this process, or in ``options.workers`` of them.
+
+    ``worker`` are the arguments that make this program one such worker. Raises UsageError, UnknownTopic, and what
+    :func:`~sensorstream.pipelines.stream.stream` raises.
+    """
+    check(options)
+    make_transform()  # so that a wrong option is told before anything is connected
+    partitions = make_topics(settings, options, listener)
+    if options.workers == 1:
+        return run_worker(settings, options, make_transform, stop=stop, listener=listener)
+    if options.workers > partitions:
+        listener(
+            Notice(f"{options.source} has {partitions} partitions: so many of the {options.workers} workers are busy")
+        )
+    from sensorstream.pipelines.stream_workers import run_workers
+
+    ended: Ended = "end" if options.exit_at_end else "timeout" if options.timeout is not None else "stopped"
+    nothing = StreamResult(options.source, options.target, options.dead, settings.group, ended, 0, 0, 0, 0, 0, ())
+    return run_workers(options.workers, worker, nothing, stop, listener)
+
+
+def run_worker(
+    settings: Settings,
+    options: StreamOptions,
+    make_transform: Callable[[], Transform],
+    *,
+    stop: threading.Event | None = None,
+    listener: Listener = ignore,
+) -> StreamResult:
+    """Stream in this process, under a seat of its own, until ``stop`` is set or the options' end is reached.
+
+    The topics must exist. Raises what :func:`~sensorstream.pipelines.stream.stream` raises.
+    """
+    cluster_id = admin.describe_cluster(settings).cluster_id or ",".join(settings.bootstrap)
+    with take_seat(cluster_id, settings.group, options.instance or default_instance()) as seat:
+        listener(Notice(f"group {settings.group}, transactional id {seat.transactional_id}", "debug"))
+        job = StreamJob(
+            source=options.source,
+            target=options.target,
+            dead_letters=options.dead,
+            group=settings.group,
+            transactional_id=seat.transactional_id,
+            client_id=f"sensorstream-{os.getpid()}",
+            plain=options.plain,
+            stop_at_end=options.exit_at_end,
+            count=options.count,
+            idle_timeout_s=options.timeout,
+            batch_rows=options.batch_rows,
+            commit_every_s=options.commit_every,
+        )
+        settings = _as_member(settings, seat)
+        try:
+            return stream(open_client(settings, listener), job, make_transform, stop=stop, listener=listener)
+        finally:
+            _leave(settings, seat, listener)
+
+
+def _as_member(settings: Settings, seat: Seat) -> Settings:
+    properties = {"session.timeout.ms": SESSION_MS, **settings.properties, "group.instance.id": seat.member}
+    return replace(settings, properties=properties)
+
+
+def _leave(settings: Settings, seat: Seat, listener: Listener) -> None:
+    """A static member's partitions wait for it; one that ends in order gives them to the others at once."""
+    try:
+        admin.remove_member(settings, seat.group, seat.member)
+    except SensorstreamError as error:
+        listener(Notice(f"the group waits {int(SESSION_MS) // 1000} s for this worker: {error.message}", "debug"))

@@ -1,0 +1,85 @@
+"""Station 4: which transactional id a worker works under: the same one after a crash, never one that another one uses.
+
+A worker takes a *seat*: the first free number of its instance in its group, held by a lock on a file that the system
+lets go when the process ends, however it ends. Whoever starts next takes the number of a worker that was killed, and
+with it its transactional id: the brokers abort at once what that one left open, and fence it if it was only frozen.
+The number is the worker's static membership, too (KIP-345): the group gives it its partitions back without a
+rebalance.
+
+An instance is a name for one machine's one user: by default the host's name and a mark of the state folder in which
+the locks are. So two users, or two containers of one name with folders of their own, never fence each other.
+"""
+
+import fcntl
+import hashlib
+import itertools
+import json
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sensorstream.cluster.state import state_folder
+from sensorstream.errors import SensorstreamError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A worker's place: number ``number`` of ``instance`` in ``group``."""
+
+    group: str
+    instance: str
+    number: int
+
+    @property
+    def member(self) -> str:
+        """The worker's name in its group (``group.instance.id``)."""
+        return f"{self.instance}-{self.number}"
+
+    @property
+    def transactional_id(self) -> str:
+        """The id of its transactions."""
+        return f"sensorstream-{self.group}-{self.member}"
+
+
+def default_instance() -> str:
+    """The host's name and a mark of the state folder."""
+    host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:80] or "host"
+    return f"{host}-{hashlib.sha256(str(state_folder()).encode()).hexdigest()[:6]}"
+
+
+def check_instance(name: str) -> str:
+    """``name`` itself, when it can be an instance's. Raises UsageError."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", name):
+        raise UsageError(f"--instance {name!r} can't be a name", hint="use 1 to 100 letters, digits, '.', '_' and '-'")
+    return name
+
+
+@contextmanager
+def take_seat(cluster_id: str, group: str, instance: str) -> Iterator[Seat]:
+    """Hold the first free seat. Raises SensorstreamError when the state folder can't be written."""
+    name = hashlib.sha256("\0".join((cluster_id, group, instance)).encode()).hexdigest()[:20]
+    folder = state_folder() / "streams" / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count():
+            with (folder / f"{number}.lock").open("a+", encoding="utf-8") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                seat = Seat(group, instance, number)
+                file.truncate(0)
+                # For people who wonder whose lock it is; the lock itself is the system's.
+                json.dump({"cluster": cluster_id, "member": seat.member, "group": group, "pid": os.getpid()}, file)
+                file.flush()
+                yield seat
+                return
+    except OSError as error:
+        raise SensorstreamError(
+            f"the state folder {Path(folder)} can't be written: {error.strerror or error}",
+            hint="set SENSORSTREAM_STATE_DIR to a folder that can be written",
+        ) from error
