@@ -150,7 +150,8 @@ class Lane:
             self._ready.extend(_in_order(self.source.read(1), begin))
         if not self._ready:
             self._exhausted = True
-            if not self._loop:
+            share = self._rules.share
+            if not self._loop and (share is None or share.index == 0):
                 text = f"{self.source.name} ends with row {self._first_row - 1}: there is nothing left to publish"
                 self._listener(Notice(text, "warning"))
 

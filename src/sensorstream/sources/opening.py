@@ -1,5 +1,6 @@
 """Station 1: a source's bytes, from a file, a pipe or standard input."""
 
+import os
 import stat
 import sys
 from collections.abc import Callable
@@ -24,9 +25,7 @@ class Opened(NamedTuple):
 def open_bytes(path: str | Path, name: str) -> Opened:
     """Open ``path`` ("-": standard input); ``name`` is what errors call it. Raises SourceError."""
     if name == "stdin":
-        stdin = sys.stdin.buffer
-        # read1 gives what is there: rows typed into a pipe go out at once.
-        return Opened(None, getattr(stdin, "read1", stdin.read), None)
+        return Opened(None, _stdin_reader(), None)
     try:
         file = Path(path).open("rb", buffering=0)  # noqa: SIM115  # the source closes it
     except FileNotFoundError as error:
@@ -47,6 +46,17 @@ def open_bytes(path: str | Path, name: str) -> Opened:
             raise _unreadable(name, error) from error
 
     return Opened(file, read_some, status.st_size if stat.S_ISREG(status.st_mode) else None)
+
+
+def _stdin_reader() -> Callable[[int], bytes]:
+    """Reads what is there: rows typed into a pipe go out at once."""
+    stdin = sys.stdin.buffer
+    try:
+        number = stdin.fileno()
+    except OSError:  # put in place by another program's code
+        return getattr(stdin, "read1", stdin.read)
+    # Not through the buffer: a thread that waits holds its lock, and the interpreter could not end without it.
+    return lambda size: os.read(number, size)
 
 
 def too_short(name: str, rows: int, first_row: int) -> SourceError:
