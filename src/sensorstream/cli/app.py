@@ -13,7 +13,20 @@ from typer.exceptions import Abort, TyperException
 from typer.main import get_command
 
 import sensorstream
-from sensorstream.cli import bench, brokers, cluster, config, consume, demo, lag, produce, samples, topics, verify
+from sensorstream.cli import (
+    aggregate,
+    bench,
+    brokers,
+    cluster,
+    config,
+    consume,
+    demo,
+    lag,
+    produce,
+    samples,
+    topics,
+    verify,
+)
 from sensorstream.cli import run as run_command
 from sensorstream.cli import stream as stream_command
 from sensorstream.cli.sentiment import sentiment
@@ -47,7 +60,7 @@ def _root(
 
 for _group in (cluster.cluster, topics.topics):
     app.add_typer(_group)
-for _single in (produce, consume, stream_command, run_command, demo, verify, lag, brokers, bench):
+for _single in (produce, consume, aggregate, stream_command, run_command, demo, verify, lag, brokers, bench):
     _single.add_to(app)
 for _group in (sentiment, samples.samples, config.config):
     app.add_typer(_group)

@@ -1,0 +1,223 @@
+"""``aggregate``: counts, means and shares of a topic's rows by windows of event time."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sensorstream.cli import options
+from sensorstream.cli.command import Outcome, Session, command
+from sensorstream.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rich.console import Console
+
+    from sensorstream.pipelines.aggregate import AggregateResult
+    from sensorstream.records import Row
+
+MEASURES = "Measures"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make it a command of the program."""
+    command(app, "aggregate", "aggregate")(aggregate)
+
+
+def _measure(flag: str, what: str) -> typer.models.OptionInfo:
+    made: typer.models.OptionInfo = typer.Option(
+        flag, metavar="COLUMN", help=f"{what} (repeatable, or A,B).", rich_help_panel=MEASURES
+    )
+    return made
+
+
+def aggregate(
+    session: Session,
+    *,
+    topic: options.Topic,
+    window: Annotated[
+        str | None,
+        typer.Option("--window", metavar="TIME", help="The length of a window: 500ms, 10s, 1m, 2h, 1d."),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option("--by", metavar="COLUMN", help="Windows of their own for each value (repeatable, or A,B)."),
+    ] = None,
+    count: Annotated[
+        bool,
+        typer.Option(
+            "--count", help="Just count the rows; each window has its count anyway.", rich_help_panel=MEASURES
+        ),
+    ] = False,
+    mean: Annotated[list[str] | None, _measure("--mean", "The mean of a column")] = None,
+    sum_: Annotated[list[str] | None, _measure("--sum", "The sum of a column, exact in decimal")] = None,
+    min_: Annotated[list[str] | None, _measure("--min", "The least value of a column")] = None,
+    max_: Annotated[list[str] | None, _measure("--max", "The greatest value of a column")] = None,
+    first: Annotated[list[str] | None, _measure("--first", "The value of a column that is first in event time")] = None,
+    last: Annotated[list[str] | None, _measure("--last", "The value of a column that is last in event time")] = None,
+    shares: Annotated[
+        list[str] | None, _measure("--shares", "The share of each value of a column, such as a label")
+    ] = None,
+    sentiment: Annotated[
+        bool,
+        typer.Option(
+            "--sentiment",
+            help="For scored posts: --by page --mean compound --shares label, and --window 1m if none is given.",
+            rich_help_panel=MEASURES,
+        ),
+    ] = False,
+    time_column: Annotated[
+        str | None,
+        typer.Option(
+            "--time-column",
+            metavar="NAME",
+            help="The column with a row's time. Default: the configured one, else the record's timestamp.",
+        ),
+    ] = None,
+    time_format: Annotated[
+        str | None,
+        typer.Option(
+            "--time-format",
+            metavar="FORMAT",
+            help="iso, epoch (s or ms), or as for strptime. Default: the configured one, else iso or epoch.",
+        ),
+    ] = None,
+    late: Annotated[
+        str | None,
+        typer.Option(
+            "--late",
+            metavar="TIME",
+            help="How long a window waits for rows out of order. Default: 10s; with -e, until the end.",
+        ),
+    ] = None,
+    idle: Annotated[
+        str,
+        typer.Option("--idle", metavar="TIME", help="A partition without new rows for so long holds no window back."),
+    ] = "10s",
+    max_open: Annotated[
+        int, typer.Option("--max-open", metavar="N", min=1, help="Most windows that are open at once.")
+    ] = 100_000,
+    offset: Annotated[
+        str | None,
+        typer.Option(
+            "--offset", "-o", metavar="OFFSET", help="Where to begin: beginning (the default), end, N, -N or @TIME."
+        ),
+    ] = None,
+    exit_at_end: Annotated[
+        bool, typer.Option("--exit", "-e", help="Stop at the end of the topic as it is at the start.")
+    ] = False,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="S", help="Stop when no record has come for S seconds.")
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="FILE|topic:NAME|-",
+            help="A file (.csv, .jsonl), a topic, or - for JSON lines on stdout. Default: a table with -e, else -.",
+        ),
+    ] = None,
+) -> Outcome:
+    """Put a topic's rows into windows of their own time, and count and measure them by key.
+
+    All partitions are read. With -e all windows are handed out at the end, and a file is replaced when it is whole;
+    without it each window is handed out when it is closed, and a file or topic goes on where it was, each window once.
+    """
+    from sensorstream.clients import open_client
+    from sensorstream.errors import UsageError
+    from sensorstream.pipelines.aggregate import aggregate as run
+    from sensorstream.pipelines.aggregate_job import AggregateOptions, make_job, make_target
+    from sensorstream.pipelines.aggregate_targets import Kept, Streamed, table_rows
+
+    chosen = AggregateOptions(
+        topic=topic,
+        window=window,
+        by=tuple(by or ()),
+        measures={
+            "mean": mean or (),
+            "sum": sum_ or (),
+            "min": min_ or (),
+            "max": max_ or (),
+            "first": first or (),
+            "last": last or (),
+            "shares": shares or (),
+        },
+        sentiment=sentiment,
+        time_column=time_column,
+        time_format=time_format,
+        late=late,
+        max_open=max_open,
+        idle=idle,
+        offset=offset,
+        exit_at_end=exit_at_end,
+        timeout=timeout,
+        to=to,
+    )
+    settings = session.settings
+    job = make_job(settings, chosen)
+    client = open_client(settings, session.listener)
+    target = make_target(client, chosen)
+    if isinstance(target, Streamed) and session.json:
+        raise UsageError("windows and --output json both want stdout", hint="give --to FILE, or -e without --to")
+    with session.interruptible() as stop:
+        result = run(client, job, target, stop=stop, listener=session.listener)
+    kept: Sequence[Row] = ()
+    columns: tuple[str, ...] = ()
+    if isinstance(target, Kept):
+        kept, columns = target.rows, target.columns
+        result = replace(result, rows=table_rows(kept))
+    text = None if isinstance(target, Streamed) else (lambda console: _show(console, result, columns, kept))
+    return _outcome(result, text, bounded=exit_at_end)
+
+
+def _outcome(result: "AggregateResult", text: "Callable[[Console], None] | None", *, bounded: bool) -> Outcome:
+    errors: list[str] = []
+    code = ExitCode.DONE
+    if result.rejected:
+        code = ExitCode.FAILED
+        errors.append(f"{result.rejected} of {result.records} records could not be used, such as {result.reasons[0]}")
+    if bounded and result.ended == "timeout":
+        code = ExitCode.FAILED
+        errors.append("no record came within the --timeout, before the end; no windows were stored")
+    if bounded and result.ended == "stopped":
+        code = ExitCode.INTERRUPTED
+        errors.append("interrupted before the end; no windows were stored")
+    return Outcome(result, text, status="partial" if errors else "ok", exit_code=code, errors=errors)
+
+
+def _show(console: "Console", result: "AggregateResult", columns: "Sequence[str]", kept: "Sequence[Row]") -> None:
+    from sensorstream.cli.render import table
+    from sensorstream.cli.terminal import visible
+    from sensorstream.records import Json, Number
+    from sensorstream.serde.csv_cells import to_cell
+
+    if kept:
+        figures = tuple(name for name in columns if any(isinstance(row[name], Number) for row in kept))
+        shown = [name for name in columns if name != "window_end" and not _all_nought(name, kept)]
+        rows = table(*(visible(name) for name in shown), right=tuple(visible(name) for name in figures))
+        for row in kept:
+            rows.add_row(*(_cell(row[name], to_cell(row[name], raw=True), Json) for name in shown))
+        console.print(rows)
+    where = "" if kept or result.target == "the screen" else f" in {visible(result.target)}"
+    left = f", {result.open_windows:,} still open" if result.open_windows else ""
+    console.print(
+        f"{result.windows:,} windows of {result.window}{where} from {result.records:,} records of "
+        f"{visible(result.topic)}, {result.late:,} late, {result.rejected:,} rejected{left}"
+    )
+
+
+def _all_nought(name: str, kept: "Sequence[Row]") -> bool:
+    """Columns that say that nothing was missing or late: in a table they are left out where it is so throughout."""
+    return (name == "late" or name.endswith("_missing")) and all(row[name] == "0" for row in kept)
+
+
+def _cell(value: object, text: str, nested: type) -> str:
+    from sensorstream.cli.terminal import visible
+
+    if isinstance(value, nested):
+        import json
+
+        found = json.loads(text)
+        return visible("  ".join(f"{name} {share:.0%}" for name, share in found.items()))
+    return visible(text)

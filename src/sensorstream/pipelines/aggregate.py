@@ -1,0 +1,374 @@
+"""Stations 6-9: read all partitions of a topic, put the rows into event-time windows, and hand out what is closed.
+
+A window is handed out once, with the state that a later run needs to go on after it: what a target stores it stores
+together with that state, or not at all. Reading goes on at the oldest row of a window that was open.
+"""
+
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal, Protocol
+
+from sensorstream.clients.base import Client, Reader
+from sensorstream.config import nearest
+from sensorstream.errors import (
+    ClusterUnreachable,
+    DecodeError,
+    OffsetOutOfRange,
+    SinkError,
+    UsageError,
+)
+from sensorstream.events import Listener, Notice, Progress, ignore
+from sensorstream.pipelines.start_at import StartAt, resolve
+from sensorstream.records import ConsumedRecord, Row, TopicIdentity, TopicPartition, Value
+from sensorstream.serde import json as json_serde
+from sensorstream.transforms.event_time import EventTimeRule, iso
+from sensorstream.transforms.measures import Place
+from sensorstream.transforms.windows import WindowRule, Windows, WindowState, load_state
+
+GIVE_UP_S: Final = 120.0
+"""How long a run that is to end by itself waits for brokers that are away; an endless one waits on."""
+NOTICED: Final = 3
+"""Rejected records that are told one by one; the others are counted."""
+STORE_EVERY_S: Final = 5.0
+_POLL_S: Final = 0.5
+
+Ended = Literal["end", "timeout", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateJob:
+    """What to aggregate, and when to stop.
+
+    ``start`` is where a new run begins; ``stop_at_end`` ends at the end of the partitions as it is at the start and
+    hands out all windows; ``idle_timeout_s`` ends when no record has come for that long. A partition that had nothing
+    to read for ``idle_s`` holds no window back.
+    """
+
+    topic: str
+    rule: WindowRule
+    event_time: EventTimeRule = field(default_factory=EventTimeRule)
+    start: StartAt | None = None
+    stop_at_end: bool = False
+    idle_timeout_s: float | None = None
+    idle_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobMark:
+    """What makes two runs the same job: a target that was written by another one is refused."""
+
+    topic: str
+    identity: TopicIdentity
+    job: AggregateJob
+
+    def described(self) -> dict[str, Any]:
+        """The rules in a form that JSON can hold."""
+        rule = self.job.rule
+        return {
+            "window_ms": rule.size_ms,
+            "by": list(rule.by),
+            "measures": [measure.name for measure in rule.measures],
+            "late_ms": rule.late_ms,
+            "time": asdict(self.job.event_time),
+        }
+
+
+class Target(Protocol):
+    """Where closed windows go."""
+
+    @property
+    def name(self) -> str:
+        """Where they go, for people."""
+
+    def open(self, mark: JobMark, columns: Sequence[str]) -> str | None:
+        """Make it ready; the state that it was left in, None for nothing yet. Raises SinkError, PositionMismatch."""
+
+    def write(self, rows: Sequence[Row], state: str) -> None:
+        """Store windows together with the state, both or neither."""
+
+    def finish(self) -> None:
+        """Nothing more comes: make a result that is whole only now visible."""
+
+    def close(self) -> None:
+        """Let go; what is not stored is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateResult:
+    """What a run came to.
+
+    ``records`` were read, of which ``rejected`` could not be used (``reasons`` has the first ones) and ``late`` came
+    after their window; ``windows`` were handed out, ``open_windows`` were not, since they may not be whole. ``rows``
+    are the windows where they went nowhere else. ``late`` is over all runs of a target that goes on.
+    """
+
+    topic: str
+    target: str
+    ended: Ended
+    window: str
+    records: int
+    rejected: int
+    late: int
+    windows: int
+    open_windows: int
+    watermark: str | None
+    reasons: tuple[str, ...] = ()
+    rows: tuple[Mapping[str, Any], ...] | None = None
+
+
+def aggregate(
+    client: Client,
+    job: AggregateJob,
+    target: Target,
+    *,
+    stop: threading.Event | None = None,
+    listener: Listener = ignore,
+) -> AggregateResult:
+    """Aggregate until ``stop`` is set or the job's own end is reached.
+
+    Raises UnknownTopic, ClusterUnreachable, OffsetOutOfRange, PositionMismatch, SinkError; UsageError where the records
+    have none of a column that was asked for; SensorstreamError when more windows are open than allowed.
+    """
+    with client.reader(listener=listener) as reader:
+        try:
+            return _Aggregation(reader, job, target, stop or threading.Event(), listener).run()
+        finally:
+            target.close()
+
+
+class _Aggregation:
+    def __init__(
+        self, reader: Reader, job: AggregateJob, target: Target, stop: threading.Event, listener: Listener
+    ) -> None:
+        self._reader = reader
+        self._job = job
+        self._target = target
+        self._stop = stop
+        self._listener = listener
+        self._read_time = job.event_time.reader()
+        self._parts = [TopicPartition(job.topic, number) for number in range(reader.partitions_for(job.topic))]
+        self._ends: dict[TopicPartition, int] = {}
+        self._heard: dict[TopicPartition, float] = {}
+        self._checked = False
+        self._reasons: list[str] = []
+        self._records = self._rejected = self._handed_out = 0
+        self._dirty = False
+        self._stored_at = time.monotonic()
+        self._told_backwards = False
+
+    def run(self) -> AggregateResult:
+        job = self._job
+        mark = JobMark(job.topic, self._reader.identity(job.topic), job)
+        columns = Windows(job.rule, ()).columns()
+        stored = self._target.open(mark, columns)
+        state = None if stored is None else _loaded(stored, self._target.name)
+        self._windows = Windows(job.rule, [tp.partition for tp in self._parts], state)
+        self._reader.assign(self._positions(state))
+        ended = self._loop()
+        if ended == "end":
+            self._hand_out(self._windows.flush())
+            self._target.finish()
+        elif not job.stop_at_end:
+            self._store()
+            self._target.finish()
+        closed_until = self._windows.closed_until_ms
+        return AggregateResult(
+            job.topic,
+            self._target.name,
+            ended,
+            f"{job.rule.size_ms / 1000:g}s",
+            self._records,
+            self._rejected,
+            self._windows.late,
+            self._handed_out,
+            self._windows.open_count,
+            None if closed_until is None else iso(closed_until),
+            tuple(self._reasons),
+        )
+
+    def _positions(self, state: WindowState | None) -> dict[TopicPartition, int]:
+        job = self._job
+        firsts = self._reader.beginning_offsets(self._parts)
+        ends = self._reader.end_offsets(self._parts)
+        positions: dict[TopicPartition, int] = {}
+        for tp in self._parts:
+            first, end = firsts[tp], ends[tp]
+            resumed = None if state is None else state.resume.get(tp.partition)
+            if resumed is None:
+                positions[tp] = resolve(job.start or StartAt("beginning"), self._reader, tp, first, end)
+                if not first <= positions[tp] <= end:
+                    raise UsageError(f"{tp} has no offset {positions[tp]}", hint=f"it holds {first} to {end - 1}")
+                continue
+            if not first <= resumed <= end:
+                raise OffsetOutOfRange(
+                    f"{tp}: offset {resumed}, from which {self._target.name} goes on, is not in the log "
+                    f"({first} to {end})",
+                    hint="give another --to to aggregate anew what is there",
+                )
+            positions[tp] = resumed
+        if state is not None:
+            if job.start is not None:
+                raise UsageError(
+                    f"{self._target.name} holds windows already, so -o can't apply",
+                    hint="leave -o out to go on there, or give another --to",
+                )
+            self._listener(Notice(f"going on in {self._target.name}"))
+        if job.stop_at_end:
+            self._ends = ends
+        self._heard = dict.fromkeys(self._parts, time.monotonic())
+        return positions
+
+    def _loop(self) -> Ended:
+        away_since: float | None = None
+        heard = time.monotonic()
+        while not self._stop.is_set():
+            if self._ends and all(self._reader.position(tp) >= end for tp, end in self._ends.items()):
+                return "end"
+            limit = self._job.idle_timeout_s
+            patience = _POLL_S if limit is None else max(0.0, min(_POLL_S, limit - (time.monotonic() - heard)))
+            try:
+                polled = self._reader.poll(patience)
+                away_since = None
+                if polled:
+                    heard = time.monotonic()
+                    self._take(polled, heard)
+                elif limit is not None and time.monotonic() - heard >= limit:
+                    return "timeout"
+                self._follow()
+            except ClusterUnreachable as error:
+                away_since = self._sit_out(error, away_since)
+                heard = time.monotonic()
+                continue
+            closed = self._windows.closed()
+            if closed:
+                self._hand_out(closed)
+            elif self._dirty and time.monotonic() - self._stored_at >= STORE_EVERY_S:
+                self._store()
+        return "stopped"
+
+    def _take(self, polled: Mapping[TopicPartition, Sequence[ConsumedRecord]], now: float) -> None:
+        for tp, records in polled.items():
+            self._heard[tp] = now
+            taken = records
+            if tp in self._ends:
+                taken = records[: bisect_left(records, self._ends[tp], key=lambda record: record.offset)]
+            if not taken:
+                continue
+            rows = [(record, self._decoded(record)) for record in taken]
+            if not self._checked:
+                self._check_columns([row for _, row in rows if row is not None])
+            for record, row in rows:
+                if row is not None:
+                    self._add(row, record)
+            self._windows.passed(tp.partition, taken[-1].offset + 1)
+            self._dirty = True
+            self._listener(Progress(f"{tp}", taken[-1].offset + 1, self._ends.get(tp)))
+        self._tell_backwards()
+
+    def _decoded(self, record: ConsumedRecord) -> Row | None:
+        new = not self._windows.seen_before(record.partition, record.offset)
+        self._records += new
+        try:
+            if record.value is None:
+                raise DecodeError("a record without a value (tombstone)")
+            return json_serde.decode(record.value)
+        except DecodeError as error:
+            self._reject(record, error.message)
+            return None
+
+    def _add(self, row: Row, record: ConsumedRecord) -> None:
+        try:
+            time_ms = self._read_time(row, record)
+            self._windows.add(row, Place(time_ms, record.partition, record.offset))
+        except DecodeError as error:
+            self._reject(record, error.message)
+
+    def _reject(self, record: ConsumedRecord, reason: str) -> None:
+        if self._windows.seen_before(record.partition, record.offset):
+            return
+        self._rejected += 1
+        if len(self._reasons) < NOTICED:
+            told = f"{record.topic}[{record.partition}] offset {record.offset}: {reason}"
+            self._reasons.append(told)
+            self._listener(Notice(f"not aggregated: {told}", "warning"))
+
+    def _check_columns(self, rows: Sequence[Row]) -> None:
+        """Refuse a column that none of the first rows has: it is misspelt, or another topic's."""
+        if not rows:
+            return
+        self._checked = True
+        known = list(dict.fromkeys(name for row in rows for name in row))
+        rule, time_column = self._job.rule, self._job.event_time.column
+        wanted = [*rule.by, *(measure.column for measure in rule.measures), *([time_column] if time_column else [])]
+        for name in wanted:
+            if name not in known:
+                guess = nearest(name, known)
+                had = f"there are: {', '.join(known)}"
+                raise UsageError(
+                    f"the records of {self._job.topic} have no column {name!r}", hint=f"{guess} {had}" if guess else had
+                )
+
+    def _follow(self) -> None:
+        """Move past control records, and find out which partitions have nothing more to read."""
+        now = time.monotonic()
+        for tp in self._parts:
+            position = self._reader.position(tp)
+            self._windows.passed(tp.partition, min(position, self._ends.get(tp, position)))
+        if self._job.rule.late_ms is None:
+            return
+        if self._ends:
+            # Of these it is known that nothing more comes.
+            self._windows.idle(tp.partition for tp, end in self._ends.items() if self._reader.position(tp) >= end)
+            return
+        quiet = [tp for tp in self._parts if now - self._heard[tp] >= self._job.idle_s]
+        if quiet:
+            ends = self._reader.end_offsets(quiet)
+            self._windows.idle(tp.partition for tp in quiet if self._reader.position(tp) >= ends[tp])
+
+    def _tell_backwards(self) -> None:
+        late = self._windows.late
+        if not self._told_backwards and late > 100 and late * 2 > self._records:
+            self._told_backwards = True
+            self._listener(
+                Notice(
+                    f"{late} of {self._records} rows came after their window was closed; does time run backwards in "
+                    f"{self._job.topic}? Use -e, which holds windows until the end, or a longer --late",
+                    "warning",
+                )
+            )
+
+    def _hand_out(self, rows: Sequence[Mapping[str, Value]]) -> None:
+        self._target.write(rows, self._windows.state().dump())
+        self._handed_out += len(rows)
+        self._stored_at = time.monotonic()
+        self._dirty = False
+
+    def _store(self) -> None:
+        """Store how far reading has come, so that a later run need not count late rows once more."""
+        if not self._windows.catching_up:
+            self._target.write((), self._windows.state().dump())
+            self._stored_at = time.monotonic()
+            self._dirty = False
+
+    def _sit_out(self, error: ClusterUnreachable, away_since: float | None) -> float:
+        """Wait a moment for brokers to come back. Raises ``error`` when it is time to give up."""
+        now = time.monotonic()
+        if away_since is None:
+            away_since = now
+            self._listener(Notice(f"no broker answers ({error.message}); waiting for one to come back", "warning"))
+        bounded = self._job.stop_at_end or self._job.idle_timeout_s is not None
+        if bounded and now - away_since >= max(GIVE_UP_S, self._job.idle_timeout_s or 0.0):
+            raise error
+        self._stop.wait(_POLL_S)
+        self._heard = dict.fromkeys(self._parts, time.monotonic())
+        return away_since
+
+
+def _loaded(stored: str, name: str) -> WindowState:
+    try:
+        return load_state(stored)
+    except (ValueError, KeyError, TypeError) as error:
+        raise SinkError(f"the state of {name} can't be read", hint="give another --to to aggregate anew") from error

@@ -1,0 +1,85 @@
+"""Station 8: when a row happened: by a column of its own, or by its record's timestamp; and how long windows are."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
+from sensorstream.errors import DecodeError, UsageError
+from sensorstream.records import ConsumedRecord, Number, Row
+from sensorstream.sources.schedule import time_parser
+from sensorstream.transforms.options import no_column
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LONGEST_MS: Final = 366 * 86_400_000
+_UNITS: Final[Mapping[str, int]] = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)")
+# A window of the longest size around these must still have a beginning and an end that can be written as a date.
+_EARLIEST_MS: Final = int(datetime(3, 1, 1, tzinfo=UTC).timestamp() * 1000)
+_LATEST_MS: Final = int(datetime(9997, 1, 1, tzinfo=UTC).timestamp() * 1000)
+_SECONDS_BELOW: Final = 10**11
+"""A number of less is seconds since 1970 (until the year 5138), else milliseconds."""
+
+
+def parse_duration(text: str, option: str, *, least_ms: int = 1) -> int:
+    """``500ms``, ``10s``, ``1m``, ``2h`` or ``1d`` as milliseconds. Raises UsageError, naming ``option``."""
+    found = _DURATION.fullmatch(text.strip())
+    if found is None and text.strip() != "0":
+        raise UsageError(f"{option} {text!r} is no length of time", hint="write it as 500ms, 10s, 1m, 2h or 1d")
+    exact = Decimal(found[1]) * _UNITS[found[2]] if found else Decimal(0)
+    length = int(exact)
+    if length != exact:
+        raise UsageError(f"{option} {text} is not a whole number of milliseconds", hint="give a rounder one")
+    if not least_ms <= length <= LONGEST_MS:
+        wanted = "more than 0 and " if least_ms else ""
+        raise UsageError(f"{option} {text} is out of range", hint=f"it is {wanted}at most 366d")
+    return length
+
+
+@dataclass(frozen=True, slots=True)
+class EventTimeRule:
+    """Where a row's time stands: ``column`` (None: the record's timestamp).
+
+    ``time_format`` is as for strptime; None takes ISO 8601 texts, and numbers as seconds or milliseconds since 1970.
+    A time without a zone is UTC.
+    """
+
+    column: str | None = None
+    time_format: str | None = None
+
+    def reader(self) -> Callable[[Row, ConsumedRecord], int]:
+        """What tells a row's time, in ms since 1970 UTC. It raises DecodeError, with the reason in one line."""
+        column = self.column
+        if column is None:
+            return lambda row, record: record.timestamp_ms
+        parse = time_parser(self.time_format)
+        plain = self.time_format is None
+
+        def read(row: Row, record: ConsumedRecord) -> int:
+            if column not in row:
+                raise DecodeError(no_column(column, row))
+            value = row[column]
+            if not isinstance(value, str):
+                raise DecodeError(f"{column} holds no time")
+            time_ms = _since_1970(value) if plain and isinstance(value, Number) else parse(value)
+            if not _EARLIEST_MS <= time_ms <= _LATEST_MS:
+                raise DecodeError(f"{column}: {value[:40]} lies outside of the years 3 to 9996")
+            return time_ms
+
+        return read
+
+
+def iso(time_ms: int) -> str:
+    """A time as ISO 8601 in UTC: ``2023-08-31T23:50:00Z``, with milliseconds where it has some."""
+    moment = _EPOCH + timedelta(milliseconds=time_ms)
+    return moment.isoformat(timespec="milliseconds" if time_ms % 1000 else "seconds").replace("+00:00", "Z")
+
+
+def _since_1970(value: Number) -> int:
+    try:
+        exact = Decimal(value)
+        return int(exact * 1000 if abs(exact) < _SECONDS_BELOW else exact) if exact.adjusted() < 18 else 10**18
+    except (InvalidOperation, ValueError, OverflowError) as error:
+        raise DecodeError(f"{value[:40]} is no time") from error
