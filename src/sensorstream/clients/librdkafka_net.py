@@ -36,6 +36,7 @@ ASK_S: Final = 10.0
 
 COMMON: Final = {
     "socket.connection.setup.timeout.ms": int(ATTEMPT_S * 1000),
+    "reconnect.backoff.ms": 2,  # also waited for before the first connection; it doubles up to the most
     "reconnect.backoff.max.ms": 1000,
     "socket.keepalive.enable": True,
     "socket.nagle.disable": True,
@@ -325,6 +326,37 @@ def count_partitions(client: Any, topic: str) -> int:
         pause.wait(0.1)
 
 
+PASSING: Final = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._TIMED_OUT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._WAIT_COORD,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.KAFKA_STORAGE_ERROR,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
+    }
+)
+"""What brokers answer while they come and go: asked again, they give another answer (the protocol's retriable errors;
+librdkafka marks none of a consumer's so)."""
+
+
+def passes(error: KafkaError) -> bool:
+    """Whether the same question may find another answer in a moment."""
+    return error.code() in PASSING or bool(error.retriable())
+
+
 def broker_error(what: str, error: BaseException) -> SensorstreamError:
     """An exception of the library, as ours: ``what`` could not be done, and why."""
     if isinstance(error, SensorstreamError):
@@ -335,7 +367,7 @@ def broker_error(what: str, error: BaseException) -> SensorstreamError:
     code = inner.code()
     if code in _FINAL:
         return CredentialsRefused(f"{what}: {reason(inner)}")
-    if code in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._WAIT_COORD):
+    if passes(inner):
         return ClusterUnreachable(f"{what}: {reason(inner)}", hint="look at: sensorstream cluster status")
     if "AUTHORIZATION" in inner.name():
         return BrokerError(f"{what}: not allowed for this user ({reason(inner)})")

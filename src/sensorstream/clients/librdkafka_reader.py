@@ -27,6 +27,7 @@ from sensorstream.clients.librdkafka_net import (
     count_partitions,
     end_within,
     metadata,
+    passes,
     reason,
 )
 from sensorstream.clients.librdkafka_topics import GONE, TopicWatch
@@ -96,6 +97,7 @@ class LibrdkafkaReader:
         self._failure: Exception | None = None
         self._in_callback = False
         self._topics = TopicWatch(self._admin_options)
+        self._cluster_id: str | None = None
         self._only: TopicPartition | None = None
         self._closed = False
 
@@ -114,9 +116,11 @@ class LibrdkafkaReader:
 
     def identity(self, topic: str) -> TopicIdentity:
         """Which cluster and which topic id this name stands for now; ids as Kafka's own tools show them."""
-        cluster = metadata(self._consumer).cluster_id
-        self.partitions_for(topic)
-        return TopicIdentity(cluster, self._topics.topic_id(topic))
+        # Not through the consumer after the first time: there a question waits for the fetch ahead of it.
+        if self._cluster_id is None:
+            self._cluster_id = metadata(self._consumer).cluster_id
+            self.partitions_for(topic)
+        return TopicIdentity(self._cluster_id, self._topics.topic_id(topic))
 
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         """Read exactly these partitions from these offsets on."""
@@ -298,7 +302,7 @@ class LibrdkafkaReader:
             return broker_error("reading failed", KafkaException(error))
         if self._group is None and "GROUP" in error.name():
             return None
-        if error.retriable() or code in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT):
+        if passes(error):
             return None
         return broker_error("reading failed", KafkaException(error))
 
@@ -339,19 +343,7 @@ class LibrdkafkaReader:
         return {TopicPartition(one.topic, one.partition): one.offset for one in found}
 
     def _ask_offsets(self, what: str, wanted: list[Any]) -> list[Any]:
-        deadline = time.monotonic() + ASK_S
-        while True:
-            try:
-                found = self._consumer.offsets_for_times(wanted, timeout=max(0.1, deadline - time.monotonic()))
-                failed = next((one.error for one in found if one.error is not None), None)
-                if failed is None:
-                    return list(found)
-                error = KafkaException(failed)
-            except KafkaException as failure:
-                error = failure
-            if time.monotonic() >= deadline or not error.args[0].retriable():
-                raise broker_error(what, error) from error
-            threading.Event().wait(0.1)
+        return _ask(what, lambda left: self._consumer.offsets_for_times(wanted, timeout=left))
 
     def offset_for_time(self, partition: TopicPartition, timestamp_ms: int) -> int | None:
         """The first offset whose record has this timestamp or a later one."""
@@ -364,12 +356,8 @@ class LibrdkafkaReader:
         """The group's committed offset, or None."""
         if self._group is None:
             return None
-        try:
-            found = self._consumer.committed([KafkaPartition(*partition)], timeout=ASK_S)[0]
-        except KafkaException as error:
-            raise broker_error(f"{partition}: the committed offset can't be read", error) from error
-        if found.error is not None:
-            raise broker_error(f"{partition}: the committed offset can't be read", KafkaException(found.error))
+        what, wanted = f"{partition}: the committed offset can't be read", [KafkaPartition(*partition)]
+        found = _ask(what, lambda left: self._consumer.committed(wanted, timeout=left))[0]
         return None if found.offset < 0 else int(found.offset)
 
     def commit(self, positions: Mapping[TopicPartition, int], note: str = "") -> None:
@@ -431,6 +419,23 @@ class LibrdkafkaReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _ask(what: str, question: Callable[[float], Iterable[Any] | None]) -> list[Any]:
+    """Put a question about partitions until all are answered; again, for ASK_S, while brokers come and go."""
+    deadline = time.monotonic() + ASK_S
+    while True:
+        try:
+            found = list(question(max(0.1, deadline - time.monotonic())) or ())
+            failed = next((one.error for one in found if one.error is not None), None)
+            if failed is None:
+                return found
+            error = KafkaException(failed)
+        except KafkaException as failure:
+            error = failure
+        if time.monotonic() >= deadline or not passes(error.args[0]):
+            raise broker_error(what, error) from error
+        threading.Event().wait(0.1)
 
 
 def _values(partition: TopicPartition, messages: list[Any]) -> ValueBatch:

@@ -30,7 +30,7 @@ from sensorstream.sinks.positioned_file import FileBusy
 
 COMMIT_EVERY_S: Final = 1.0
 COMMIT_EVERY_ROWS: Final = 5000
-POLLED_ROWS: Final = 10_000
+POLLED_ROWS: Final = 50_000
 LOGGED_ROWS: Final = 100
 """A poll that brings more rows than this is told as progress, not row by row."""
 GIVE_UP_S: Final = 120.0
