@@ -38,6 +38,7 @@ FENCED_TIMES: Final = 3
 _POLL_S: Final = 0.5
 _MORE_S: Final = 0.02
 """How long an open transaction waits for more rows before it is committed."""
+_LONGEST_PAUSE_S: Final = 2.0
 _LOOK_EVERY_S: Final = 0.5
 _UNSETTLED_S: Final = 90.0
 """How long a member that was killed may keep the committed offsets unsettled: until its transaction times out."""
@@ -124,7 +125,7 @@ class _Stream:
         self._began_at = self._heard_at = self._looked_at = 0.0
         self._away_since: float | None = None
         self._failing_since: float | None = None
-        self._fenced = 0
+        self._failures = self._fenced = 0
         self._rows_in = self._transactions = self._aborted = 0
 
     def run(self, partitions: int) -> StreamResult:
@@ -310,7 +311,7 @@ class _Stream:
 
     def _settled(self, tps: Mapping[TopicPartition, int]) -> None:
         self._transactions += 1
-        self._failing_since, self._fenced = None, 0
+        self._failing_since, self._failures, self._fenced = None, 0, 0
         for tp in tps:
             part = self._parts[tp]
             self._rows_in += len(part.made)
@@ -325,6 +326,7 @@ class _Stream:
         self._throw_publisher_away()
         self._retrying = True
         self._aborted += 1
+        self._failures += 1
         now = time.monotonic()
         self._failing_since = self._failing_since or now
         self._fenced += isinstance(error, Fenced)
@@ -349,14 +351,14 @@ class _Stream:
         self._reader.pause(paused)
         try:
             # So that the group still knows this member, and it hears what it has lost.
-            self._take(self._reader.poll(0.1))
+            self._take(self._reader.poll(_MORE_S))
         finally:
             self._reader.resume([tp for tp in self._parts if tp not in self._at_end])
         try:
             self._try_again()
         except (DeliveryError, BrokerError) as error:
             self._failed(error)
-            self._stop.wait(_POLL_S)
+            self._stop.wait(min(_MORE_S * 2**self._failures, _LONGEST_PAUSE_S))
 
     def _try_again(self) -> None:
         try:
@@ -405,15 +407,16 @@ class _Stream:
 
     def _group_is_at_end(self) -> bool:
         """Whether the group, not this member alone, has committed everything up to the ends as they were."""
-        now = time.monotonic()
-        if any((part.committed or 0) < self._ends.get(part.tp, 0) for part in self._parts.values()):
+        if any(part.moved or part.done < self._ends.get(part.tp, 0) for part in self._parts.values()):
             return False
-        if any(part.moved for part in self._parts.values()) or now - self._looked_at < _LOOK_EVERY_S:
-            return False
-        self._looked_at = now
-        others = [tp for tp in self._ends if tp not in self._parts]
-        if any((self._reader.committed(tp) or 0) < self._ends[tp] for tp in others if self._ends[tp]):
-            return False
+        others = [tp for tp, end in self._ends.items() if end and tp not in self._parts]
+        if others:
+            now = time.monotonic()
+            if now - self._looked_at < _LOOK_EVERY_S:
+                return False
+            self._looked_at = now
+            if any((self._reader.committed(tp) or 0) < self._ends[tp] for tp in others):
+                return False
         for part in self._parts.values():
             self._tell_end(part)
         return True
