@@ -8,6 +8,7 @@ import json
 import math
 import stat
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from sensorstream.errors import SourceError, UsageError
 from sensorstream.events import Listener, ignore
+from sensorstream.records import Rejected
 from sensorstream.sentiment.base import LABELS, Label, Thresholds
 from sensorstream.sources.csv_file import MAX_ROW, CsvSource
 from sensorstream.sources.text_lines import LineReader, LongLine
@@ -153,8 +155,8 @@ class LabelledFile:
             raise UsageError(f"rating scale {scale:g} is not above 0", hint="4 for ratings from -4 to 4")
         if not math.isfinite(options.rating_centre):
             raise UsageError("the rating centre is not a number", hint="3 for ratings from 1 to 5")
-        if scale is not None and not self.rated:
-            raise UsageError("a rating scale needs ratings", hint="name their column with --rating-column")
+        if not self.rated and (scale is not None or options.rating_centre):
+            raise UsageError("a rating's scale and centre need ratings", hint="name their column with --rating-column")
         self._cut = Thresholds(options.gold_cut, -options.gold_cut)
         self._label_column = options.label_column or (None if options.rating_column else "label")
         self._labels: dict[str, Label | Excluded] = {
@@ -201,6 +203,9 @@ class LabelledFile:
         if len(self.rejected_rows) < KEPT_REJECTED:
             self.rejected_rows.append(RejectedText(line, reason))
 
+    def _reject_row(self, bad: Rejected) -> None:
+        self._reject(int(bad.where["line"]), bad.reason)
+
     def _read_csv(self, delimiter: str | None) -> Iterator[LabelledText]:
         self._check_readable()
         source = CsvSource(self._path, encoding=self._options.encoding, delimiter=delimiter, listener=self._listener)
@@ -217,9 +222,10 @@ class LabelledFile:
             while batch := source.read(READ_AT_ONCE):
                 if not batch.rows and not batch.rejected:
                     return
-                for bad in batch.rejected:
-                    self._reject(int(bad.where["line"]), bad.reason)
+                rejected = deque(batch.rejected)
                 for _, line, cells in batch.rows:
+                    while rejected and int(rejected[0].where["line"]) < line:
+                        self._reject_row(rejected.popleft())
 
                     def cell(name: str, cells: Sequence[str] = cells) -> str:
                         return cells[places[name]]
@@ -227,6 +233,8 @@ class LabelledFile:
                     row = self._take(line, lambda line=line, cell=cell: self._of_cells(line, cell))  # type: ignore[misc]
                     if row is not None:
                         yield row
+                for bad in rejected:
+                    self._reject_row(bad)
 
     def _read_lines(self, parse: Callable[[int, str], LabelledText]) -> Iterator[LabelledText]:
         for number, line in self._lines():

@@ -43,12 +43,13 @@ _DAMAGES: Final = (
     *(ValueError, TypeError, KeyError, IndexError, OverflowError, SyntaxError),
 )
 
-_WORDS: Final = re.compile(r"\w+(?:['\N{RIGHT SINGLE QUOTATION MARK}]\w+)*|[!?]+|[^\w\s]")
+_WORDS: Final = re.compile(r"\w+(?:'\w+)*|[!?]+|[^\w\s]")
+_CURLY: Final = "\N{RIGHT SINGLE QUOTATION MARK}"
 
 
 def terms(text: str) -> list[str]:
     """What a text is made of for a model: its words in lower case, signs and emoji, and each two in a row."""
-    words = _WORDS.findall(text.lower())
+    words = _WORDS.findall(text.lower().replace(_CURLY, "'"))
     return words + [f"{first} {second}" for first, second in pairwise(words)]
 
 

@@ -7,6 +7,7 @@ library versions give the same model, byte for byte.
 import math
 import os
 import random
+import re
 import threading
 import time
 from collections import Counter
@@ -41,6 +42,8 @@ FEWEST: Final = 10
 FOLDS: Final = 3
 OCCURRENCES: Final = 2
 STEP: Final = 0.01
+
+_CODE: Final = re.compile("[a-z]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +174,9 @@ def _check(options: TrainOptions, target: Path) -> None:
         raise UsageError(f"held-out share {options.held_out:g} is not in 0.05 to 0.5", hint="for example 0.2")
     if options.name is not None and not options.name.strip():
         raise UsageError("the model's name is empty", hint="it is stored with every score")
+    wrong = next((code for code in options.languages or () if not _CODE.fullmatch(code)), None)
+    if wrong is not None:
+        raise UsageError(f"{wrong!r} is not the code of a language", hint="for example en (ISO 639-1), or any alone")
     if target.is_dir():
         raise UsageError(f"{target} is a folder", hint="name a file for the model")
     if target.exists() and not options.force:
