@@ -191,6 +191,7 @@ def _show(console: "Console", result: "AggregateResult", columns: "Sequence[str]
     from sensorstream.cli.terminal import visible
     from sensorstream.records import Json, Number
     from sensorstream.serde.csv_cells import to_cell
+    from sensorstream.transforms.event_time import duration_text
 
     if kept:
         figures = tuple(name for name in columns if any(isinstance(row[name], Number) for row in kept))
@@ -202,7 +203,7 @@ def _show(console: "Console", result: "AggregateResult", columns: "Sequence[str]
     where = "" if kept or result.target == "the screen" else f" in {visible(result.target)}"
     left = f", {result.open_windows:,} still open" if result.open_windows else ""
     console.print(
-        f"{result.windows:,} windows of {result.window}{where} from {result.records:,} records of "
+        f"{result.windows:,} windows of {duration_text(result.window_ms)}{where} from {result.records:,} records of "
         f"{visible(result.topic)}, {result.late:,} late, {result.rejected:,} rejected{left}"
     )
 

@@ -108,7 +108,7 @@ class AggregateResult:
     topic: str
     target: str
     ended: Ended
-    window: str
+    window_ms: int
     records: int
     rejected: int
     late: int
@@ -179,7 +179,7 @@ class _Aggregation:
             job.topic,
             self._target.name,
             ended,
-            f"{job.rule.size_ms / 1000:g}s",
+            job.rule.size_ms,
             self._records,
             self._rejected,
             self._windows.late,

@@ -38,6 +38,12 @@ def parse_duration(text: str, option: str, *, least_ms: int = 1) -> int:
     return length
 
 
+def duration_text(length_ms: int) -> str:
+    """A length of time as :func:`parse_duration` takes it, in the largest unit that it is a whole number of."""
+    unit = max((unit for unit, size in _UNITS.items() if length_ms % size == 0), key=_UNITS.__getitem__)
+    return f"{length_ms // _UNITS[unit]}{unit}"
+
+
 @dataclass(frozen=True, slots=True)
 class EventTimeRule:
     """Where a row's time stands: ``column`` (None: the record's timestamp).
