@@ -14,7 +14,7 @@ from typing import Final
 
 from sensorstream.errors import UsageError
 from sensorstream.sentiment.base import Score, Thresholds, WordScore
-from sensorstream.sentiment.vader_tables import PACKAGE, Word, Words, emoji, tables
+from sensorstream.sentiment.vader_tables import VERSION, Word, Words, emoji, tables
 
 _ENGLISH: Final = frozenset({"en"})
 _ALPHA: Final = 15  # approximates the largest sum that is expected
@@ -38,12 +38,10 @@ class VaderScorer:
     """
 
     name = "vader"
+    version = VERSION
     languages: frozenset[str] | None = _ENGLISH
 
     def __init__(self, thresholds: Thresholds = Thresholds()) -> None:  # noqa: B008  # it is immutable
-        from importlib.metadata import version
-
-        self.version = version(PACKAGE)
         self.thresholds = thresholds
         self._tables = tables()
         self._words = Words(self._tables)
