@@ -22,7 +22,7 @@ from sensorstream.errors import SensorstreamError
 from sensorstream.events import Event, Listener, Notice, Progress, RowRejected, ignore
 from sensorstream.pipelines.replay import FLUSH_S, ReplayedSource, ReplayJob, ReplayResult
 from sensorstream.pipelines.replay_job import ReplayOptions, is_paced, make_job, source_files
-from sensorstream.pipelines.shares import Part, plan
+from sensorstream.pipelines.shares import Part, check, plan
 from sensorstream.pipelines.worker import Message, Order, Ready, Refused, Told
 
 STOP_S: Final = FLUSH_S + 15.0
@@ -50,6 +50,7 @@ def replay_in_processes(
     """
     job = make_job(settings, options)
     paths = [path for _, path in source_files(settings, options.sources)]
+    check(paths, processes, paced=is_paced(settings, options))
     with client.publisher() as publisher:
         partitions = {source.topic: publisher.partitions_for(source.topic) for source in job.sources}
     parts = plan(job, paths, partitions, processes, paced=is_paced(settings, options))

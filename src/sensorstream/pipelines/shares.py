@@ -17,41 +17,49 @@ class Part:
     share: Share | None
 
 
+def check(paths: Sequence[str], processes: int, *, paced: bool) -> None:
+    """Raises UsageError when the processes would have to share what they can't.
+
+    ``paths`` are the sources' files; ``paced``: rows have moments of their own.
+    """
+    if "-" in paths:
+        raise UsageError("stdin can't be shared by processes", hint="leave out --processes, or give it a file")
+    if processes <= len(paths):
+        return
+    if paced:
+        raise UsageError(
+            f"--processes {processes}: the pace of a source can't be shared by processes",
+            hint=f"with --delay, --rate or --speed take {len(paths)} at the most; or --delay 0",
+        )
+    for path in paths:
+        if Path(path).exists() and not Path(path).is_file():
+            raise UsageError(
+                f"{path} is a pipe and can't be shared by processes", hint=f"take --processes {len(paths)} at the most"
+            )
+
+
 def plan(
     job: ReplayJob, paths: Sequence[str], partitions: Mapping[str, int], processes: int, *, paced: bool
 ) -> list[list[Part]]:
     """The parts of each process; fewer processes than asked for where there is nothing more to share.
 
-    ``paths`` are the sources' files, ``partitions`` the topics' numbers of partitions. Sources go whole where they are
-    about equal; one that is larger than a process's fair part is shared by its partitions, by as many processes as it
-    has partitions at the most. ``paced``: rows have moments of their own, which processes can't share. Raises
-    UsageError when the processes would have to share what they can't.
+    ``partitions`` are the topics' numbers of partitions. Sources go whole where they are about equal; one that is
+    larger than a process's fair part is shared by its partitions, by as many processes as it has partitions at the
+    most.
     """
-    count = len(paths)
-    if "-" in paths:
-        raise UsageError("stdin can't be shared by processes", hint="leave out --processes, or give it a file")
-    if paced and processes > count:
-        raise UsageError(
-            f"--processes {processes}: the pace of a source can't be shared by processes",
-            hint=f"with --delay, --rate or --speed take {count} at the most, or --delay 0",
-        )
     sizes, most = [], []
     for source, path in zip(job.sources, paths, strict=True):
         file = Path(path)
         regular = file.is_file()
         sizes.append(max(1, file.stat().st_size) if regular else 1)
         most.append(partitions[source.topic] if regular and not paced else 1)
-        if not regular and file.exists() and processes > count:
-            raise UsageError(
-                f"{path} is a pipe and can't be shared by processes", hint=f"take --processes {count} at the most"
-            )
     fair = sum(sizes) / processes
     shares = [max(1, min(limit, processes, round(size / fair))) for size, limit in zip(sizes, most, strict=True)]
     while sum(shares) < processes:
-        open_ = [at for at in range(count) if shares[at] < most[at]]
-        if not open_:
+        larger = [at for at in range(len(sizes)) if shares[at] < most[at]]
+        if not larger:
             break
-        shares[max(open_, key=lambda at: sizes[at] / shares[at])] += 1
+        shares[max(larger, key=lambda at: sizes[at] / shares[at])] += 1
     return _spread(sizes, shares, min(processes, sum(shares)))
 
 
