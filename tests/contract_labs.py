@@ -33,6 +33,8 @@ class Lab(Protocol):
 
     def note(self, group: str, topic: str, partition: int) -> str: ...
 
+    def evict(self, group: str) -> None: ...
+
 
 class MemoryLab:
     limit = 1048576
@@ -58,6 +60,9 @@ class MemoryLab:
 
     def note(self, group: str, topic: str, partition: int) -> str:
         return next(note for where, (_, note) in self.broker.committed(group).items() if where == (topic, partition))
+
+    def evict(self, group: str) -> None:
+        self.broker.evict(group)
 
 
 class KafkaLab:
@@ -108,6 +113,17 @@ class KafkaLab:
         from sensorstream.records import TopicPartition
 
         return admin.describe_group(self.settings, group).committed[TopicPartition(topic, partition)][1]
+
+    def evict(self, group: str) -> None:
+        from kafka import KafkaAdminClient
+        from kafka.admin import MemberToRemove
+
+        client: Any = KafkaAdminClient(bootstrap_servers=list(self.settings.bootstrap))
+        try:
+            members = client.describe_groups([group])[group]["members"]
+            client.remove_group_members(group, [MemberToRemove(member_id=one["member_id"]) for one in members])
+        finally:
+            client.close()
 
     def clean(self) -> None:
         from sensorstream import admin

@@ -2,12 +2,13 @@
 
 import itertools
 import os
+import threading
 
 import pytest
 
 from contract_labs import WAIT_S, Lab, group_name, numbered, publish, read, until
-from sensorstream.clients.base import Reader
-from sensorstream.errors import DeliveryError, Fenced, UsageError
+from sensorstream.clients.base import Reader, Rebalance
+from sensorstream.errors import BrokerError, DeliveryError, Fenced, UsageError
 from sensorstream.records import TopicPartition
 
 _ids = itertools.count()
@@ -151,6 +152,42 @@ def test_positions_are_committed_with_the_transaction_or_not_at_all(lab: Lab) ->
         publisher.begin()
         with pytest.raises(UsageError):
             publisher.send_offsets({where: 1}, reader)
+
+
+def test_positions_that_a_transaction_still_holds_are_waited_for(lab: Lab) -> None:
+    """Whoever takes a partition over must not begin where the group was before a transaction that is about to end."""
+    topic, group = lab.topic(), group_name()
+    where = TopicPartition(topic, 0)
+    publish(lab, topic, numbered(10))
+    with (
+        lab.client.reader(group=group) as reader,
+        lab.client.reader(group=group) as other,
+        lab.client.transactional_publisher(new_id()) as publisher,
+    ):
+        reader.commit({where: 2})
+        publisher.begin()
+        publisher.publish(topic, b"scored", partition=1)
+        publisher.send_offsets({where: 7}, reader, WAIT_S)
+        commit = threading.Timer(0.5, publisher.commit)
+        commit.start()
+        assert other.committed(where) == 7
+        commit.join()
+
+
+def test_one_who_is_no_longer_a_member_commits_no_positions_with_a_transaction(lab: Lab) -> None:
+    topic, group, name = lab.topic(1), group_name(), new_id()
+    where = TopicPartition(topic, 0)
+    publish(lab, topic, numbered(4))
+    start = Rebalance(lambda given: dict.fromkeys(given, 0), lambda _: None, lambda _: None)
+    with lab.client.reader(group=group) as reader, lab.client.transactional_publisher(name) as publisher:
+        reader.subscribe([topic], start)
+        read(reader, 4)
+        publisher.begin()
+        publisher.publish(topic, b"scored", partition=0)
+        lab.evict(group)
+        with pytest.raises((BrokerError, DeliveryError)):
+            publisher.send_offsets({where: 4}, reader, WAIT_S)
+        assert reader.committed(where) is None
 
 
 def test_outside_a_transaction_nothing_is_published(lab: Lab) -> None:

@@ -29,6 +29,8 @@ from sensorstream.errors import BrokerError, ClusterUnreachable, DeliveryError, 
 from sensorstream.events import Listener, ignore
 from sensorstream.records import ConsumedRecord, Headers, TopicIdentity, TopicPartition
 
+ASK_S: Final = 10.0
+
 __all__ = ["MemoryBroker", "MemoryClient", "MemoryPublisher", "MemoryReader"]
 
 
@@ -157,8 +159,11 @@ class MemoryTransactionalPublisher(MemoryPublisher):
         self._stage.require_open()
         self._check()
         group = reader.group if isinstance(reader, MemoryReader) else None
-        if group is None or self._transaction is None:
+        if group is None or self._transaction is None or not isinstance(reader, MemoryReader):
             raise UsageError("positions can only be sent for a reader of this client that has a group")
+        if not reader.is_member():
+            self._stage.spend()
+            raise BrokerError("the positions can't be sent with the transaction: no longer a member of the group")
         self._transaction.positions.setdefault(group, {}).update(positions)
 
     def commit(self, timeout_s: float = 30.0) -> None:
@@ -220,6 +225,15 @@ class MemoryReader:
     def group(self) -> str | None:
         """The name of its group, if it has one."""
         return self._group
+
+    def is_member(self) -> bool:
+        """Whether the group still knows it; true for one that has not joined."""
+        with self._broker.changed:
+            return (
+                self._group is None
+                or self._rebalance is None
+                or self._member in self._broker.group(self._group).members
+            )
 
     def partitions_for(self, topic: str) -> int:
         """The topic's number of partitions."""
@@ -371,6 +385,9 @@ class MemoryReader:
             return None
         with self._broker.changed:
             self._broker.answer()
+            group = self._group
+            if not self._broker.changed.wait_for(lambda: self._broker.is_settled(group, partition), ASK_S):
+                raise BrokerError(f"{partition}: the committed offset can't be read: a transaction holds it")
             found = self._broker.group(self._group).committed.get(partition)
             return None if found is None else found[0]
 
@@ -382,7 +399,7 @@ class MemoryReader:
             if self._broker.stopped:
                 raise BrokerError("the group's positions were not committed: no broker answers")
             group = self._broker.group(self._group)
-            if self._rebalance is not None and self._member not in group.members:
+            if not self.is_member():
                 raise BrokerError("the group's positions were not committed: no longer a member of the group")
             group.committed.update({partition: (offset, note) for partition, offset in positions.items()})
 

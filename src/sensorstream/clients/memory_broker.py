@@ -383,6 +383,10 @@ class MemoryBroker:
             self._transactions[transactional_id] = Transaction(epoch)
             return self._transactions[transactional_id]
 
+    def is_settled(self, group: str, partition: TopicPartition) -> bool:
+        """Whether no open transaction holds a position of the group for this partition."""
+        return not any(partition in one.positions.get(group, {}) for one in self._transactions.values())
+
     def end(self, transactional_id: str, *, committed: bool) -> None:
         """Commit or abort the open transaction."""
         with self.changed:
