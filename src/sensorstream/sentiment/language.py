@@ -21,35 +21,39 @@ SURE: Final = 0.5
 _SHORTEST: Final = 12
 # ISO 639: no linguistic content; undetermined; and Nigerian Pidgin, for which English slang is taken.
 _NO_LANGUAGE: Final = frozenset({"zxx", "und", "pcm"})
+_FEW: Final = 5
 _NOISE: Final = re.compile(r"https?://\S+|@\w+")
 _LETTER: Final = re.compile(r"[^\W\d_]")
 
 # Frequent in English, and hardly met in texts of other languages that are written with the same letters.
 _TELLING_WORDS: Final = """
-    the and you it that with this have not are my your what they would there their about which when because who how but
-    been just know don't it's i'm can't from were could should than then these those very you're that's didn't doesn't
-    isn't i've i'll she his him our out get got too really much more some any other only even why where think good love
-    great never always right people time make thanks thank won't being going back now work day today life her them its
-    off today's she's he's we're they're let's what's there's wasn't wouldn't i'd feel hope look looking need still
-    thing things something someone after before through down bad better way oh actually take first last also probably
-    every little ever getting makes does thought made give many maybe yeah find everyone might keep doing wish year
-    least mean read trying such another long anyone years tell hard around old play real kind few until gonna let while
-    seems put help since believe call saw yes own dont nothing definitely anything remember watch watching playing went
-    amazing awesome home again please understand must enough both wrong found guess though already wait hear else saying
-    done everything without feeling money almost comment check miss point kids world free name same hell well here head
-    care absolutely myself lost loved part funny imagine beautiful poor change left using surprised literally hit far
-    against place heard full talking needs stay stuff fact night feels gotta came agree buy friend friends true start
-    news worst coming terrible especially week wanted away either once second interesting wonder talk thinking yet
-    forgot able high reason crazy story haven't each weird worth eat appreciate phone finally told completely rather
-    seem under days hopefully happened knew took says rest send kill called bring lose girl women ready welcome during
-    family different fine couple number food exactly wanna pay run birthday tried wants tonight late leave half heart
-    missed early dead mom black learn means honestly easy woman house hours holy sound between ago hour months weeks
-    sweet meant pass happen interested realize yourself fake loves
+    the and you it that with this have not are my your what they would there their about which when because who how
+    but been just know don't it's i'm can't from were could should than then these those very you're that's didn't
+    doesn't isn't i've i'll she his him our out get got too really much more some any other only even why where
+    think good love great never always right people time make thanks thank won't being going back now work day today
+    life them its off today's she's he's we're they're let's what's there's wasn't wouldn't i'd feel hope look
+    looking need thing things something someone after before through down better way actually take first probably
+    every little ever getting makes does thought give many maybe everyone might keep doing wish year least mean read
+    trying such another long anyone years tell hard around old few until gonna while seems put help since believe
+    call saw yes own dont nothing definitely anything remember watching playing went amazing awesome home again
+    please understand must enough both wrong found guess though already wait hear else saying done everything
+    without feeling almost comment miss same well absolutely myself lost loved funny imagine beautiful poor left
+    using surprised literally hit far against heard full talking needs stay stuff night feels gotta came agree buy
+    friends true worst coming terrible especially week wanted away either once interesting wonder talk thinking yet
+    forgot able reason crazy story haven't each weird worth eat appreciate finally told completely rather seem under
+    days hopefully happened knew took says send kill called bring lose girl women ready welcome during family
+    different food exactly wanna pay run birthday tried wants tonight leave half heart missed early learn means
+    honestly easy woman house hours holy between ago hour months weeks sweet meant happen interested realize
+    yourself loves hate damn sucks suck worse stupid looks sounds liked okay pretty piece angry lucky three ugly
+    weather running others cheers laugh try thats im disgusting boring hurts annoying gets brilliant lovely kidding
+    stole nobody horrible ridiculous wonderful cute weekend proud jealous sick tired busy hungry bored excited
 """
 # Frequent in English, and words of other languages too: they count only beside a telling one.
 _SHARED_WORDS: Final = """
-    a in am is was of to for we if so like i new be all me no do has at an or by on will one as had into over see can
-    he did us say said come go want up
+    a in am is was of to for we if so like i new be all me no do has at an or by on will one as had into over see
+    can he did us say said come go want up hell still also last fine start name pass place point change second real
+    part fake news sound free kids check play oh yeah money let find her here rest kind number friend fact high late
+    black watch care couple phone world made mom dead head bad lol yay nice happy fun best
 """
 _TELLING: Final = frozenset(_TELLING_WORDS.split())
 _ENGLISH: Final = _TELLING | frozenset(_SHARED_WORDS.split())
@@ -63,10 +67,12 @@ def language_of(text: str) -> str | None:
 
     Only the first 1,000 characters are looked at.
     """
-    head = text[:_LOOKED_AT].lower()
-    if _is_english(head.split()) or _is_english(head.translate(_PUNCTUATION).split()):
+    head = text[:_LOOKED_AT]
+    if _is_english(head.lower().split()):
         return "en"
-    head = _NOISE.sub(" ", text[:_LOOKED_AT])
+    head = _NOISE.sub(" ", head)
+    if _is_english(head.lower().translate(_PUNCTUATION).split()):
+        return "en"
     if (len(head) < _SHORTEST and head.isascii()) or not _LETTER.search(head):
         return None
     # The model works on UTF-8, in which half a surrogate pair is nothing.
@@ -75,9 +81,11 @@ def language_of(text: str) -> str | None:
 
 
 def _is_english(words: list[str]) -> bool:
-    """Whether the words leave no doubt: two frequent English ones, a telling one among them, and a tenth of all."""
+    """Whether the words leave no doubt: a telling one, and beside it, unless they are few, one more and a tenth."""
     distinct = frozenset(words)
-    return not distinct.isdisjoint(_TELLING) and len(distinct & _ENGLISH) >= max(2, len(distinct) // 10)
+    if distinct.isdisjoint(_TELLING):
+        return False
+    return len(distinct) <= _FEW or len(distinct & _ENGLISH) >= max(2, len(distinct) // 10)
 
 
 @cache
