@@ -18,6 +18,7 @@ from sensorstream.sinks.checkpoint import Checkpoint
 from sensorstream.sinks.csv_file import CsvFileSink
 from sensorstream.sinks.jsonl_file import JsonlFileSink
 from sensorstream.sources.csv_file import CsvSource
+from sensorstream.sources.formats import SourceForm
 
 ODD = [
     "0012", "12345678901234567890", "", "1.50", "-3.2", "=1+1", "'=1", "'''-x", "+5", "@x", "\ttab", "1e400",
@@ -353,3 +354,43 @@ def test_the_keys_of_the_json_are_a_contract(source: Path, folder: Path, capsys:
         "text",
     ]  # fmt: skip
     assert list(topic["rejected_rows"][0]) == ["line", "reason"]
+
+
+def posts(folder: Path, kind: str = "jsonl") -> Path:
+    """A source of posts and its captured files, as produce and consume make them."""
+    lines = [f'{{"id": "p{n}", "n":1.{n}0, "tags":["a", {n}]}}' if n % 3 else f'{{"text":"{n}"}}' for n in range(40)]
+    if kind == "text":
+        lines = [f"-{n}" for n in range(40)]
+    source = folder / f"posts.{kind}"
+    source.write_text("".join(f"  {line} \n\n" if kind == "jsonl" else f"{line}\n" for line in lines))
+    for partition in (0, 1):
+        with (folder / f"AIR_Consumer_{partition}.jsonl").open("w") as file:
+            for line in lines[partition::2]:
+                file.write(f'{{"text":"{line}"}}\n' if kind == "text" else f"{line}\n")
+    return source
+
+
+def test_posts_are_compared_letter_by_letter(tmp_path: Path) -> None:
+    source = posts(tmp_path)
+    verdict = check(source, tmp_path)
+    assert (verdict.expected, verdict.captured, verdict.exactly_once) == (40, 40, True)
+    edit(tmp_path / "AIR_Consumer_1.jsonl", lambda lines: lines.__setitem__(3, lines[3].replace(b"1.70", b"1.7")))
+    verdict = check(source, tmp_path)
+    assert figures(verdict) == {"different": 1}
+    first = verdict.first_difference
+    assert first
+    assert (first.column, first.expected, first.captured) == ("n", "1.70", "1.7")
+    assert (first.source_line, first.captured_line) == (15, 4)
+    edit(tmp_path / "AIR_Consumer_0.jsonl", lambda lines: lines.pop(2))
+    assert figures(check(source, tmp_path)) == {"different": 1, "missing": 1}
+
+
+def test_plain_text_is_compared_too(tmp_path: Path) -> None:
+    source = posts(tmp_path, "text")
+    assert check(source, tmp_path, options=VerifyOptions(form=SourceForm("text"))).exactly_once
+
+
+def test_posts_are_not_compared_with_captured_csv(tmp_path: Path) -> None:
+    (tmp_path / "AIR_Consumer_0.csv").write_text("id\np0\n")
+    with pytest.raises(UsageError, match="captured CSV files"):
+        check(posts(tmp_path).rename(tmp_path / "p.jsonl"), tmp_path / "AIR_Consumer_0.csv")

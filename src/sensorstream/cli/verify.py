@@ -58,9 +58,10 @@ def verify(
         typer.Option("--limit", metavar="N", min=1, help="Only the first N rows of each source were published."),
     ] = None,
     encoding: options.Encoding = "utf-8",
-    delimiter: Annotated[
-        str, typer.Option("--delimiter", metavar="C", help="What separates the sources' cells; auto: find out.")
-    ] = ",",
+    delimiter: options.Delimiter = None,
+    source_format: options.SourceFormat = None,
+    quote: options.Quote = None,
+    columns: options.Columns = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="Captured CSV files without a position were written with --raw.")
     ] = False,
@@ -72,12 +73,15 @@ def verify(
     from sensorstream.pipelines.replay_job import source_files
     from sensorstream.pipelines.verify import VerifyOptions
     from sensorstream.pipelines.verify import verify as compare
+    from sensorstream.sources.formats import SourceForm, column_names
 
     pairs = source_files(session.settings, source or ())
     sources = dict(pairs)
     if len(sources) < len(pairs):
         raise UsageError("a topic has several sources", hint="verify takes one file for a topic")
-    wanted = VerifyOptions(partition_by.value, partitions, limit, encoding, delimiter, raw)
+    form = SourceForm(source_format, encoding, delimiter, quote, column_names(columns))
+    form.check()
+    wanted = VerifyOptions(partition_by.value, partitions, limit, form, raw)
     with session.interruptible() as stop:
         result = compare(
             sources,

@@ -9,9 +9,10 @@ from typing import Final, Protocol
 from sensorstream.errors import DecodeError, SourceError, UsageError
 from sensorstream.records import Number, Value
 from sensorstream.serde.csv_cells import source_cell, to_cell
-from sensorstream.serde.json import RowEncoder, decode, is_number, quote
+from sensorstream.serde.json import decode, is_number, quote
 from sensorstream.sinks import checkpoint
 from sensorstream.sources.csv_file import CsvSource
+from sensorstream.sources.formats import Encoder
 
 _NAME: Final = re.compile(r"(?P<topic>.+)_Consumer_(?P<partition>[0-9]{1,9})\.(?P<format>csv|jsonl)")
 _BATCH: Final = 2000
@@ -97,6 +98,9 @@ class Form(Protocol):
     def cells(self, row: object) -> list[str]:
         """A row's cells, to be shown to a person."""
 
+    def names(self, row: object) -> Sequence[str]:
+        """What the cells of an expected row are called."""
+
 
 class CsvForm:
     """Rows of captured CSV files: lists of cells in the order of the source's columns."""
@@ -153,13 +157,17 @@ class CsvForm:
         assert isinstance(row, list)  # noqa: S101  # for the type checker
         return row
 
+    def names(self, row: object) -> Sequence[str]:
+        """The source's columns."""
+        return self._columns
+
 
 class JsonlForm:
-    """Rows of captured JSON Lines files: the bytes of one line."""
+    """Rows of captured JSON Lines files: the bytes of one line. ``encoder`` makes what is published for a row."""
 
-    def __init__(self, columns: tuple[str, ...]) -> None:
+    def __init__(self, columns: tuple[str, ...], encoder: Encoder) -> None:
         self._columns = columns
-        self._encode = RowEncoder(columns).encode
+        self._encode = encoder.encode
 
     def expected(self, cells: list[str]) -> object:
         """The JSON that is published for a row."""
@@ -193,12 +201,33 @@ class JsonlForm:
         known = [_json(values[name]) if name in values else "" for name in self._columns]
         return known + [f"{name}={_json(value)}" for name, value in values.items() if name not in self._columns]
 
+    def names(self, row: object) -> Sequence[str]:
+        """The source's columns."""
+        return self._columns
+
     def _decoded(self, row: object) -> dict[str, Value] | None:
         assert isinstance(row, bytes)  # noqa: S101  # for the type checker
         try:
             return decode(row)
         except DecodeError:
             return None
+
+
+class WholeForm(JsonlForm):
+    """Rows of captured JSON Lines files whose source is JSON Lines too: every line as it was written."""
+
+    def plain(self, row: object) -> object:
+        """The row itself: nobody may have written it anew."""
+        return row
+
+    def cells(self, row: object) -> list[str]:
+        """The values as JSON, in the object's order."""
+        values = self._decoded(row)
+        return super().cells(row) if values is None else [_json(value) for value in values.values()]
+
+    def names(self, row: object) -> Sequence[str]:
+        """The object's own fields."""
+        return list(self._decoded(row) or ())
 
 
 class _CapturedCells(dict[str, str]):

@@ -12,10 +12,18 @@ from typing import Final, Literal
 
 from sensorstream.errors import Interrupted, UsageError
 from sensorstream.events import Listener, Notice, Progress, ignore
-from sensorstream.pipelines.captured_files import CapturedFile, CsvForm, Form, JsonlForm, find_captured
+from sensorstream.pipelines.captured_files import (
+    CapturedFile,
+    CsvForm,
+    Form,
+    JsonlForm,
+    WholeForm,
+    find_captured,
+)
 from sensorstream.pipelines.matching import CapturedRows, Found, Matcher, Tally
 from sensorstream.records import SourceRow
-from sensorstream.sources.csv_file import CsvSource
+from sensorstream.sources.base import Source
+from sensorstream.sources.formats import SourceForm
 
 PartitionRule = Literal["row", "any"]
 Kind = Literal["missing", "doubled", "reordered", "different", "misplaced", "unexpected"]
@@ -37,8 +45,7 @@ class VerifyOptions:
     partition_by: PartitionRule = "row"
     partitions: int | None = None
     limit: int | None = None
-    encoding: str = "utf-8"
-    delimiter: str = ","
+    form: SourceForm = field(default_factory=SourceForm)
     raw: bool = False
 
 
@@ -161,6 +168,10 @@ class _Comparison:
                 f"--partitions {self._partitions}, but there is a captured file of {topic}[{highest}]",
                 hint="partitions count from 0",
             )
+        self._kind = options.form.of(path)
+        if self._kind in ("jsonl", "text") and any(file.format == "csv" for file in files):
+            # A captured CSV file has lost what was text and what was nested.
+            raise UsageError(f"{path} can't be compared with captured CSV files", hint="capture it with --format jsonl")
         kinds = {(file.format, file.raw) for file in files}
         if options.partition_by == "any" and len(kinds) > 1:
             raise UsageError(f"the captured files of {topic} are of different formats", hint="verify them one by one")
@@ -182,8 +193,8 @@ class _Comparison:
         tallies = [matcher.finish() for matcher in self._matchers]
         return self._verdict(tallies, self._sort_surplus(tallies))
 
-    def _open(self) -> CsvSource:
-        return CsvSource(self._path, encoding=self._options.encoding, delimiter=self._options.delimiter)
+    def _open(self) -> Source:
+        return self._options.form.source(self._path)
 
     def _make_matchers(self) -> None:
         any_partition = self._options.partition_by == "any"
@@ -195,12 +206,18 @@ class _Comparison:
         for group in groups:
             jsonl = bool(group) and group[0].format == "jsonl"
             raw = bool(group) and group[0].raw
-            form: Form = JsonlForm(self._columns) if jsonl else CsvForm(self._columns, raw)
+            form = self._form(jsonl=jsonl, raw=raw)
             streams = [CapturedRows(str(file.path), form.rows(file), form.plain if jsonl else None) for file in group]
             self._forms.append(form)
             self._matchers.append(Matcher(streams, form.key, _Similar(form)))
 
-    def _read(self, source: CsvSource) -> None:
+    def _form(self, *, jsonl: bool, raw: bool) -> Form:
+        if not jsonl:
+            return CsvForm(self._columns, raw)
+        encoder = self._options.form.encoder(self._path)(self._columns)
+        return (WholeForm if self._kind == "jsonl" else JsonlForm)(self._columns, encoder)
+
+    def _read(self, source: Source) -> None:
         expects = [matcher.expect for matcher in self._matchers]
         makers = [form.expected for form in self._forms]
         shares = len(expects)
@@ -210,7 +227,7 @@ class _Comparison:
                 expects[share](index, line, makers[share](cells))
             self._listener(Progress(f"{self._topic} verified", rows[-1].number + 1, self._options.limit))
 
-    def _batch(self, source: CsvSource, *, listing: bool = False) -> list[SourceRow]:
+    def _batch(self, source: Source, *, listing: bool = False) -> list[SourceRow]:
         """The next usable rows; empty at the end."""
         limit = self._options.limit
         while True:
@@ -291,7 +308,9 @@ class _Comparison:
             text = f"{place} is out of order: it is {source}"
         elif found.kind == "different":
             kind = "different"
-            column, expected, captured = self._first_column(form.cells(found.expected), form.cells(found.captured))
+            column, expected, captured = _first_column(
+                form.names(found.expected), form.cells(found.expected), form.cells(found.captured)
+            )
             text = f"{place}, column {column}: {captured!r} where {source} has {expected!r}"
         else:
             key = (share, form.key(found.captured))
@@ -313,16 +332,6 @@ class _Comparison:
         if files:
             return f" from {files[0].path}"
         return f": there is no captured file of {self._topic}[{share}]"
-
-    def _first_column(self, expected: list[str], captured: list[str]) -> tuple[str, str, str]:
-        """The first column that differs, with both its values."""
-        for at in range(max(len(expected), len(captured))):
-            mine = expected[at] if at < len(expected) else ""
-            other = captured[at] if at < len(captured) else ""
-            if mine != other:
-                name = self._columns[at] if at < len(self._columns) else "(more)"
-                return name, mine[:_CELL_SHOWN], other[:_CELL_SHOWN]
-        return "(order)", "", ""
 
 
 @dataclass(slots=True)
@@ -349,3 +358,14 @@ class _Similar:
         if mine[0] != other[0]:
             return len(mine) == 1 or (len(mine) > 2 and same == len(mine) - 1)
         return same * 2 >= len(mine)
+
+
+def _first_column(names: Sequence[str], expected: list[str], captured: list[str]) -> tuple[str, str, str]:
+    """The first column that differs, with both its values."""
+    for at in range(max(len(expected), len(captured))):
+        mine = expected[at] if at < len(expected) else ""
+        other = captured[at] if at < len(captured) else ""
+        if mine != other:
+            name = names[at] if at < len(names) else "(more)"
+            return name, mine[:_CELL_SHOWN], other[:_CELL_SHOWN]
+    return "(order)", "", ""
