@@ -57,6 +57,13 @@ def test_only_the_moment_differs_when_it_is_done_again() -> None:
     assert first == second
 
 
+def test_a_figure_and_a_partition_keep_their_own_letters() -> None:
+    row = one(apply({"text": "nothing"})[0])
+    assert (row["neu"], row["pos"], row["source_partition"]) == ("1.0", "0.0", "1")
+    again = one(apply({"text": "nothing"})[0])
+    assert (again["neu"], again["source_partition"]) == ("1.0", "1")
+
+
 def test_rows_without_a_score() -> None:
     statuses = [one(answer)["status"] for answer in apply({"text": ""}, {"text": None}, {"text": GERMAN})]
     assert statuses == ["empty", "empty", "unsupported_language"]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from sensorstream.records import ConsumedRecord, Json, Number, Row, Value
+from sensorstream.records import ConsumedRecord, Json, Number, Row
 from sensorstream.sentiment.base import Score, Scorer
 from sensorstream.serde.json import quote
 from sensorstream.transforms.base import InputRow, OutputRow, Transformed, Unusable
@@ -16,6 +16,9 @@ FIELDS: Final = (
 """What a scored row has besides the fields of its post, in this order."""
 
 KEPT_AS: Final = "original_"
+
+_FIELDS: Final = frozenset(FIELDS)
+_REMEMBERED: Final = 1 << 15
 
 
 class ScoreTransform:
@@ -70,27 +73,40 @@ class ScoreTransform:
         return text
 
     def _scored(self, row: Row, record: ConsumedRecord, score: Score, now: str) -> Row:
-        made: dict[str, Value] = dict(row)
-        if not made.keys().isdisjoint(FIELDS):
-            made = {_kept_as(name, row): value for name, value in row.items()}
-        made["compound"] = _number(score.compound)
-        made["pos"] = _number(score.pos)
-        made["neu"] = _number(score.neu)
-        made["neg"] = _number(score.neg)
-        made["label"] = score.label
-        made["language"] = score.language
-        made["scorer"] = self._signature
-        made["status"] = score.status
-        made["reason"] = score.reason
-        made["source_topic"] = record.topic
-        made["source_partition"] = Number(record.partition)
-        made["source_offset"] = Number(record.offset)
-        made["scored_at"] = now
+        if not _FIELDS.isdisjoint(row):
+            row = {_kept_as(name, row): value for name, value in row.items()}
+        compound, pos, neu, neg, label, status, language, reason = score
+        return {
+            **row,
+            "compound": _letters[compound],
+            "pos": _letters[pos],
+            "neu": _letters[neu],
+            "neg": _letters[neg],
+            "label": label,
+            "language": language,
+            "scorer": self._signature,
+            "status": status,
+            "reason": reason,
+            "source_topic": record.topic,
+            "source_partition": Number(record.partition),
+            "source_offset": Number(record.offset),
+            "scored_at": now,
+        }
+
+
+class _Letters(dict[float | None, Number | None]):
+    """Figures in letters, remembered: rounded ones repeat themselves."""
+
+    def __missing__(self, figure: float | None) -> Number | None:
+        # Adding 0.0 makes 0.0 of -0.0 and of a plug-in's 0, which a dictionary can't tell from it.
+        made = None if figure is None else Number(repr(figure + 0.0))
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[figure] = made
         return made
 
 
-def _number(figure: float | None) -> Number | None:
-    return None if figure is None else Number(repr(float(figure)))
+_letters: Final = _Letters()
 
 
 def _kept_as(name: str, row: Row) -> str:
