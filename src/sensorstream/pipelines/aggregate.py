@@ -330,7 +330,7 @@ class _Aggregation:
 
     def _tell_backwards(self) -> None:
         late = self._windows.late
-        if not self._told_backwards and late > 100 and late * 2 > self._records:
+        if not self._told_backwards and late > 100 and late * 4 > self._records:
             self._told_backwards = True
             self._listener(
                 Notice(

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -138,10 +139,19 @@ def _event_time(settings: Settings, options: AggregateOptions) -> EventTimeRule:
         rule = EventTimeRule(options.time_column, options.time_format)
     if rule.time_format is not None and rule.time_format.lower() in ("iso", "epoch"):
         rule = replace(rule, time_format=None)
-    if rule.time_format is not None and "%" not in rule.time_format:
+    if rule.time_format is not None and not _is_format(rule.time_format):
         near = nearest(rule.time_format, ["iso", "epoch"])
         raise UsageError(
             f"--time-format {rule.time_format!r} is not known",
             hint=near or "it is iso, epoch, or as for strptime, for example '%d/%m/%Y %H:%M:%S'",
         )
     return rule
+
+
+def _is_format(text: str) -> bool:
+    """Whether strptime can read what strftime writes so."""
+    try:
+        datetime.strptime(datetime(2023, 8, 31, 23, 59, 1, 500_000, UTC).strftime(text), text)
+    except ValueError:
+        return False
+    return "%" in text
