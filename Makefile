@@ -24,8 +24,11 @@ imports: $(STAMP)
 
 check: lint types imports
 
+# The plot is drawn by a library that nothing else here needs.
 bench: $(STAMP)
-	$(BIN)/python -m bench
+	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python --group bench; \
+	else $(BIN)/python -m pip install --quiet --group bench; fi
+	$(BIN)/python -m bench --write
 
 campaign: $(STAMP)
 	$(BIN)/pytest -m campaign -o timeout=0

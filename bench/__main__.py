@@ -1,13 +1,18 @@
-"""``python -m bench``: start a cluster of its own, run every case, print a table, take the cluster down."""
+"""``python -m bench``: start a cluster of its own, run every comparison, write tables and a plot, take it down."""
 
 import argparse
+import json
 import os
+import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from bench.cases import csv_to_topic, memory, peers, startup, topic_to_csv
-from bench.measure import Case, Measurement, median_ratio, median_wall, peak, rounds
+from bench import report
+from bench.cases import clients_of, csv_to_topic, memory, peers, scaling, startup, topic, topic_to_csv
+from bench.measure import Case, measure, rounds
+from bench.report import Finding, Latencies
 from sensorstream.cluster.local import LocalCluster
 from sensorstream.config import Settings
 
@@ -15,12 +20,13 @@ from sensorstream.config import Settings
 def main() -> None:
     """Run the benchmarks that the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rows", type=int, default=200_000, help="rows of the throughput cases")
+    parser.add_argument("--rows", type=int, default=500_000, help="rows of the throughput cases")
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count, after one that does not")
-    parser.add_argument("--memory-rows", type=int, default=5_000_000, help="rows of the memory case; 0 leaves it out")
-    parser.add_argument("--client", action="append", help="a client to measure (repeatable)")
+    parser.add_argument("--memory-rows", type=int, default=10_000_000, help="rows of the memory case; 0 leaves it out")
+    parser.add_argument("--client", action="append", help="a client to measure (repeatable; default: all installed)")
+    parser.add_argument("--write", action="store_true", help="write docs/performance.md and its plot")
     chosen = parser.parse_args()
-    clients = chosen.client or ["kafka-python"]
+    clients = chosen.client or clients_of()
     peers()
     with tempfile.TemporaryDirectory(prefix="sensorstream-bench-") as name:
         folder = Path(name)
@@ -28,39 +34,61 @@ def main() -> None:
         try:
             up = cluster.up(ports=(0, 0, 0), data_dir=folder / "kafka")
             settings = Settings(bootstrap=up.bootstrap)
-            tell(startup(), chosen.rounds)
-            tell(csv_to_topic(settings, folder, chosen.rows, clients), chosen.rounds)
-            tell(topic_to_csv(settings, folder, chosen.rows, clients), chosen.rounds)
+            findings = [
+                run(startup(), chosen.rounds),
+                run(csv_to_topic(settings, folder, chosen.rows, clients), chosen.rounds),
+                run(topic_to_csv(settings, folder, chosen.rows, clients), chosen.rounds),
+                run(scaling(settings, folder, chosen.rows, clients[-1]), chosen.rounds),
+            ]
+            latencies = [single_rows(settings, client, chosen.rounds) for client in clients]
             if chosen.memory_rows:
-                for client in clients:
-                    tell(memory(settings, folder, chosen.memory_rows, client), 0)
+                findings += [once(memory(settings, folder, chosen.memory_rows, client)) for client in clients]
         finally:
             cluster.down(delete_data=True)
+    if chosen.write:
+        tables = [report.table(found) for found in findings]
+        picture = report.plot(findings).relative_to(report.DOCS)
+        words = "![rows a second, ours and the peers'](" + str(picture) + ")"
+        report.write([report.machine(chosen.rounds), words, *tables, report.latency_table(latencies)])
 
 
-def tell(case: Case, count: int) -> None:
-    """Run a case and print its rows as a Markdown table: each command against the last but one of ours, the peers."""
-    found = rounds(case, count) if count else {name: [_once(case, name)] for name in case.commands}
-    sys.stdout.write(
-        f"\n{case.name}\n\n| command | median s | rows/s | peak MB | times as fast as |\n|---|---|---|---|---|\n"
-    )
-    for name, runs in found.items():
-        wall = median_wall(runs)
-        rate = f"{case.rows / wall:,.0f}" if case.rows else "-"
-        ratios = [
-            f"{median_ratio(runs, theirs):.2f} x {peer}"
-            for peer, theirs in found.items()
-            if name.startswith("sensorstream") and not peer.startswith("sensorstream")
-        ]
-        sys.stdout.write(f"| {name} | {wall:.2f} | {rate} | {peak(runs) / 1e6:.0f} | {', '.join(ratios)} |\n")
-    sys.stdout.flush()
+def run(case: Case, count: int) -> Finding:
+    """Run a case and print it."""
+    return told(Finding(case, rounds(case, count)))
 
 
-def _once(case: Case, name: str) -> Measurement:
-    from bench.measure import measure
-
+def once(case: Case) -> Finding:
+    """Run each command of a case one time and print it."""
     case.prepare()
-    return measure(case.commands[name])
+    return told(Finding(case, {name: [measure(command)] for name, command in case.commands.items()}))
+
+
+def told(found: Finding) -> Finding:
+    """Print a case."""
+    sys.stdout.write(f"\n{report.table(found)}\n")
+    sys.stdout.flush()
+    return found
+
+
+def single_rows(settings: Settings, client: str, count: int) -> Latencies:
+    """Time single rows through ours and through a bare pair, in turn."""
+    found: dict[str, list[dict[str, float]]] = {"ours": [], "bare": []}
+    for number in range(count + 1):
+        for kind, runs in found.items():
+            one = _latency(client, kind, settings.bootstrap, topic(settings, partitions=1))
+            if number:
+                runs.append(one)
+    latencies = Latencies(client, found["ours"], found["bare"])
+    sys.stdout.write(f"\n{report.latency_table([latencies])}\n")
+    sys.stdout.flush()
+    return latencies
+
+
+def _latency(client: str, kind: str, bootstrap: Sequence[str], name: str) -> dict[str, float]:
+    command = [sys.executable, "-m", "bench.latency", client, kind, ",".join(bootstrap), name]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """What is compared with what. The peers kcat and Miller are Debian packages of these names."""
 
+import importlib.util
 import shutil
+import subprocess
 import sys
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench import perf_tools
 from bench.measure import Case, measure
 from sensorstream import admin
 from sensorstream.config import Settings, TopicSettings
@@ -37,33 +40,69 @@ def peers() -> None:
         raise SystemExit(f"bench: {' and '.join(missing)} not found; install the Debian packages kcat and miller")
 
 
+def clients_of() -> list[str]:
+    """The clients that are installed; the fastest is the last."""
+    found = ["kafka-python"]
+    if importlib.util.find_spec("confluent_kafka") is not None:
+        found.append("librdkafka")
+    return found
+
+
+def lines_file(folder: Path, rows: int) -> Path:
+    """The values of the first rows as lines, for peers that read no CSV."""
+    path = folder / f"lines-{rows}.jsonl"
+    if not path.exists():
+        with path.open("wb") as target:
+            subprocess.run(["mlr", "--icsv", "--ojsonl", "cat", str(air_file(folder, rows))], stdout=target, check=True)
+    return path
+
+
 def csv_to_topic(settings: Settings, folder: Path, rows: int, clients: Sequence[str]) -> Case:
     """Publish a CSV file to a topic of two partitions, every row acknowledged by all in-sync replicas."""
     path = air_file(folder, rows)
     bootstrap = ",".join(settings.bootstrap)
-    topic = _topic(settings, partitions=2)
+    name = topic(settings, partitions=2)
     mlr_kcat = (
         f"set -o pipefail; mlr --icsv --ojsonl cat {path} | "
-        f"kcat -P -b {bootstrap} -t {topic} -X acks=all -X enable.idempotence=true"
+        f"kcat -P -b {bootstrap} -t {name} -X acks=all -X enable.idempotence=true"
     )
     commands: dict[str, Sequence[str]] = {
         f"sensorstream ({client})": [
             *(*SENSORSTREAM, "produce", "-b", bootstrap, "--client", client, "--delay", "0", "-q"),
-            *("--source", f"{topic}={path}"),
+            *("--source", f"{name}={path}"),
         ]
         for client in clients
     }
     commands["mlr | kcat -P"] = ["bash", "-c", mlr_kcat]
-    commands["seed lab's script"] = [sys.executable, "-m", "bench.seed_lab", bootstrap, topic, str(path)]
-    return Case("CSV to topic", rows, commands)
+    commands["seed lab's script"] = [sys.executable, "-m", "bench.seed_lab", bootstrap, name, str(path)]
+    lines = lines_file(folder, min(rows, 20_000))
+    commands["kafka-producer-perf-test, ready lines"] = perf_tools.produce(bootstrap, name, rows, lines)
+    return Case("CSV to topic", rows, commands, peer="mlr | kcat -P")
+
+
+def scaling(settings: Settings, folder: Path, rows: int, client: str) -> Case:
+    """The same file into 1, 2, 4 and 8 partitions, and with two processes: the cost of a row stays what it is."""
+    path = air_file(folder, rows)
+    bootstrap = ",".join(settings.bootstrap)
+    commands: dict[str, Sequence[str]] = {}
+    for partitions, more in ((1, ()), (2, ()), (4, ()), (8, ()), (8, ("--processes", "2"))):
+        name = topic(settings, partitions)
+        label = (
+            f"sensorstream ({client}), {partitions} partition{'s' if partitions > 1 else ''} {' '.join(more)}".rstrip()
+        )
+        commands[label] = [
+            *(*SENSORSTREAM, "produce", "-b", bootstrap, "--client", client, "--delay", "0", "-q"),
+            *("--source", f"{name}={path}", *more),
+        ]
+    return Case("partitions and processes", rows, commands, peer=next(iter(commands)))
 
 
 def topic_to_csv(settings: Settings, folder: Path, rows: int, clients: Sequence[str]) -> Case:
     """Capture one partition into a CSV file; ours keeps its position, the peer does not."""
     path = air_file(folder, rows)
     bootstrap = ",".join(settings.bootstrap)
-    topic = _topic(settings, partitions=1)
-    measure([*SENSORSTREAM, "produce", "-b", bootstrap, "--delay", "0", "-q", "--source", f"{topic}={path}"])
+    name = topic(settings, partitions=1)
+    measure([*SENSORSTREAM, "produce", "-b", bootstrap, "--delay", "0", "-q", "--source", f"{name}={path}"])
     target = folder / "captured"
 
     def prepare() -> None:
@@ -71,18 +110,19 @@ def topic_to_csv(settings: Settings, folder: Path, rows: int, clients: Sequence[
         target.mkdir()
 
     kcat_mlr = (
-        f"set -o pipefail; kcat -C -b {bootstrap} -t {topic} -p 0 -o beginning -e -q -X isolation.level=read_committed"
+        f"set -o pipefail; kcat -C -b {bootstrap} -t {name} -p 0 -o beginning -e -q -X isolation.level=read_committed"
         f" | mlr --ijsonl --ocsv cat > {target}/kcat.csv"
     )
     commands: dict[str, Sequence[str]] = {
         f"sensorstream ({client})": [
             *(*SENSORSTREAM, "consume", "-b", bootstrap, "--client", client, "-q", "-e"),
-            *("-t", topic, "-p", "0", "--to", str(target)),
+            *("-t", name, "-p", "0", "--to", str(target)),
         ]
         for client in clients
     }
     commands["kcat -C | mlr"] = ["bash", "-c", kcat_mlr]
-    return Case("topic to CSV", rows, commands, prepare)
+    commands["kafka-consumer-perf-test, counts only"] = perf_tools.consume(bootstrap, name, rows)
+    return Case("topic to CSV", rows, commands, prepare, peer="kcat -C | mlr")
 
 
 def startup() -> Case:
@@ -91,21 +131,22 @@ def startup() -> Case:
         "sensorstream --help": [*SENSORSTREAM, "--help"],
         "bare Typer --help": [sys.executable, "-m", "bench.bare_typer", "--help"],
     }
-    return Case("start-up", 0, commands)
+    return Case("start-up", 0, commands, peer="bare Typer --help")
 
 
 def memory(settings: Settings, folder: Path, rows: int, client: str) -> Case:
     """Publish a long file; what counts is the peak memory."""
     path = air_file(folder, rows)
-    topic = _topic(settings, partitions=2)
+    name = topic(settings, partitions=2)
     command = [
         *(*SENSORSTREAM, "produce", "-b", ",".join(settings.bootstrap), "--client", client, "--delay", "0", "-q"),
-        *("--source", f"{topic}={path}"),
+        *("--source", f"{name}={path}"),
     ]
     return Case(f"{rows:,} rows", rows, {f"sensorstream ({client})": command})
 
 
-def _topic(settings: Settings, partitions: int) -> str:
+def topic(settings: Settings, partitions: int) -> str:
+    """A new topic of its own for a case."""
     name = f"bench-{uuid.uuid4().hex[:8]}"
     admin.create_topics(settings, [TopicSettings(name, partitions=partitions)])
     return name

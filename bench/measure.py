@@ -20,12 +20,14 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Commands that do the same work. ``prepare`` is called before each of them and is not timed."""
+    """Commands that do the same work. ``prepare`` is called before each of them and is not timed; ``peer`` names the
+    command that the others are compared with."""
 
     name: str
     rows: int
     commands: Mapping[str, Sequence[str]]
     prepare: Callable[[], None] = lambda: None
+    peer: str = ""
 
 
 def measure(command: Sequence[str]) -> Measurement:

@@ -1,0 +1,116 @@
+"""What was measured, as Markdown tables and a picture, put into docs/performance.md between its marks."""
+
+import os
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.measure import Case, Measurement, median_ratio, median_wall, peak
+
+DOCS = Path(__file__).parents[1] / "docs"
+BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A case and the runs of its commands, those of one round at the same index."""
+
+    case: Case
+    runs: Mapping[str, Sequence[Measurement]]
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """One client: p50 and p99 in milliseconds of each run, ours and the bare pair's, round by round."""
+
+    client: str
+    ours: Sequence[Mapping[str, float]]
+    bare: Sequence[Mapping[str, float]]
+
+    def median(self, runs: Sequence[Mapping[str, float]], which: str) -> float:
+        """The median over the rounds."""
+        return statistics.median(run[which] for run in runs)
+
+    def ratio(self, which: str) -> float:
+        """Ours by the bare pair's: the median over the rounds."""
+        return statistics.median(ours[which] / bare[which] for ours, bare in zip(self.ours, self.bare, strict=True))
+
+
+def table(found: Finding) -> str:
+    """One case: each command, and how many times as fast as the peer ours is."""
+    case, lines = found.case, [f"**{found.case.name}**", ""]
+    head = f"times as fast as `{case.peer}`" if case.peer else ""
+    lines += [f"| command | seconds | rows/s | CPU s | peak MB | {head} |", "|---|---|---|---|---|---|"]
+    for name, runs in found.runs.items():
+        wall = median_wall(runs)
+        rate = f"{case.rows / wall:,.0f}" if case.rows else ""
+        cpu = statistics.median(run.cpu_s for run in runs)
+        ratio = f"{median_ratio(runs, found.runs[case.peer]):.2f}" if case.peer else ""
+        lines.append(f"| {name} | {wall:.2f} | {rate} | {cpu:.2f} | {peak(runs) / 1e6:.0f} | {ratio} |")
+    return "\n".join(lines)
+
+
+def latency_table(latencies: Sequence[Latencies]) -> str:
+    """The time of single rows, ours beside the bare pair's."""
+    lines = ["**Single rows, 100 a second, published to read**", ""]
+    lines += ["| client | p50 ms | bare pair | ratio | p99 ms | bare pair | ratio |", "|---|---|---|---|---|---|---|"]
+    for one in latencies:
+        cells = []
+        for which in ("p50", "p99"):
+            ours, bare = one.median(one.ours, which), one.median(one.bare, which)
+            cells += [f"{ours:.1f}", f"{bare:.1f}", f"{one.ratio(which):.2f}"]
+        lines.append(f"| {one.client} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def machine(rounds: int) -> str:
+    """What it was measured on, in a sentence."""
+    load = os.getloadavg()[2]
+    return (
+        f"Medians of {rounds} rounds, taking turns, after one that does not count; Python {platform.python_version()}, "
+        f"{os.cpu_count()} cores, on which the three brokers run too; load average {load:.1f}."
+    )
+
+
+def write(parts: Sequence[str]) -> None:
+    """Put the parts into docs/performance.md. Raises SystemExit when the marks are not there."""
+    page = DOCS / "performance.md"
+    text = page.read_text(encoding="utf-8")
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"bench: {page} has no place between {BEGIN} and {END}")
+    body = "\n\n".join(parts)
+    page.write_text(f"{head}{BEGIN}\n{body}\n{END}{tail}", encoding="utf-8")
+
+
+def plot(findings: Sequence[Finding]) -> Path:
+    """Rows a second of each command, a panel a case, as docs/img/performance.svg."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "sensorstream"
+    from matplotlib import pyplot
+
+    drawn = [found for found in findings if found.case.rows and len(found.runs) > 1]
+    heights = [len(found.runs) for found in drawn]
+    figure, axes = pyplot.subplots(
+        len(drawn), 1, figsize=(8, 0.45 * sum(heights) + 0.9 * len(drawn)), height_ratios=heights, squeeze=False
+    )
+    for found, panel in zip(drawn, axes[:, 0], strict=True):
+        names = list(found.runs)
+        rates = [found.case.rows / median_wall(found.runs[name]) for name in names]
+        colours = ["#1f77b4" if name.startswith("sensorstream") else "#b0b0b0" for name in names]
+        bars = panel.barh(names, rates, color=colours)
+        panel.bar_label(bars, [f"{rate:,.0f}" for rate in rates], padding=4, fontsize=9)
+        panel.invert_yaxis()
+        panel.set_title(f"{found.case.name}, rows a second", loc="left", fontsize=10)
+        panel.set_xlim(0, max(rates) * 1.18)
+        panel.xaxis.set_visible(False)
+        panel.spines[["top", "right", "bottom"]].set_visible(False)
+    figure.tight_layout()
+    path = DOCS / "img" / "performance.svg"
+    figure.savefig(path, metadata={"Date": None})
+    return path
