@@ -365,9 +365,7 @@ def test_rows_that_can_not_be_used_are_told_and_make_it_partial(tmp_path: Path) 
     ("arguments", "code", "says"),
     [
         (["no.csv"], ExitCode.WRONG_DATA, "no.csv"),
-        (["a.csv", "--scorer", "wader"], ExitCode.USAGE, "wader"),
         (["a.csv", "--label", "4"], ExitCode.USAGE, "VALUE=LABEL"),
-        (["a.csv", "--min-macro-f1", "2"], ExitCode.USAGE, "min-macro-f1"),
     ],
 )
 def test_failures_are_one_line(arguments: list[str], code: ExitCode, says: str, tmp_path: Path) -> None:

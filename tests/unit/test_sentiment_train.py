@@ -17,7 +17,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
-from running import cli, ok
+from running import ok
 from sensorstream.errors import DataError, ExitCode, SourceError, UsageError
 from sensorstream.sentiment.base import LABELS, Label, Thresholds
 from sensorstream.sentiment.evaluate import measure
@@ -328,7 +328,7 @@ def test_trained_on_goemotions_it_beats_vader_there() -> None:
         scorer = open_model(told.model, {})
     unseen = list(LabelledFile(data / "test.tsv", LabelledOptions(format="goemotions")).read())
     ours, vader = measure(unseen, scorer), measure(unseen, VaderScorer())
-    # Measured: .674 against .625 with 4,000 rows, .706 with all of them.
+    # Measured: .670 against .625 with 4,000 rows, .704 with all of them.
     assert ours.macro_f1 > vader.macro_f1 + 0.02
     assert ours.accuracy > vader.accuracy + 0.02
 
@@ -344,9 +344,6 @@ def test_the_command_trains_measures_and_scores(tmp_path: Path) -> None:
         *("thresholds", "rejected", "rejected_rows", "excluded", "duplicates", "empty", "figures", "vader", "seconds"),
     ]
     assert result["figures"]["macro_f1"] > result["vader"]["macro_f1"]
-    again = cli("sentiment", "train", "reports.jsonl", "--to", "plant.sensormodel", cwd=tmp_path)
-    assert again.returncode == ExitCode.USAGE
-    assert "--force" in again.stderr
     measured = ok("sentiment", "evaluate", "reports.jsonl", "--scorer", "plant.sensormodel", cwd=tmp_path)
     assert (measured["scorer"]["name"], measured["scorer"]["version"]) == ("plant", result["version"])
 

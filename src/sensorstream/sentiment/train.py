@@ -337,7 +337,7 @@ def fit_thresholds(compounds: "NDArray[np.float64]", labels: "NDArray[np.int64]"
         both = np.concatenate([-steps[::-1], [0.0], steps])
         above = compounds >= both[:, None]
         scores = (_f1(above & (labels == 2), above, counts[2]) + _f1(~above & (labels == 0), ~above, counts[0])) / 2
-        cut = float(both[int(np.argmax(scores))])
+        cut = float(both[_middle_of_best(scores)[0]])
         return Thresholds(cut, cut)
     above, below = compounds >= steps[:, None], compounds <= -steps[:, None]
     positive, negative = _f1(above & (labels == 2), above, counts[2]), _f1(below & (labels == 0), below, counts[0])
@@ -346,8 +346,17 @@ def fit_thresholds(compounds: "NDArray[np.float64]", labels: "NDArray[np.int64]"
     neutral = labels == 1
     right = counts[1] - (above & neutral).sum(axis=1)[:, None] - (below & neutral).sum(axis=1)[None, :]
     scores = positive[:, None] + negative[None, :] + 2 * right / (left + counts[1])
-    at_positive, at_negative = np.unravel_index(int(np.argmax(scores)), scores.shape)
+    at_positive, at_negative = _middle_of_best(scores)
     return Thresholds(float(steps[at_positive]), -float(steps[at_negative]))
+
+
+def _middle_of_best(scores: "NDArray[np.float64]") -> "tuple[int, ...]":
+    """The place of the highest score; of several equal ones that nearest to their middle, farthest from any worse."""
+    import numpy as np
+
+    best = np.argwhere(scores >= scores.max() - 1e-12)
+    nearest = int(np.argmin(((best - best.mean(axis=0)) ** 2).sum(axis=1)))
+    return tuple(int(at) for at in best[nearest])
 
 
 def _f1(right: "NDArray[np.bool_]", given: "NDArray[np.bool_]", gold: int) -> "NDArray[np.float64]":
