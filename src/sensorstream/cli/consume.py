@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sensorstream.pipelines.capture import CaptureResult
+    from sensorstream.pipelines.capture_job import CaptureOptions
 
 
 def add_to(app: typer.Typer) -> None:
@@ -90,30 +91,34 @@ def consume(
     With -p the partitions are pinned, and the group's offsets are committed so that lag can be shown. Without -p the
     group's members share the topic's partitions. Endless unless -e, -c or --timeout ends it; Ctrl-C stops cleanly.
     """
+    from sensorstream.pipelines.capture_job import CaptureOptions
+
+    chosen = CaptureOptions(
+        topic=topic,
+        partitions=tuple(partition or ()),
+        group_given=group is not None,
+        offset=offset,
+        exit_at_end=exit_at_end,
+        count=count,
+        timeout=timeout,
+        to=to,
+        format=format_,
+        raw=raw,
+        max_rejects=max_rejects,
+        transforms=tuple(transform or ()),
+        transform_settings=tuple(set_ or ()),
+    )
+    return capture_with(session, chosen, group)
+
+
+def capture_with(session: Session, chosen: "CaptureOptions", group: str | None) -> Outcome:
+    """Run a capture and tell what it came to."""
     from sensorstream.clients import open_client
     from sensorstream.pipelines.capture import capture
-    from sensorstream.pipelines.capture_job import CaptureOptions, make_job
+    from sensorstream.pipelines.capture_job import make_job
 
     settings = session.settings_with(group=group)
-    target = make_job(
-        settings,
-        CaptureOptions(
-            topic=topic,
-            partitions=tuple(partition or ()),
-            group_given=group is not None,
-            offset=offset,
-            exit_at_end=exit_at_end,
-            count=count,
-            timeout=timeout,
-            to=to,
-            format=format_,
-            raw=raw,
-            max_rejects=max_rejects,
-            transforms=tuple(transform or ()),
-            transform_settings=tuple(set_ or ()),
-        ),
-        session.listener,
-    )
+    target = make_job(settings, chosen, session.listener)
     if target.to_stdout and session.json:
         from sensorstream.errors import UsageError
 
@@ -122,7 +127,7 @@ def consume(
         result = capture(
             open_client(settings, session.listener), target.job, target.make_sink, stop=stop, listener=session.listener
         )
-    bounded = exit_at_end or count is not None
+    bounded = chosen.exit_at_end or chosen.count is not None
     return _outcome(result, bounded=bounded, to_stdout=target.to_stdout)
 
 

@@ -27,7 +27,11 @@ def stream(
     source: Annotated[str, typer.Option("--from", metavar="TOPIC", help="The topic of the posts.")] = DEFAULT_FROM,
     target: Annotated[
         str,
-        typer.Option("--to", metavar="TOPIC", help="The topic of the scored posts; the default is made when missing."),
+        typer.Option(
+            "--to",
+            metavar="TOPIC|FOLDER/",
+            help="The topic of the scored posts (the default is made when missing), or a folder for their files.",
+        ),
     ] = DEFAULT_TO,
     text_field: Annotated[str, typer.Option("--text-field", metavar="NAME", help="Where a post's text is.")] = "text",
     plain: Annotated[
@@ -58,6 +62,21 @@ def stream(
     from sensorstream.config import parse_pairs
     from sensorstream.pipelines.stream_plan import StreamOptions
 
+    if _is_path(target):
+        return _into_files(
+            session,
+            source=source,
+            to=target,
+            settings=[f"scorer={scorer}", f"text_field={text_field}", *(set_ or ())],
+            group=group,
+            exit_at_end=exit_at_end,
+            count=count,
+            timeout=timeout,
+            topics_only={
+                "--plain": plain, "--workers": workers > 1, "--dead-letters": dead_letters, "--create": create,
+                "--instance": instance,
+            },
+        )  # fmt: skip
     chosen = StreamOptions(
         source,
         target,
@@ -82,3 +101,41 @@ def stream(
     own = ["--text-field", text_field, "--scorer", scorer, *(["--plain"] if plain else [])]
     own += [part for pair in set_ or () for part in ("--set", pair)]
     return stream_command.run(session, chosen, make, ["sentiment", "stream", *own], group or DEFAULT_GROUP)
+
+
+def _is_path(target: str) -> bool:
+    """Whether a target is a file or folder: it has a slash, or ends as a captured file does."""
+    return "/" in target or target.lower().endswith((".csv", ".jsonl", ".ndjson"))
+
+
+def _into_files(
+    session: Session,
+    *,
+    source: str,
+    to: str,
+    settings: list[str],
+    group: str | None,
+    exit_at_end: bool,
+    count: int | None,
+    timeout: float | None,
+    topics_only: dict[str, object],
+) -> Outcome:
+    """Scored posts into files: a capture whose records go through the scorer on their way."""
+    from sensorstream.cli.consume import capture_with
+    from sensorstream.errors import UsageError
+    from sensorstream.pipelines.capture_job import CaptureOptions
+
+    for option, given in topics_only.items():
+        if given:
+            raise UsageError(f"{option} is for a topic, and --to {to} is a file or folder", hint=f"leave {option} out")
+    chosen = CaptureOptions(
+        topic=source,
+        group_given=True,
+        exit_at_end=exit_at_end,
+        count=count,
+        timeout=timeout,
+        to=to,
+        transforms=("score",),
+        transform_settings=tuple(settings),
+    )
+    return capture_with(session, chosen, group or DEFAULT_GROUP)
