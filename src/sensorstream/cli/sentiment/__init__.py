@@ -2,7 +2,7 @@
 
 import typer
 
-from sensorstream.cli.sentiment import evaluate, score, stream, train
+from sensorstream.cli.sentiment import evaluate, score, stream, train, watch
 
 sentiment = typer.Typer(
     name="sentiment", help="Score texts, streams of them too, and measure scorers.", no_args_is_help=True
@@ -11,3 +11,4 @@ score.add_to(sentiment)
 evaluate.add_to(sentiment)
 train.add_to(sentiment)
 stream.add_to(sentiment)
+watch.add_to(sentiment)
