@@ -107,6 +107,7 @@ WRONG: list[tuple[Sequence[str], ExitCode, str]] = [
     (["produce", "--processes", "4"], ExitCode.USAGE, "pace"),
     (["produce", "--processes", "2", "--delay", "0", "--source", "AIR=-"], ExitCode.USAGE, "stdin"),
     (["produce", "--source-format", "xlsx"], ExitCode.USAGE, "jsonl"),
+    (["produce", "--source", "AIR=a.jsonl", "--columns", "a"], ExitCode.USAGE, "--columns"),
     (["produce", "--quote", "'"], ExitCode.USAGE, "--quote"),
     (["produce", "--columns", "id,,text"], ExitCode.USAGE, "--columns"),
     (["consume"], ExitCode.USAGE, "--topic"),

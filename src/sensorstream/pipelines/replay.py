@@ -145,6 +145,8 @@ class _Lanes:
             opening.join(0.1)
         if self._unexpected is not None:
             raise self._unexpected
+        # A pipe may yet open behind our back; that comes too late.
+        self._opened = not opening.is_alive()
         return self._opened
 
     def _open_lanes(self) -> None:
@@ -153,8 +155,6 @@ class _Lanes:
                 lane.open()
         except BaseException as error:
             self._unexpected = error
-        else:
-            self._opened = True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
