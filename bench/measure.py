@@ -1,11 +1,12 @@
 """Time whole commands, in turn, and compare their medians: machines are shared and drift, ratios drift less."""
 
-import os
+import json
 import statistics
 import subprocess
-import time
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +33,11 @@ class Case:
 
 def measure(command: Sequence[str]) -> Measurement:
     """Run a command to its end. Raises SystemExit when it fails: a broken run is no fast run."""
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    said = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - began
-    process.returncode = code = os.waitstatus_to_exitcode(status)
-    process.stderr.close()
-    if code:
-        raise SystemExit(f"bench: {' '.join(command)} failed with exit code {code}:\n{said}")
-    return Measurement(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    once = [sys.executable, "-S", str(Path(__file__).with_name("once.py")), *command]
+    found = json.loads(subprocess.run(once, stdout=subprocess.PIPE, check=True).stdout)
+    if found["code"]:
+        raise SystemExit(f"bench: {' '.join(command)} failed with exit code {found['code']}:\n{found['said']}")
+    return Measurement(found["wall_s"], found["cpu_s"], found["peak_bytes"])
 
 
 def rounds(case: Case, count: int) -> dict[str, list[Measurement]]:

@@ -41,13 +41,14 @@ class Latencies:
 def table(found: Finding) -> str:
     """One case: each command, and how many times as fast as the peer ours is."""
     case, lines = found.case, [f"**{found.case.name}**", ""]
-    head = f"times as fast as `{case.peer}`" if case.peer else ""
+    head = f"times as fast as {case.peer}".replace("|", "\\|") if case.peer else ""
     lines += [f"| command | seconds | rows/s | CPU s | peak MB | {head} |", "|---|---|---|---|---|---|"]
-    for name, runs in found.runs.items():
+    for command, runs in found.runs.items():
         wall = median_wall(runs)
         rate = f"{case.rows / wall:,.0f}" if case.rows else ""
         cpu = statistics.median(run.cpu_s for run in runs)
         ratio = f"{median_ratio(runs, found.runs[case.peer]):.2f}" if case.peer else ""
+        name = command.replace("|", "\\|")
         lines.append(f"| {name} | {wall:.2f} | {rate} | {cpu:.2f} | {peak(runs) / 1e6:.0f} | {ratio} |")
     return "\n".join(lines)
 
