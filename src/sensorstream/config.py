@@ -121,6 +121,14 @@ def sensor_topics() -> tuple[TopicSettings, ...]:
     )
 
 
+def posts_topic() -> TopicSettings:
+    """The topic POSTS, fed by the sample of posts: a page's posts share a partition, and so stay in order.
+
+    It is none of the configured topics: what is done to "all of them" is done to the sensors' alone.
+    """
+    return TopicSettings("POSTS", source=samples_folder() / "posts.jsonl", time_column="time", key="page")
+
+
 def user_config_folder() -> Path:
     """The user's configuration folder for this program."""
     import platformdirs

@@ -1,5 +1,6 @@
 """``demo``: the whole lab on the sample data, ending by itself with a verdict."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,13 +27,30 @@ def demo(
         str | None, typer.Option("--kafka-version", metavar="V", help="Another version of Kafka.")
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Download nothing; fail if something is missing.")] = False,
+    sentiment: Annotated[
+        bool, typer.Option("--sentiment", help="Posts instead of sensors: score them, and show the mix of each page.")
+    ] = False,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to", metavar="FOLDER", help="With --sentiment: keep the scored posts, the windows and the picture."
+        ),
+    ] = None,
 ) -> Outcome:
     """Show the whole lab: three brokers, three topics, three threads, six consumers, lag, and the proof of it.
 
-    It runs on free ports and in a folder of its own, and leaves nothing behind.
+    With --sentiment: posts are published, scored exactly once by two processes, and put into windows. It runs on free
+    ports and in a folder of its own, and leaves nothing behind.
     """
+    from sensorstream.errors import UsageError
     from sensorstream.lab.demo import demonstrate
 
+    if sentiment:
+        from sensorstream.cli.sentiment.demo import demo as show_sentiment
+
+        return show_sentiment(session, keep=keep, to=to, kafka_version=kafka_version, offline=offline)
+    if to is not None:
+        raise UsageError("--to is for the results of demo --sentiment", hint="--keep keeps the captured files")
     with session.interruptible() as stop:
         result = demonstrate(
             keep=keep, kafka_version=kafka_version, offline=offline, stop=stop, listener=session.listener

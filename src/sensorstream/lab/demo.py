@@ -105,7 +105,7 @@ def demonstrate(
     finally:
         if not stays:
             listener(Notice("5. stop the brokers and clean up"))
-            _clean_up(cluster, folder)
+            clean_up(cluster, folder)
 
 
 def _job(settings: Settings, folder: Path, captured: Path, bootstrap: tuple[str, ...]) -> LabJob:
@@ -123,7 +123,8 @@ def _job(settings: Settings, folder: Path, captured: Path, bootstrap: tuple[str,
     )
 
 
-def _clean_up(cluster: LocalCluster, folder: Path) -> None:
+def clean_up(cluster: LocalCluster, folder: Path) -> None:
+    """Stop the cluster, if it was started, and remove the folder with all that is in it."""
     try:
         cluster.down(delete_data=True)
     except SensorstreamError:

@@ -1,0 +1,128 @@
+"""``demo --sentiment``: the whole way of a post, ending by itself with a picture and a verdict."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sensorstream.cli.command import Outcome, Session
+from sensorstream.errors import ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from sensorstream.lab.mix import PageMix
+    from sensorstream.lab.sentiment_demo import ScoredPost, SentimentDemonstration
+
+BAR: Final = 40
+_SHOWN: Final = 70
+# Each part of a bar: its name, its sign where nothing but letters can be shown, and its colour where colours can.
+PARTS: Final = (("positive", "+", "green"), ("neutral", ".", "bright_black"), ("negative", "-", "red"))
+UNSCORED: Final = ("not scored", "?", "yellow")
+_STEPS: Final = "▁▂▃▄▅▆▇█"
+
+
+def demo(session: Session, *, keep: bool, to: Path | None, kafka_version: str | None, offline: bool) -> Outcome:
+    """Run it and tell what it came to."""
+    from sensorstream.lab.sentiment_demo import demonstrate_sentiment
+
+    with session.interruptible() as stop:
+        result = demonstrate_sentiment(
+            keep=keep, to=to, kafka_version=kafka_version, offline=offline, stop=stop, listener=session.listener
+        )
+    errors = [] if result.passed else [_what_failed(result)]
+    code = ExitCode.DONE if result.passed else ExitCode.WRONG_DATA
+    return Outcome(
+        result,
+        lambda console: _show(console, result),
+        status="ok" if result.passed else "partial",
+        exit_code=code,
+        errors=errors,
+    )
+
+
+def _what_failed(result: "SentimentDemonstration") -> str:
+    failed = "the demonstration failed: not every post was scored exactly once"
+    found = result.verification.differences
+    return f"{failed}; {found[0]}" if found else failed
+
+
+def _show(console: "Console", result: "SentimentDemonstration") -> None:
+    from sensorstream.cli.render import shown_path
+    from sensorstream.transforms.event_time import duration_text
+
+    show_mix(console, result.mix, every=duration_text(result.aggregate.window_ms))
+    for name, post in (("highest", result.highest), ("lowest", result.lowest)):
+        if post is not None:
+            console.print(f"{name:<7} {post.compound:+.4f} {_post(post)}")
+    statuses = ", ".join(f"{count:,} {name}" for name, count in result.statuses.items())
+    stream, verification = result.stream, result.verification
+    console.print(
+        f"{verification.posts:,} posts, {verification.published:,} published, {verification.scored:,} scored "
+        f"({statuses}), {verification.dead_letters:,} dead letters, {stream.transactions:,} transactions"
+    )
+    console.print(
+        f"{verification.lost:,} lost, {verification.doubled:,} doubled, {verification.changed:,} changed, "
+        f"{verification.moved:,} out of order, {verification.foreign:,} foreign"
+    )
+    exactly = "each post was scored exactly once" if verification.exactly_once else "NOT exactly once"
+    console.print(f"demo: {'passed' if result.passed else 'FAILED'} after {result.seconds:.1f} s, verdict: {exactly}")
+    for file in result.files:
+        console.print(f"saved {shown_path(file)}")
+    if result.cluster_name is not None:
+        console.print(f"The cluster runs on, at {','.join(result.cluster.bootstrap)}; its folder is {result.folder}.")
+        console.print(f"Take it down with: sensorstream cluster down --name {result.cluster_name} --delete-data")
+
+
+def show_mix(console: "Console", mixes: "tuple[PageMix, ...]", *, every: str) -> None:
+    """A stacked bar for each page, and the mean of each of its windows: with colours on a terminal, else in ASCII."""
+    from rich.text import Text
+
+    from sensorstream.cli.render import table
+    from sensorstream.cli.terminal import visible
+    from sensorstream.lab.mix import cells
+
+    drawn = console.is_terminal and not console.options.ascii_only
+    trend = f"every {every}"
+    names = max((len(visible(mix.page)) for mix in mixes), default=4)
+    # What the other columns and the gaps take; a narrow terminal gets shorter bars.
+    width = min(BAR, max(10, console.width - names - len(trend) - 24)) if console.is_terminal else BAR
+    rows = table("page", "posts", "mix", "mean", trend, right=("posts", "mean"))
+    parts = (*PARTS, UNSCORED)
+    for mix in mixes:
+        bar = Text()
+        for (_, sign, colour), length in zip(parts, cells(mix.parts, width), strict=True):
+            bar.append(("█" if drawn else sign) * length, colour if drawn else "")
+        mean = "-" if mix.mean is None else f"{mix.mean:+.2f}"
+        rows.add_row(visible(mix.page), f"{mix.posts:,}", bar, mean, _trend(mix, drawn=drawn))
+    console.print(rows)
+    legend = Text("mix: ")
+    for name, sign, colour in parts:
+        legend.append("█ " if drawn else f"{sign} ", colour if drawn else "")
+        legend.append(f"{name}  ")
+    console.print(legend)
+
+
+def _trend(mix: "PageMix", *, drawn: bool) -> "Text":
+    from rich.text import Text
+
+    from sensorstream.sentiment.base import Thresholds
+
+    cut = Thresholds()
+    signs = {name: (sign, colour) for name, sign, colour in PARTS}
+    trend = Text()
+    for one in mix.trend:
+        if one.mean is None:
+            trend.append(" ")
+            continue
+        sign, colour = signs[cut.label(one.mean)]
+        # Means of many posts are seldom beyond +-0.7.
+        step = _STEPS[min(7, max(0, int((one.mean + 0.7) / 1.4 * 8)))]
+        trend.append(step if drawn else sign, colour if drawn else "")
+    return trend
+
+
+def _post(post: "ScoredPost") -> str:
+    from sensorstream.cli.terminal import visible
+
+    text = post.text if len(post.text) <= _SHOWN else post.text[: _SHOWN - 3] + "..."
+    return visible(f"{post.id} {post.page}: {text}")

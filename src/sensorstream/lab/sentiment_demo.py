@@ -1,0 +1,247 @@
+"""The whole way of a post on the sample, with a verdict: publish, score exactly once, windows, a picture, the proof.
+
+As :mod:`~sensorstream.lab.demo` it uses free ports and a folder of its own and takes no settings from outside.
+"""
+
+import os
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from sensorstream import admin
+from sensorstream.clients import open_client
+from sensorstream.clients.base import Client
+from sensorstream.cluster.local import LocalCluster
+from sensorstream.cluster.results import ClusterUp
+from sensorstream.config import Settings, TopicSettings, posts_topic
+from sensorstream.errors import Interrupted, SensorstreamError, SinkError
+from sensorstream.events import Listener, Notice, ignore
+from sensorstream.lab.demo import clean_up
+from sensorstream.lab.mix import WINDOWS_OF, PageMix, as_svg, page_mixes
+from sensorstream.lab.scored_once import ScoredOnce, check_scored
+from sensorstream.lab.scorers import score_topic
+from sensorstream.pipelines.aggregate import AggregateResult, aggregate
+from sensorstream.pipelines.aggregate_job import AggregateOptions, make_job
+from sensorstream.pipelines.aggregate_targets import Kept, table_rows
+from sensorstream.pipelines.replay import ReplayResult, replay
+from sensorstream.pipelines.replay_job import ReplayOptions
+from sensorstream.pipelines.replay_job import make_job as make_replay
+from sensorstream.pipelines.stream_job import StreamResult
+from sensorstream.pipelines.stream_records import RecordTransformer, Route
+from sensorstream.records import ConsumedRecord, Row, TopicPartition
+from sensorstream.serde.csv_cells import csv_text, to_cell
+from sensorstream.serde.json import decode
+
+SCORED: Final = "POSTS_SCORED"
+DEAD: Final = "POSTS_SCORED_DEAD"
+GROUP: Final = "sentiment_group"
+WORKERS: Final = 2
+READ_S: Final = 60.0
+"""How long the proof waits for records that the brokers say are there."""
+_SHOWN_TEXT: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPost:
+    """One post and its score; ``text`` is cut after 200 characters."""
+
+    id: str
+    page: str
+    compound: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SentimentDemonstration:
+    """What the demonstration showed. ``passed``: every post was published once, scored once, and is in one window.
+
+    ``windows`` are the rows of the aggregate, ``statuses`` count the scored posts, ``highest`` and ``lowest`` are the
+    posts with the highest and the lowest score; ``files`` are those that were saved. ``folder`` and ``cluster_name``
+    are what is left of it, None where nothing is; ``seconds`` counts from the start to the verdict.
+    """
+
+    cluster: ClusterUp
+    topics: admin.TopicsCreated
+    replay: ReplayResult
+    stream: StreamResult
+    aggregate: AggregateResult
+    mix: tuple[PageMix, ...]
+    statuses: Mapping[str, int]
+    highest: ScoredPost | None
+    lowest: ScoredPost | None
+    verification: ScoredOnce
+    passed: bool
+    seconds: float
+    files: tuple[str, ...]
+    folder: str | None
+    cluster_name: str | None
+
+
+def demonstrate_sentiment(
+    *,
+    keep: bool = False,
+    to: Path | None = None,
+    kafka_version: str | None = None,
+    offline: bool = False,
+    stop: threading.Event | None = None,
+    listener: Listener = ignore,
+) -> SentimentDemonstration:
+    """Run the whole way once; with ``keep`` the cluster stays. ``to`` is a folder for the results (``keep`` alone: one
+    in the folder that stays).
+
+    Raises Interrupted, LocalClusterError, SinkError and whatever else ends it early; nothing is left running then.
+    """
+    stop = stop or threading.Event()
+    began = time.monotonic()
+    if to is not None:
+        _make(to)
+    folder = Path(tempfile.mkdtemp(prefix="sensorstream-demo-"))
+    cluster = LocalCluster(f"demo-{os.getpid()}", listener=listener)
+    stays = False
+    try:
+        listener(Notice("1. start a real Apache Kafka: three brokers, each a process of its own"))
+        up = cluster.up(
+            brokers=3,
+            kafka_version=kafka_version,
+            ports=(0, 0, 0),
+            data_dir=folder / "kafka",
+            offline=offline,
+            stop=stop,
+        )
+        listener(Notice(f"   Kafka {up.kafka_version} is ready at {','.join(up.bootstrap)} after {up.seconds:.1f} s"))
+        posts = posts_topic()
+        settings = Settings(bootstrap=up.bootstrap, topics=(posts,), group=GROUP, delay=0.0)
+        listener(Notice(f"2. create the topics {posts.name}, {SCORED} and {DEAD}: two partitions, three replicas"))
+        topics = admin.create_topics(settings, [posts, TopicSettings(SCORED), TopicSettings(DEAD)])
+        client = open_client(settings, listener)
+        listener(Notice(f"3. publish the posts of {Path(str(posts.source)).name}, keyed by page, at their own times"))
+        options = ReplayOptions(timestamps="original", rejects_folder=folder)
+        replayed = replay(client, make_replay(settings, options), stop=stop, listener=listener)
+        _go_on(stop)
+        listener(
+            Notice(f"4. score them exactly once: {WORKERS} processes, one group, a transaction for all they write")
+        )
+        streamed = score_topic(
+            up.bootstrap, (posts.name, SCORED, DEAD), GROUP, folder, workers=WORKERS, stop=stop, listener=listener
+        )
+        listener(Notice(f"5. put the scored posts into windows of {WINDOWS_OF} of their own time, page by page"))
+        windows, kept = _windows(client, settings, stop, listener)
+        mix = page_mixes(windows.rows or ())
+        _go_on(stop)
+        listener(Notice("6. compare every post with its source, and every score with one made anew"))
+        scored = _read(client, SCORED, stop)
+        verification = _verify(client, posts, scored, stop)
+        statuses, ranked = _look_at(scored)
+        counted = sum(page.posts for page in mix) == verification.scored
+        passed = replayed.delivered and verification.exactly_once and counted and not windows.late
+        files: tuple[str, ...] = ()
+        if keep or to is not None:
+            files = _save(to or _make(folder / "results"), kept, mix, scored)
+        stays = keep
+        return SentimentDemonstration(
+            up,
+            topics,
+            replayed,
+            streamed,
+            windows,
+            mix,
+            statuses,
+            ranked[-1] if ranked else None,
+            ranked[0] if ranked else None,
+            verification,
+            passed,
+            round(time.monotonic() - began, 2),
+            files,
+            str(folder) if stays else None,
+            cluster.name if stays else None,
+        )
+    finally:
+        if not stays:
+            listener(Notice("7. stop the brokers and clean up"))
+            clean_up(cluster, folder)
+
+
+def _go_on(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise Interrupted("interrupted before the verdict")
+
+
+def _windows(
+    client: Client, settings: Settings, stop: threading.Event, listener: Listener
+) -> tuple[AggregateResult, Kept]:
+    options = AggregateOptions(SCORED, WINDOWS_OF, sentiment=True, time_column="time", exit_at_end=True)
+    kept = Kept()
+    result = aggregate(client, make_job(settings, options), kept, stop=stop, listener=listener)
+    return replace(result, rows=table_rows(kept.rows)), kept
+
+
+def _verify(
+    client: Client, posts: TopicSettings, scored: Sequence[ConsumedRecord], stop: threading.Event
+) -> ScoredOnce:
+    from sensorstream.sentiment.transform import make
+
+    route = Route(posts.name, posts.partitions, SCORED, posts.partitions, DEAD, posts.partitions)
+    lines = Path(str(posts.source)).read_bytes().splitlines()
+    return check_scored(
+        lines, _read(client, posts.name, stop), scored, _read(client, DEAD, stop), RecordTransformer(make({}), route)
+    )
+
+
+def _read(client: Client, topic: str, stop: threading.Event) -> list[ConsumedRecord]:
+    """All records of a topic as it is, each partition's in order."""
+    found: list[ConsumedRecord] = []
+    deadline = time.monotonic() + READ_S
+    with client.reader() as reader:
+        parts = [TopicPartition(topic, number) for number in range(reader.partitions_for(topic))]
+        ends = reader.end_offsets(parts)
+        reader.assign(reader.beginning_offsets(parts))
+        while any(reader.position(tp) < ends[tp] for tp in parts):
+            _go_on(stop)
+            if time.monotonic() > deadline:
+                raise SensorstreamError(f"{topic} could not be read to its end within {READ_S:g} s")
+            for records in reader.poll(0.5).values():
+                found += records
+    return found
+
+
+def _look_at(scored: Sequence[ConsumedRecord]) -> tuple[dict[str, int], list[ScoredPost]]:
+    """How many have which status, and those with a score, the lowest first."""
+    rows = [decode(record.value) for record in scored if record.value is not None]
+    statuses = Counter(str(row.get("status")) for row in rows)
+    ranked = [_post(row) for row in rows if row.get("compound") is not None]
+    return dict(sorted(statuses.items())), sorted(ranked, key=lambda post: (post.compound, post.id))
+
+
+def _post(row: Row) -> ScoredPost:
+    text = " ".join(str(row.get("text")).split())
+    return ScoredPost(str(row.get("id")), str(row.get("page")), float(str(row["compound"])), text[:_SHOWN_TEXT])
+
+
+def _make(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"{folder} can't be made: {error.strerror}", hint="name another folder with --to") from error
+    return folder
+
+
+def _save(folder: Path, kept: Kept, mix: Sequence[PageMix], scored: Sequence[ConsumedRecord]) -> tuple[str, ...]:
+    """Write the scored posts, the windows and the picture. Raises SinkError."""
+    in_order = sorted(scored, key=lambda record: (record.timestamp_ms, record.partition, record.offset))
+    table = [kept.columns, *([to_cell(row[name]) for name in kept.columns] for row in kept.rows)]
+    files = {
+        "scored.jsonl": b"".join((record.value or b"") + b"\n" for record in in_order),
+        "windows.csv": csv_text(table).encode(),
+        "mix.svg": as_svg(mix, "What the town wrote: the posts of each page").encode(),
+    }
+    try:
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
+    except OSError as error:
+        raise SinkError(f"{error.filename} can't be written: {error.strerror}", hint="name another --to") from error
+    return tuple(str(folder / name) for name in files)
