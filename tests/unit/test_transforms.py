@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -223,6 +224,18 @@ def test_a_plug_in_is_found_by_its_entry_point() -> None:
         open_transform("kelvin", {})
     with pytest.raises(UsageError, match="kelvin"):
         open_transform("kelwin", {})
+
+
+def test_the_package_that_the_documentation_shows_works() -> None:
+    page = Path(__file__).parents[2] / "docs" / "transform.md"
+    [source] = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    module: dict[str, Any] = {"__name__": "kelvin"}
+    exec(source, module)
+    kelvin: Transform = module["Kelvin"]({"column": "t"})
+    assert one(kelvin, '{"t":23.10,"u":1}') == [{"t": "296.25", "u": "1"}]
+    assert one(kelvin, '{"t":"x"}') == "t is no number"
+    with pytest.raises(UsageError):
+        module["Kelvin"]({})
 
 
 @pytest.fixture
