@@ -323,12 +323,12 @@ def test_trained_on_goemotions_it_beats_vader_there() -> None:
     data = Path(folder) / "goemotions"
     with tempfile.TemporaryDirectory() as made:
         told = train(
-            LabelledFile(data / "train.tsv", LabelledOptions(format="goemotions", limit=4000)), Path(made) / "go"
+            LabelledFile(data / "train.tsv", LabelledOptions(format="goemotions", limit=2000)), Path(made) / "go"
         )
         scorer = open_model(told.model, {})
     unseen = list(LabelledFile(data / "test.tsv", LabelledOptions(format="goemotions")).read())
     ours, vader = measure(unseen, scorer), measure(unseen, VaderScorer())
-    # Measured: .670 against .625 with 4,000 rows, .704 with all of them.
+    # Measured: .659 against .625 with 2,000 rows, .704 with all of them.
     assert ours.macro_f1 > vader.macro_f1 + 0.02
     assert ours.accuracy > vader.accuracy + 0.02
 

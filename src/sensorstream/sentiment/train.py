@@ -296,8 +296,11 @@ def _regression(
     import numpy as np
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
-    with warnings.catch_warnings(record=True) as told:
+    # One thread: how many there are changes the last digits, and threads that wait for each other on a busy machine
+    # take many times as long.
+    with threadpool_limits(1), warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         fitted = LogisticRegression(C=1.0, tol=1e-3, max_iter=500).fit(matrix, labels)
     if any(issubclass(one.category, ConvergenceWarning) for one in told):
