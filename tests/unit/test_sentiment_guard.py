@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sensorstream.errors import UsageError
-from sensorstream.sentiment.base import Score, Scorer, Thresholds
+from sensorstream.errors import SensorstreamError, UsageError
+from sensorstream.sentiment.base import Score, Scorer, Thresholds, WordScore
 from sensorstream.sentiment.guard import GuardedScorer
 from sensorstream.sentiment.language import language_of
 from sensorstream.sentiment.scorers import open_scorer, scorer_names
@@ -121,6 +121,8 @@ class Moody:
             "two": [Score(0, 0, 1, 0, "neutral")] * 2,
             "nan": [Score(nan, 0, 1, 0, "neutral")],
             "high": [Score(1.5, 0, 1, 0, "positive")],
+            "text": [Score("0.5", 0, 1, 0, "positive")],  # type: ignore[arg-type]
+            "label": [Score(0.5, 0, 1, 0, None)],
             "half": [Score(0.5, None, 1, 0, "positive")],
             "foreign": [Score(None, None, None, None, None, "unsupported_language", "de")],
         }
@@ -130,16 +132,26 @@ class Moody:
 def test_one_bad_text_never_costs_the_others_their_scores() -> None:
     moody: Scorer = Moody()
     guarded = GuardedScorer(moody)
-    texts = ["fine", "raise", "none", "nan", "high", "half", "two", "foreign", "", "fine"]
+    texts = ["fine", "raise", "none", "nan", "high", "half", "two", "foreign", "", "fine", "text", "label"]
     scores = guarded.score_batch(texts)
     assert [score.status for score in scores] == [
-        *("ok", "error", "error", "error", "error", "error", "error", "unsupported_language", "empty", "ok")
+        *("ok", "error", "error", "error", "error", "error", "error", "unsupported_language", "empty", "ok"),
+        *("error", "error"),
     ]
     assert scores[1].reason == "RuntimeError: no idea"
     assert scores[2].reason == "the scorer gave 0 scores for 1 text"
     assert scores[7].language == "de"
     assert all((score.compound is None) == (score.status != "ok") for score in scores)
     assert (guarded.can_explain, guarded.explain("fine"), guarded.check_language) == (False, [], False)
+
+
+def test_an_explanation_that_fails_is_one_line() -> None:
+    class Mute(VaderScorer):
+        def explain(self, text: str) -> list[WordScore]:
+            raise RuntimeError("no\nwords")
+
+    with pytest.raises(SensorstreamError, match="can't explain this text: RuntimeError: no words"):
+        GuardedScorer(Mute()).explain("good")
 
 
 def test_a_batch_is_scored_in_one_call() -> None:

@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from sensorstream.sentiment.base import Explaining, Score, Scorer, Status, Thresholds, WordScore
+from sensorstream.errors import SensorstreamError
+from sensorstream.sentiment.base import LABELS, Explaining, Score, Scorer, Status, Thresholds, WordScore
 
 MAX_CHARS: Final = 20_000
 """The default length cap, in characters (code points). What is longer is no post."""
@@ -54,9 +55,17 @@ class GuardedScorer:
         return isinstance(self.scorer, Explaining)
 
     def explain(self, text: str) -> list[WordScore]:
-        """Each word of the text, in order, as far as it is scored; nothing where the scorer can't say."""
+        """Each word of the text, in order, as far as it is scored; nothing where the scorer can't say.
+
+        Raises SensorstreamError when the scorer fails at it.
+        """
+        if not isinstance(self.scorer, Explaining):
+            return []
         head, _ = self._head(text)
-        return self.scorer.explain(head) if isinstance(self.scorer, Explaining) else []
+        try:
+            return self.scorer.explain(head)
+        except Exception as error:  # a plug-in may raise anything
+            raise SensorstreamError(f"the scorer {self.name!r} can't explain this text: {_one_line(error)}") from error
 
     def score_batch(self, texts: Sequence[str]) -> list[Score]:
         """One score for each text, in order. It never raises because of a text."""
@@ -105,25 +114,34 @@ class GuardedScorer:
         except Exception:  # a plug-in may raise anything
             scores = []
         if len(scores) == len(texts):
-            return [score if _is_sound(score) else _failed("a figure is out of range") for score in scores]
+            return [score if _is_sound(score) else _failed("a figure is missing or out of range") for score in scores]
         return [self._single(text) for text in texts]
 
     def _single(self, text: str) -> Score:
         try:
             scores = self.scorer.score_batch([text])
         except Exception as error:
-            return _failed(f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
+            return _failed(_one_line(error))
         if len(scores) != 1:
             return _failed(f"the scorer gave {len(scores)} scores for 1 text")
-        return scores[0] if _is_sound(scores[0]) else _failed("a figure is out of range")
+        return scores[0] if _is_sound(scores[0]) else _failed("a figure is missing or out of range")
 
 
 def _is_sound(score: Score) -> bool:
-    """Whether the figures of a score are what they say; NaN is not."""
-    compound, pos, neu, neg = score[:4]
-    if compound is None or pos is None or neu is None or neg is None:
-        return compound is pos is neu is neg is None and score.status not in ("ok", "truncated")
-    return -1 <= compound <= 1 and 0 <= pos <= 1 and 0 <= neu <= 1 and 0 <= neg <= 1
+    """Whether the figures of a score are what they say; NaN is not, nor is whatever else a plug-in may give."""
+    try:
+        compound, pos, neu, neg, label, status, _, _ = score
+        if status not in ("ok", "truncated"):
+            return label is None and compound is pos is neu is neg is None
+        if compound is None or pos is None or neu is None or neg is None or label not in LABELS:
+            return False
+        return -1 <= compound <= 1 and 0 <= pos <= 1 and 0 <= neu <= 1 and 0 <= neg <= 1
+    except (TypeError, ValueError):
+        return False
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
 
 
 def _failed(reason: str) -> Score:
