@@ -18,7 +18,7 @@ from sensorstream.records import TopicPartition
 
 pytestmark = pytest.mark.broker
 
-ROWS = 120_000
+ROWS = 60_000
 
 
 @pytest.fixture
@@ -92,10 +92,10 @@ def test_posts_and_sensor_rows_by_two_processes(b: list[str], tmp_path: Path) ->
 
 def test_ctrl_c_stops_all_processes_and_says_where_to_go_on(b: list[str], tmp_path: Path, large: Path) -> None:
     ok("topics", "create", "shared-int", *b)
-    # The client sends small batches, so that there is time to stop it.
+    # With a limit rows go one by one, so that there is time to stop it.
     arguments = ["produce", "--processes", "2", "--source", f"shared-int={large}", "--delay", "0", *b]
-    arguments += ["--client", "kafka-python", "-X", "batch.size=2000", "-X", "linger.ms=0"]
-    with started(*arguments, "--output", "json", cwd=tmp_path) as first:
+    slowly = ["--client", "kafka-python", "--limit", str(ROWS)]
+    with started(*arguments, *slowly, "--output", "json", cwd=tmp_path) as first:
         until(lambda: next_offsets(b, "shared-int") > 0, "some rows")
         first.signal(signal.SIGINT)
         assert first.end() == ExitCode.INTERRUPTED, first.told
