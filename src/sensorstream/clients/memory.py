@@ -387,7 +387,7 @@ class MemoryReader:
             self._broker.answer()
             group = self._group
             if not self._broker.changed.wait_for(lambda: self._broker.is_settled(group, partition), ASK_S):
-                raise BrokerError(f"{partition}: the committed offset can't be read: a transaction holds it")
+                raise ClusterUnreachable(f"{partition}: the committed offset can't be read: a transaction holds it")
             found = self._broker.group(self._group).committed.get(partition)
             return None if found is None else found[0]
 

@@ -473,7 +473,7 @@ class _Stream:
         while True:
             try:
                 return self._reader.committed(tp)
-            except (BrokerError, ClusterUnreachable):
+            except ClusterUnreachable:
                 if time.monotonic() >= deadline or self._stop.wait(_MORE_S):
                     raise
 

@@ -157,10 +157,10 @@ def run_worker(
             commit_every_s=options.commit_every,
         )
         settings = _as_member(settings, seat)
-        try:
-            return stream(open_client(settings, listener), job, make_transform, stop=stop, listener=listener)
-        finally:
-            _leave(settings, seat, listener)
+        result = stream(open_client(settings, listener), job, make_transform, stop=stop, listener=listener)
+        # Not after an error: then it may be another one's place by now.
+        _leave(settings, seat, listener)
+        return result
 
 
 def _as_member(settings: Settings, seat: Seat) -> Settings:
