@@ -128,13 +128,13 @@ class Feed:
         self._since: float | None = None
         self.scorers: dict[str, int] = {}
 
-    def take_from(self, source: PostSource, most: int = 2000) -> int:
-        """Take what has come, unless paused: then it waits in the source. How many there were."""
+    def take_from(self, source: PostSource, most: int = 2000) -> Sequence[ScoredPost]:
+        """Take what has come, unless paused: then it waits in the source."""
         if self.paused:
-            return 0
+            return ()
         posts = source.take(most)
         self.add(posts)
-        return len(posts)
+        return posts
 
     def add(self, posts: Sequence[ScoredPost]) -> None:
         """Add posts, oldest first."""
@@ -169,10 +169,12 @@ class Feed:
 
     def posts(self, page: str | None = None, kind: Kind | None = None) -> Iterator[ScoredPost]:
         """The posts that are kept, newest first; of one page or of one kind where that is asked for."""
-        for post in reversed(self._posts):
-            known = post.page if post.page in self._counts else OTHERS
-            if page in (None, known) and kind in (None, post.kind):
-                yield post
+        return (post for post in reversed(self._posts) if self.shows(post, page, kind))
+
+    def shows(self, post: ScoredPost, page: str | None, kind: Kind | None) -> bool:
+        """Whether a post that was added is of this page and kind (None: any)."""
+        counted_as = post.page if post.page in self._counts else OTHERS
+        return page in (None, counted_as) and kind in (None, post.kind)
 
     def latest(self, most: int, page: str | None = None, kind: Kind | None = None) -> list[ScoredPost]:
         """The newest of them."""

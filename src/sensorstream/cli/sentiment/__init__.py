@@ -2,7 +2,7 @@
 
 import typer
 
-from sensorstream.cli.sentiment import evaluate, score, stream, train, watch
+from sensorstream.cli.sentiment import app, evaluate, score, stream, train, watch
 
 sentiment = typer.Typer(
     name="sentiment", help="Score texts, streams of them too, and measure scorers.", no_args_is_help=True
@@ -12,3 +12,4 @@ evaluate.add_to(sentiment)
 train.add_to(sentiment)
 stream.add_to(sentiment)
 watch.add_to(sentiment)
+app.add_to(sentiment)

@@ -39,6 +39,16 @@ Offset = Annotated[
         show_default=False,
     ),
 ]
+WindowOffset = Annotated[
+    str | None,
+    typer.Option(
+        "--offset",
+        "-o",
+        metavar="OFFSET",
+        help="Where to begin: end (the default), beginning, N, -N (N before the end) or @TIME.",
+        show_default=False,
+    ),
+]
 Page = Annotated[
     str | None, typer.Option("--page", metavar="NAME", help="Show posts of this page alone.", show_default=False)
 ]
