@@ -1,5 +1,6 @@
 """Several processes for one replay: who publishes what, and that together they publish what one would."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,15 @@ def test_progress_says_where_to_go_on(tmp_path: Path) -> None:
     rows = [event.next_row for event in told if isinstance(event, Progress)]
     assert rows[-1] == 3000
     assert all(row is not None for row in rows)
+
+
+def test_nothing_is_sent_when_it_is_stopped_before_it_may_begin(tmp_path: Path) -> None:
+    """A process that was open and waited for the others published a row when it was told to stop."""
+    (tmp_path / "a.csv").write_text(PLAIN)
+    broker = MemoryBroker()
+    broker.create_topic("AIR", 2)
+    stop = threading.Event()
+    job = make_job(load(flags={"delay": 0.0}, environ={}), ReplayOptions((f"AIR={tmp_path / 'a.csv'}",)))
+    result = replay(MemoryClient(broker), job, stop=stop, when_open=stop.set)
+    assert (result.sent, result.complete, result.sources[0].next_row) == (0, False, 0)
+    assert not broker.records("AIR", 0)

@@ -164,7 +164,7 @@ class _Lanes:
 
     def run(self, stop: threading.Event) -> ReplayResult:
         began = time.monotonic()
-        if not self._opened:
+        if not self._opened or stop.is_set():
             return self._result(0.0)
         for lane in self._lanes:
             lane.begin(began)
