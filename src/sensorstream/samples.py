@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from sensorstream.config import SENSOR_TIME_FORMAT
+from sensorstream.config import SENSOR_TIME_FORMAT, samples_folder
 from sensorstream.errors import SinkError, UsageError
 from sensorstream.events import Listener, Progress, ignore
 
@@ -32,6 +32,7 @@ SEED: Final = 2308
 END: Final = datetime(2023, 8, 31, 23, 59)
 MAX_DAYS: Final = 36_525
 MINUTES: Final = 1440
+POSTS: Final = "posts.jsonl"
 STATIONS: Final = {"AIR": "SVDT1", "EARTH": "SVDT3", "WATER": "SVDT2"}
 COLUMNS: Final = {
     "AIR": (
@@ -112,6 +113,29 @@ def write_samples(
     return SamplesWritten(
         str(folder), seed, days, start.strftime(SENSOR_TIME_FORMAT), end.strftime(SENSOR_TIME_FORMAT), files
     )
+
+
+def write_posts(folder: Path, *, force: bool = False) -> SampleFile:
+    """Write posts.jsonl, the posts that were written for this project: they are kept, not generated.
+
+    Otherwise as :func:`write_samples`. Raises UsageError (a file that is there), SinkError (it can't be written).
+    """
+    path = folder / POSTS
+    if path.exists() and not force:
+        raise UsageError(f"{path} is there already", hint="--force replaces it")
+    data = (samples_folder() / POSTS).read_bytes()
+    partial = path.with_name(path.name + ".partial")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SinkError(f"the posts can't be written to {folder}: {reason}", hint="name another --dir") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+    return SampleFile("POSTS", str(path), data.count(b"\n"), len(data))
 
 
 def _write_file(topic: str, path: Path, seed: int, span: tuple[datetime, datetime], listener: Listener) -> SampleFile:

@@ -1,4 +1,4 @@
-"""``samples write``: sample files of any length, from the seeded generator."""
+"""``samples``: sensor files of any length, from the seeded generator; and the sample of posts."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,9 +10,11 @@ from sensorstream.cli.command import Outcome, Session, command
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sensorstream.samples import SamplesWritten
+    from sensorstream.samples import SampleFile, SamplesWritten
 
-samples = typer.Typer(name="samples", help="Make sample files like those of the sensor lab.", no_args_is_help=True)
+samples = typer.Typer(
+    name="samples", help="Make sample files like those of the sensor lab, and get the posts.", no_args_is_help=True
+)
 
 
 @command(samples, "write", "samples write", kafka=False)
@@ -31,6 +33,29 @@ def write(
 
     result = write_samples(folder, days, seed=seed, force=force, listener=session.listener)
     return Outcome(result, lambda console: _show(console, result))
+
+
+@command(samples, "posts", "samples posts", kafka=False)
+def posts(
+    session: Session,
+    *,
+    folder: Annotated[
+        Path, typer.Option("--dir", metavar="D", help="The folder for the file; it is made if need be.")
+    ] = Path("samples"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> Outcome:
+    """Write posts.jsonl: the posts of six pages of a town, a day long, oldest first, for sentiment."""
+    from sensorstream.samples import write_posts
+
+    result = write_posts(folder, force=force)
+    return Outcome(result, lambda console: _show_posts(console, result))
+
+
+def _show_posts(console: "Console", file: "SampleFile") -> None:
+    from sensorstream.cli.render import size
+    from sensorstream.cli.terminal import visible
+
+    console.print(f"{visible(file.path)}: {file.rows} posts, {size(file.bytes)}")
 
 
 def _show(console: "Console", result: "SamplesWritten") -> None:

@@ -98,7 +98,7 @@ def cells(parts: Sequence[int], width: int) -> tuple[int, ...]:
     return tuple(given)
 
 
-COLOURS: Final = {"positive": "#2e9e5b", "neutral": "#9aa5b1", "negative": "#d64545", "not scored": "#dfe3e8"}
+COLOURS: Final = {"positive": "#2e9e5b", "neutral": "#7b8794", "negative": "#d64545", "not scored": "#dfe3e8"}
 _ROW, _LEFT, _BAR, _TOP = 30, 130, 420, 58
 
 
@@ -116,7 +116,7 @@ def as_svg(mixes: Sequence[PageMix], title: str) -> str:
         f'<text x="16" y="24" font-size="15" font-weight="600">{escape(title)}</text>',
         *_legend(_LEFT, 42),
         f'<text x="{_LEFT + _BAR + 50}" y="46" text-anchor="middle">mean</text>',
-        f'<text x="{trend_left}" y="46">every {WINDOWS_OF}</text>',
+        f'<text x="{trend_left}" y="46">mean every {WINDOWS_OF}</text>',
     ]
     for number, mix in enumerate(mixes):
         top = _TOP + _ROW * number
@@ -158,11 +158,12 @@ def _trend(mix: PageMix, left: int, top: int) -> list[str]:
     for number, one in enumerate(mix.trend):
         if one.mean is None:
             continue
-        length = max(abs(one.mean) * (_ROW - 8), 0.8)
-        colour = COLOURS["positive"] if one.mean >= 0 else COLOURS["negative"]
+        # Half a row is a mean of 0.5; few windows of several posts go beyond it.
+        length = min(max(abs(one.mean) * (_ROW - 8), 0.8), _ROW / 2)
+        top_of_it, colour = (middle - length, "positive") if one.mean >= 0 else (middle, "negative")
         drawn.append(
-            f'<rect x="{left + 26 * number + 4}" y="{middle - length if one.mean >= 0 else middle:.1f}" width="18" '
-            f'height="{min(length, (_ROW - 8) / 2 + 4):.1f}" fill="{colour}">'
+            f'<rect x="{left + 26 * number + 4}" y="{top_of_it:.1f}" width="18" height="{length:.1f}" '
+            f'fill="{COLOURS[colour]}">'
             f"<title>{escape(one.window_start)}: {one.mean:+.2f}, {one.posts} posts</title></rect>"
         )
     return drawn

@@ -34,6 +34,7 @@ from sensorstream.pipelines.replay_job import make_job as make_replay
 from sensorstream.pipelines.stream_job import StreamResult
 from sensorstream.pipelines.stream_records import RecordTransformer, Route
 from sensorstream.records import ConsumedRecord, Row, TopicPartition
+from sensorstream.sentiment.base import LABELS
 from sensorstream.serde.csv_cells import csv_text, to_cell
 from sensorstream.serde.json import decode
 
@@ -137,7 +138,7 @@ def demonstrate_sentiment(
         scored = _read(client, SCORED, stop)
         verification = _verify(client, posts, scored, stop)
         statuses, ranked = _look_at(scored)
-        counted = sum(page.posts for page in mix) == verification.scored
+        counted = {page.page: page.parts for page in mix} == _counted(scored)
         passed = replayed.delivered and verification.exactly_once and counted and not windows.late
         files: tuple[str, ...] = ()
         if keep or to is not None:
@@ -215,6 +216,15 @@ def _look_at(scored: Sequence[ConsumedRecord]) -> tuple[dict[str, int], list[Sco
     statuses = Counter(str(row.get("status")) for row in rows)
     ranked = [_post(row) for row in rows if row.get("compound") is not None]
     return dict(sorted(statuses.items())), sorted(ranked, key=lambda post: (post.compound, post.id))
+
+
+def _counted(scored: Sequence[ConsumedRecord]) -> dict[str, tuple[int, ...]]:
+    """What the mix must be: the labels of each page, counted post by post and not window by window."""
+    labels: dict[str, Counter[object]] = {}
+    for record in scored:
+        row = decode(record.value or b"{}")
+        labels.setdefault(str(row.get("page")), Counter())[row.get("label")] += 1
+    return {page: tuple(found[label] for label in (*reversed(LABELS), None)) for page, found in labels.items()}
 
 
 def _post(row: Row) -> ScoredPost:
