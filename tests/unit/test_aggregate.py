@@ -281,6 +281,23 @@ def test_brokers_that_are_away_are_waited_for_or_told(broker: MemoryBroker) -> N
         run(broker, Kept(), exit_at_end=True)
 
 
+def test_the_table_and_the_envelope_take_any_value(
+    broker: MemoryBroker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensorstream.clients.open_client", lambda *_: MemoryClient(broker))
+    odd = b'{"ms":1693440000000,"x":1e400,"n_mean":"text","s_shares":[1],"big":' + b"9" * 5000 + b',"e":"\\u001b[2J"}'
+    publish(broker, [odd])
+    question = ["aggregate", "-t", "AIR", "--window", "1m", "--time-column", "ms", "-e", "--by", "n_mean,s_shares,e"]
+    question += ["--mean", "x", "--first", "x"]
+    assert app.run(question) == ExitCode.DONE
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "e+400" in shown
+    assert app.run([*question, "--max", "big", "--output", "json"]) == ExitCode.DONE
+    [row] = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["result"]["rows"]
+    assert (row["x_first"], row["s_shares"], row["n_mean"], len(row["big_max"])) == ("1e400", [1], "text", 5000)
+
+
 WRONG = [
     ([], "--window"),
     (["--window", "0"], "--window 0 is out of range"),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sensorstream.pipelines.aggregate import AggregateResult
-    from sensorstream.records import Row
+    from sensorstream.records import Row, Value
 
 MEASURES = "Measures"
 
@@ -189,8 +189,7 @@ def _outcome(result: "AggregateResult", text: "Callable[[Console], None] | None"
 def _show(console: "Console", result: "AggregateResult", columns: "Sequence[str]", kept: "Sequence[Row]") -> None:
     from sensorstream.cli.render import table
     from sensorstream.cli.terminal import visible
-    from sensorstream.records import Json, Number
-    from sensorstream.serde.csv_cells import to_cell
+    from sensorstream.records import Number
     from sensorstream.transforms.event_time import duration_text
 
     if kept:
@@ -198,7 +197,7 @@ def _show(console: "Console", result: "AggregateResult", columns: "Sequence[str]
         shown = [name for name in columns if name != "window_end" and not _all_nought(name, kept)]
         rows = table(*(visible(name) for name in shown), right=tuple(visible(name) for name in figures))
         for row in kept:
-            rows.add_row(*(_cell(row[name], to_cell(row[name], raw=True), Json) for name in shown))
+            rows.add_row(*(_cell(name, row[name]) for name in shown))
         console.print(rows)
     where = "" if kept or result.target == "the screen" else f" in {visible(result.target)}"
     left = f", {result.open_windows:,} still open" if result.open_windows else ""
@@ -213,12 +212,20 @@ def _all_nought(name: str, kept: "Sequence[Row]") -> bool:
     return (name == "late" or name.endswith("_missing")) and all(row[name] == "0" for row in kept)
 
 
-def _cell(value: object, text: str, nested: type) -> str:
-    from sensorstream.cli.terminal import visible
+def _cell(name: str, value: "Value") -> str:
+    """A value for a table: shares in percent, and of a mean the digits that a person reads."""
+    from decimal import Decimal
 
-    if isinstance(value, nested):
+    from sensorstream.cli.terminal import visible
+    from sensorstream.records import Json, Number
+    from sensorstream.serde.csv_cells import to_cell
+
+    if isinstance(value, Json) and name.endswith("_shares"):
         import json
 
-        found = json.loads(text)
-        return visible("  ".join(f"{name} {share:.0%}" for name, share in found.items()))
-    return visible(text)
+        found = json.loads(value)
+        if isinstance(found, dict) and all(isinstance(share, float) for share in found.values()):
+            return visible("  ".join(f"{label} {share:.0%}" for label, share in found.items()))
+    if isinstance(value, Number) and name.endswith("_mean"):
+        return f"{Decimal(value):.6g}"
+    return visible(to_cell(value, raw=True))

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Final
 from sensorstream.clients.base import Client, TransactionalPublisher
 from sensorstream.errors import SensorstreamError, SinkError
 from sensorstream.pipelines.aggregate import JobMark
-from sensorstream.records import Row, TopicPartition, Value
+from sensorstream.records import Json, Number, Row, TopicPartition, Value
 from sensorstream.serde import json as json_serde
 from sensorstream.serde.csv_cells import csv_text, to_cell
 from sensorstream.sinks.checkpoint import Checkpoint, sidecar, sync_folder, write_all
@@ -274,9 +274,14 @@ def table_rows(rows: Sequence[Row]) -> tuple[dict[str, Any], ...]:
 
 
 def _plain(value: Value) -> Any:
-    if isinstance(value, str) and type(value) is not str:
-        return json.loads(value)
-    return value
+    if not isinstance(value, Number | Json):
+        return value
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, say
+        return str(value)
+    # Beyond a double it is no JSON number to those who read it as one.
+    return str(value) if isinstance(found, float) and abs(found) == float("inf") else found
 
 
 def _note(value: bytes) -> Mapping[str, Any]:
