@@ -151,12 +151,15 @@ def kill_one(running: Started, dice: random.Random, count: int) -> None:
     until(lambda: running.told.count("was killed by SIGKILL; another one goes on") == count, "another worker")
 
 
-ROUNDS = [pytest.param([(1,)], id="short"), pytest.param(CAMPAIGN, id="campaign", marks=pytest.mark.campaign)]
+ROUNDS = [
+    pytest.param("kafka-python", [(1,)], id="short-kafka-python"),
+    pytest.param("kafka-python", CAMPAIGN, id="campaign-kafka-python", marks=pytest.mark.campaign),
+    pytest.param("librdkafka", CAMPAIGN, id="campaign-librdkafka", marks=pytest.mark.campaign),
+]
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
-@pytest.mark.parametrize("rounds", ROUNDS)
+@pytest.mark.parametrize(("client", "rounds"), ROUNDS)
 def test_brokers_killed_under_load_lose_and_double_nothing(
     own_cluster: Callable[..., LocalCluster], client: str, rounds: list[tuple[int, ...]]
 ) -> None:

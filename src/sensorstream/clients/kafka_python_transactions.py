@@ -135,7 +135,8 @@ class KafkaPythonTransactionalPublisher(KafkaPythonPublisher):
                 "the positions can't be sent with the transaction",
             )
         except BaseException:
-            self._stage.spend()
+            # Left open, it would hide what lies behind it until it times out.
+            self._abort_quietly()
             raise
 
     def commit(self, timeout_s: float = 30.0) -> None:

@@ -123,8 +123,9 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
                 timeout_s,
                 "the positions can't be sent with the transaction",
             )
-        except BaseException:
-            self._stage.spend()
+        except BaseException as error:
+            # Left open, it would hide what lies behind it until it times out.
+            self._abort_after(error)
             raise
 
     def commit(self, timeout_s: float = 30.0) -> None:

@@ -162,7 +162,7 @@ class MemoryTransactionalPublisher(MemoryPublisher):
         if group is None or self._transaction is None or not isinstance(reader, MemoryReader):
             raise UsageError("positions can only be sent for a reader of this client that has a group")
         if not reader.is_member():
-            self._stage.spend()
+            self._end(committed=False)
             raise BrokerError("the positions can't be sent with the transaction: no longer a member of the group")
         self._transaction.positions.setdefault(group, {}).update(positions)
 

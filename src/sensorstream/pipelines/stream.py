@@ -59,16 +59,16 @@ class _Part:
     def moved(self) -> bool:
         return self.position != self.committed
 
-    def settle(self) -> None:
-        """What was on its way is committed."""
-        self.done = self.committed = self.position
-        self.rows_in += len(self.made)
-        for made in self.made:
+    def settle(self, position: int, count: int) -> None:
+        """The first ``count`` of what was on its way are committed, up to ``position``."""
+        self.done = self.committed = position
+        self.rows_in += count
+        for made in self.made[:count]:
             if made.dead:
                 self.dead += 1
             else:
                 self.rows_out += len(made.letters)
-        self.made = []
+        del self.made[:count]
 
     def summary(self) -> StreamedPartition:
         return StreamedPartition(*self.tp, self.first, self.done, self.rows_in, self.rows_out, self.dead)
@@ -118,6 +118,7 @@ class _Stream:
         self._publisher: TransactionalPublisher | None = None
         self._open = False
         self._retrying = False
+        self._doubtful: dict[TopicPartition, tuple[int, int]] = {}
         self._parts: dict[TopicPartition, _Part] = {}
         self._finished: list[StreamedPartition] = []
         self._ends: dict[TopicPartition, int] = {}
@@ -299,23 +300,30 @@ class _Stream:
         if self._retrying or (not moved and not self._open):
             return
         try:
-            publisher = self._begin()
-            if moved:
-                publisher.send_offsets(moved, self._reader)
-            publisher.commit()
+            self._end_transaction(self._begin(), moved)
         except (DeliveryError, BrokerError, ClusterUnreachable) as error:
             self._failed(error)
-            return
-        self._open = False
-        self._settled(moved)
 
-    def _settled(self, tps: Mapping[TopicPartition, int]) -> None:
+    def _end_transaction(self, publisher: TransactionalPublisher, positions: Mapping[TopicPartition, int]) -> None:
+        if positions:
+            publisher.send_offsets(positions, self._reader)
+        held = {tp: (position, len(self._parts[tp].made)) for tp, position in positions.items()}
+        try:
+            publisher.commit()
+        except DeliveryError as error:
+            if isinstance(error, DeliveryTimeout | Fenced):
+                self._doubtful = held
+            raise
+        self._open = False
+        self._settled(held)
+
+    def _settled(self, held: Mapping[TopicPartition, tuple[int, int]]) -> None:
+        """A transaction with these positions, and so many records of each partition, is committed."""
         self._transactions += 1
         self._failing_since, self._failures, self._fenced = None, 0, 0
-        for tp in tps:
-            part = self._parts[tp]
-            self._rows_in += len(part.made)
-            part.settle()
+        for tp, (position, count) in held.items():
+            self._rows_in += count
+            self._parts[tp].settle(position, count)
         self._listener(Progress(f"{self._job.source} to {self._job.target}", self._rows_in, None))
 
     def _failed(self, error: SensorstreamError) -> None:
@@ -371,29 +379,26 @@ class _Stream:
     def _settle_what_is_left(self) -> None:
         # Opened first: then the older transaction has ended, one way or the other, and the offsets can be trusted.
         self._publisher = self._publisher or self._open_publisher()
-        waiting = [part for part in self._parts.values() if part.moved]
-        settled: dict[TopicPartition, int] = {}
-        for part in waiting:
-            committed = self._reader.committed(part.tp)
-            if committed == part.position:
-                settled[part.tp] = part.position
-            elif committed != part.committed:
-                raise BrokerError(
-                    f"{part.tp}: the group's committed offset is {committed}, where this member knows of "
-                    f"{part.committed} and {part.position}",
-                    hint="let nobody else commit offsets for this group",
-                )
+        settled: dict[TopicPartition, tuple[int, int]] = {}
+        for part in self._parts.values():
+            committed = self._reader.committed(part.tp) if part.moved else part.committed
+            if committed != part.committed:
+                held = self._doubtful.get(part.tp)
+                if held is None or held[0] != committed:
+                    raise BrokerError(
+                        f"{part.tp}: the group's committed offset is {committed}, where this member knows of "
+                        f"{part.committed}",
+                        hint="let nobody else commit offsets for this group",
+                    )
+                settled[part.tp] = held
+        self._doubtful = {}
         if settled:
             self._settled(settled)
-        left = {part.tp: part.position for part in waiting if part.tp not in settled}
+        left = {part.tp: part.position for part in self._parts.values() if part.moved}
         if left:
             for tp in left:
                 self._publish(self._parts[tp].made)
-            publisher = self._begin()
-            publisher.send_offsets(left, self._reader)
-            publisher.commit()
-            self._open = False
-            self._settled(left)
+            self._end_transaction(self._begin(), left)
 
     # Ends
 
@@ -494,6 +499,7 @@ class _Stream:
         for tp in partitions:
             part = self._parts.pop(tp, None)
             self._at_end.discard(tp)
+            self._doubtful.pop(tp, None)
             if part is not None:
                 self._finished.append(part.summary())
 
