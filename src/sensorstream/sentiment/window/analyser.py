@@ -17,8 +17,8 @@ from sensorstream.sentiment.window.theme import DARK, LIGHT, Fonts, apply
 from sensorstream.sentiment.window.typed import TypedText
 
 TICK_MS: Final = 150
-KEYS: Final = "Enter score   Esc clear   Ctrl-P pause   Ctrl-E export   Ctrl-D dark or light   Ctrl-Q close"
-NO_FEED_KEYS: Final = "Enter score   Esc clear   Ctrl-D dark or light   Ctrl-Q close"
+KEYS: Final = "Enter: score    Esc: clear    Ctrl-D: dark or light    Ctrl-Q: close"
+FEED_KEYS: Final = "    Ctrl-P: pause    Ctrl-E: export    double click or Enter on a post: its words"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +72,20 @@ class Analyser:
         panes = ttk.PanedWindow(root, orient="vertical")
         panes.grid(row=0, column=0, sticky="nsew")
         self.typed = TypedText(panes, scorer, palette, self._fonts)
-        panes.add(self.typed, weight=1)
+        panes.add(self.typed, weight=0 if source is not None else 1)
         self.live: LiveFeed | None = None
         if source is not None:
             self.live = LiveFeed(panes, feed, source, palette, self._fonts, self.typed.put)
             panes.add(self.live, weight=3)
-        keys = ttk.Label(root, text=KEYS if self.live else NO_FEED_KEYS, style="Muted.TLabel", padding=(12, 0, 12, 6))
+        keys = ttk.Label(
+            root, text=KEYS + FEED_KEYS if self.live else KEYS, style="Muted.TLabel", padding=(12, 0, 12, 6)
+        )
         keys.grid(row=1, column=0, sticky="ew")
         root.update_idletasks()
-        width, height = (1180, 780) if self.live else (1020, root.winfo_reqheight() + 30)
+        width, height = (1180, 760) if self.live else (1020, root.winfo_reqheight() + 30)
         width, height = min(width, root.winfo_screenwidth()), min(height, root.winfo_screenheight())
         root.geometry(f"{width}x{height}")
-        root.minsize(min(720, width), min(460 if self.live else 240, height))
+        root.minsize(min(1000, width), min(600 if self.live else 240, height))
 
     def _bind(self) -> None:
         live = self.live

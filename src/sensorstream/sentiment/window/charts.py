@@ -40,21 +40,22 @@ class Mix(tk.Canvas):
             self.create_text(0, 30, anchor="nw", text="no posts yet", fill=palette.muted, font=self._fonts.small)
             return
         at = 0.0
-        place = 0
+        left, top = 0, 30
         for kind, count in counts.items():
             if not count:
                 continue
             end = at + width * count / total
             self.create_rectangle(at, 0, end, 23, fill=palette.fill(kind), width=0)
             at = end
-            left = 0 if place % 2 == 0 else width // 2
-            top = 30 + place // 2 * (self._line + 4)
-            self.create_rectangle(left, top + 3, left + 9, top + 12, fill=palette.fill(kind), width=0)
             told = f"{kind} {count:,} ({count / total:.0%})"
+            room = self._fonts.small.measure(told) + 15
+            if left and left + room > width:
+                left, top = 0, top + self._line + 4
+            self.create_rectangle(left, top + 3, left + 9, top + 12, fill=palette.fill(kind), width=0)
             self.create_text(
                 left + 15, top, anchor="nw", text=told, fill=palette.text, font=self._fonts.small, tags=("told",)
             )
-            place += 1
+            left += room + 18
 
 
 class Trends(tk.Canvas):

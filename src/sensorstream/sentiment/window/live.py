@@ -53,10 +53,10 @@ class LiveFeed(ttk.Frame):
 
     def _make(self) -> None:
         self.columnconfigure(0, weight=3)
-        self.columnconfigure(2, weight=2)
+        self.columnconfigure(2, weight=2, minsize=350)
         self.rowconfigure(2, weight=1)
         self._make_bar()
-        columns = {"time": 74, "page": 110, "label": 80, "score": 70, "text": 300}
+        columns = {"time": 74, "page": 140, "label": 84, "score": 70, "text": 240}
         self.table = ttk.Treeview(self, columns=list(columns), show="headings", height=8, selectmode="browse")
         for name, width in columns.items():
             side: Literal["e", "w"] = "e" if name == "score" else "w"

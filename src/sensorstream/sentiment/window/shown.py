@@ -12,6 +12,14 @@ _MARKED: Final = dict.fromkeys(
     _MARK,
 )
 
+# Tk takes a NUL for the end of a text, and has no way to say half a pair.
+_TAKEN: Final = dict.fromkeys((0, *range(0xD800, 0xE000)), _MARK)
+
+
+def typeable(text: str) -> str:
+    """A text as it can be put where people type."""
+    return text.translate(_TAKEN)
+
 
 def shown(text: str, most: int = 300) -> str:
     """At most ``most`` characters of a text, on one line."""
@@ -20,5 +28,8 @@ def shown(text: str, most: int = 300) -> str:
 
 
 def signed(figure: float | None, digits: int = 4) -> str:
-    """A figure with its sign; a dash where there is none."""
-    return "-" if figure is None else f"{figure:+.{digits}f}"
+    """A figure with its sign, which nought has none of; a dash where there is no figure."""
+    if figure is None:
+        return "-"
+    told = f"{figure:+.{digits}f}"
+    return told if any(digit in told for digit in "123456789") else told[1:]

@@ -6,7 +6,7 @@ from typing import Final
 
 from sensorstream.sentiment.base import Score, WordScore
 from sensorstream.sentiment.guard import GuardedScorer
-from sensorstream.sentiment.window.shown import shown, signed
+from sensorstream.sentiment.window.shown import shown, signed, typeable
 from sensorstream.sentiment.window.theme import Fonts, Palette, paint_tags, paint_text
 
 AFTER_MS: Final = 60
@@ -33,8 +33,8 @@ class TypedText(ttk.Frame):
         self._show()
 
     def _make(self) -> None:
-        self.columnconfigure(0, weight=3, uniform="halves")
-        self.columnconfigure(2, weight=2, uniform="halves")
+        self.columnconfigure(0, weight=1, uniform="halves")
+        self.columnconfigure(2, weight=1, uniform="halves")
         self.rowconfigure(1, weight=1)
         ttk.Label(self, text="Text to score", style="Head.TLabel").grid(row=0, column=0, sticky="w")
         ttk.Label(self, text="Score", style="Head.TLabel").grid(row=0, column=1, sticky="w", padx=(16, 0))
@@ -47,7 +47,7 @@ class TypedText(ttk.Frame):
         text = {"wrap": "word", "relief": "flat", "highlightthickness": 1, "padx": 8, "pady": 6, "borderwidth": 0}
         self.input = tk.Text(left, height=3, width=20, undo=True, font=self._fonts.input, name="input", **text)  # type: ignore[arg-type]
         self.input.grid(row=0, column=0, sticky="nsew")
-        self.words = tk.Text(left, height=3, width=20, takefocus=False, cursor="arrow", name="words", **text)  # type: ignore[arg-type]
+        self.words = tk.Text(left, height=2, width=20, takefocus=False, cursor="arrow", name="words", **text)  # type: ignore[arg-type]
         self.words.configure(state="disabled", font=self._fonts.plain)
         self.words.grid(row=1, column=0, sticky="nsew", pady=(6, 0))
         self._make_readout()
@@ -55,8 +55,11 @@ class TypedText(ttk.Frame):
         self.table = ttk.Treeview(self, columns=columns, show="headings", height=5, name="table", selectmode="none")
         for name in columns:
             left_hand = name in ("word", "negated")
+            width = max(self._fonts.small.measure(name), self._fonts.plain.measure("+0.000")) + 12
             self.table.heading(name, text=name, anchor="w" if left_hand else "e")
-            self.table.column(name, width=110 if name == "word" else 66, minwidth=50, anchor="w" if left_hand else "e")
+            self.table.column(
+                name, width=width, minwidth=width, anchor="w" if left_hand else "e", stretch=name == "word"
+            )
         self.table.configure(takefocus=False)
         self.table.grid(row=1, column=2, sticky="nsew", pady=(4, 0))
         bar = ttk.Scrollbar(self, command=self.table.yview)
@@ -84,13 +87,13 @@ class TypedText(ttk.Frame):
         self.share_line.grid(row=3, column=0, sticky="w")
         cut = self._scorer.thresholds
         about = f"{shown(self._scorer.name, 40)} {shown(self._scorer.version, 20)}\n"
-        about += f"positive from {cut.positive:g}, negative to {cut.negative:g}"
+        about += f"positive from {cut.positive:g} on\nnegative up to {cut.negative:g}"
         ttk.Label(box, text=about, style="Muted.TLabel", wraplength=width).grid(row=4, column=0, sticky="w", pady=6)
 
     def put(self, text: str) -> None:
         """Put a text in, and score it."""
         self.input.delete("1.0", "end")
-        self.input.insert("1.0", text)
+        self.input.insert("1.0", typeable(text))
         self.score_now()
 
     def clear(self) -> bool:
