@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import report
-from bench.cases import clients_of, csv_to_topic, memory, peers, scaling, startup, topic, topic_to_csv
+from bench.cases import clients_of, csv_to_topic, memory, peers, scaling, scoring, startup, topic, topic_to_csv
 from bench.measure import Case, measure, rounds
 from bench.report import Finding, Latencies
 from sensorstream.cluster.local import LocalCluster
@@ -38,6 +38,7 @@ def main() -> None:
                 run(startup(), chosen.rounds),
                 run(csv_to_topic(settings, folder, chosen.rows, clients), chosen.rounds),
                 run(topic_to_csv(settings, folder, chosen.rows, clients), chosen.rounds),
+                run(scoring(settings, folder, max(chosen.rows // 10, 1), clients), chosen.rounds),
                 run(scaling(settings, folder, chosen.rows, clients[-1]), chosen.rounds),
             ]
             latencies = [single_rows(settings, client, chosen.rounds) for client in clients]

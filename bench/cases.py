@@ -1,17 +1,19 @@
 """What is compared with what. The peers kcat and Miller are Debian packages of these names."""
 
 import importlib.util
+import shlex
 import shutil
 import subprocess
 import sys
 import uuid
 from collections.abc import Sequence
+from itertools import cycle, islice
 from pathlib import Path
 
 from bench import perf_tools
 from bench.measure import Case, measure
 from sensorstream import admin
-from sensorstream.config import Settings, TopicSettings
+from sensorstream.config import Settings, TopicSettings, samples_folder
 from sensorstream.samples import write_samples
 
 SENSORSTREAM = [sys.executable, "-m", "sensorstream"]
@@ -123,6 +125,32 @@ def topic_to_csv(settings: Settings, folder: Path, rows: int, clients: Sequence[
     commands["kcat -C | mlr"] = ["bash", "-c", kcat_mlr]
     commands["kafka-consumer-perf-test, counts only"] = perf_tools.consume(bootstrap, name, rows)
     return Case("topic to CSV", rows, commands, prepare, peer="kcat -C | mlr")
+
+
+def scoring(settings: Settings, folder: Path, rows: int, clients: Sequence[str]) -> Case:
+    """Score a topic of posts into another one; ours exactly once and with its language check, the plain loop without.
+
+    The plain loop waits half a second for the end of the topic, which is nothing beside the rest.
+    """
+    bootstrap = ",".join(settings.bootstrap)
+    posts = folder / f"posts-{rows}.jsonl"
+    lines = (samples_folder() / "posts.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    with posts.open("w", encoding="utf-8") as target:
+        target.writelines(islice(cycle(lines), rows))
+    source, scored, dead = (topic(settings, partitions=2) for _ in range(3))
+    measure([*SENSORSTREAM, "produce", "-b", bootstrap, "--delay", "0", "-q", "--source", f"{source}={posts}"])
+
+    def stream(client: str) -> Sequence[str]:
+        script = (
+            f"exec {shlex.join(SENSORSTREAM)} sentiment stream -b {bootstrap} --client {client} -q -e "
+            f"--from {source} --to {scored} --dead-letters {dead} -g bench-$RANDOM-$RANDOM-$RANDOM"
+        )
+        return ["bash", "-c", script]
+
+    plain = f"exec {sys.executable} -m bench.plain_scorer {bootstrap} {source} {scored} bench-$RANDOM-$RANDOM"
+    commands: dict[str, Sequence[str]] = {f"sensorstream ({client})": stream(client) for client in clients}
+    commands["plain loop"] = ["bash", "-c", plain]
+    return Case("posts scored", rows, commands, peer="plain loop")
 
 
 def startup() -> Case:
