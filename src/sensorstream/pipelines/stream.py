@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, Literal
 
 from sensorstream.clients.base import Client, Reader, Rebalance, TransactionalPublisher
 from sensorstream.errors import (
@@ -27,6 +27,7 @@ from sensorstream.errors import (
 )
 from sensorstream.events import Listener, Notice, PartitionEnd, Progress, ignore
 from sensorstream.pipelines.stream_job import Ended, StreamedPartition, StreamJob, StreamResult
+from sensorstream.pipelines.stream_part import StreamPart
 from sensorstream.pipelines.stream_records import Letter, Made, RecordTransformer, Route
 from sensorstream.records import ConsumedRecord, TopicPartition
 from sensorstream.transforms.base import Transform
@@ -42,36 +43,6 @@ _LONGEST_PAUSE_S: Final = 2.0
 _LOOK_EVERY_S: Final = 0.5
 _UNSETTLED_S: Final = 90.0
 """How long a member that was killed may keep the committed offsets unsettled: until its transaction times out."""
-
-
-class _Part:
-    """One partition of the source: what is committed of it, and what is on its way."""
-
-    def __init__(self, tp: TopicPartition, position: int, committed: int | None) -> None:
-        self.tp = tp
-        self.first = self.done = self.position = position
-        self.committed = committed
-        self.made: list[Made] = []
-        self.rows_in = self.rows_out = self.dead = 0
-        self.end_told = -1
-
-    @property
-    def moved(self) -> bool:
-        return self.position != self.committed
-
-    def settle(self, position: int, count: int) -> None:
-        """The first ``count`` of what was on its way are committed, up to ``position``."""
-        self.done = self.committed = position
-        self.rows_in += count
-        for made in self.made[:count]:
-            if made.dead:
-                self.dead += 1
-            else:
-                self.rows_out += len(made.letters)
-        del self.made[:count]
-
-    def summary(self) -> StreamedPartition:
-        return StreamedPartition(*self.tp, self.first, self.done, self.rows_in, self.rows_out, self.dead)
 
 
 def stream(
@@ -119,7 +90,7 @@ class _Stream:
         self._open = False
         self._retrying = False
         self._doubtful: dict[TopicPartition, tuple[int, int]] = {}
-        self._parts: dict[TopicPartition, _Part] = {}
+        self._parts: dict[TopicPartition, StreamPart] = {}
         self._finished: list[StreamedPartition] = []
         self._ends: dict[TopicPartition, int] = {}
         self._at_end: set[TopicPartition] = set()
@@ -346,7 +317,8 @@ class _Stream:
         unclear = isinstance(error, DeliveryTimeout | ClusterUnreachable)
         if not unclear and now - self._failing_since >= GIVE_UP_S:
             raise error
-        self._listener(Notice(f"a transaction failed and is done again: {error.message}", "warning"))
+        level: Literal["debug", "warning"] = "debug" if self._failures > 1 else "warning"
+        self._listener(Notice(f"a transaction failed and is done again: {error.message}", level))
 
     def _throw_publisher_away(self) -> None:
         publisher, self._publisher, self._open = self._publisher, None, False
@@ -434,7 +406,7 @@ class _Stream:
                 if part.position >= ends[part.tp]:
                     self._tell_end(part)
 
-    def _tell_end(self, part: _Part) -> None:
+    def _tell_end(self, part: StreamPart) -> None:
         if part.end_told != part.position:
             part.end_told = part.position
             self._listener(PartitionEnd(part.tp.topic, part.tp.partition, part.position))
@@ -466,7 +438,7 @@ class _Stream:
                     f"{tp}: the committed offset {position} lies behind the end of the log at {end[tp]}",
                     hint="the topic has lost records or is another one; use another --group",
                 )
-            parts.append(_Part(tp, position, committed))
+            parts.append(StreamPart(tp, position, committed))
             self._listener(Notice(f"{tp}: streaming from offset {position}"))
         self._parts.update({part.tp: part for part in parts})
         self._at_end.difference_update(partitions)
