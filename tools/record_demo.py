@@ -1,4 +1,4 @@
-"""Record ``sensorstream demo`` as a picture: ``python tools/record_demo.py [docs/img/demo.svg]``.
+"""Record ``sensorstream demo`` as a picture: ``python tools/record_demo.py [--sentiment] [docs/img/demo.svg]``.
 
 The command runs under a pseudo-terminal, so what is drawn is what a person at a terminal sees: the program's own
 output, in its own order and colours. Paths are shortened to what they are called inside the repository, since a
@@ -20,11 +20,10 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 ROOT = Path(__file__).parents[1]
-PICTURE = ROOT / "docs" / "img" / "demo.svg"
-COLUMNS = 112
+PICTURES = ROOT / "docs" / "img"
+COLUMNS = 104
 LINES = 60
-COMMAND = ("sensorstream", "demo", "--offline")
-SHOWN = "sensorstream demo"
+COMMAND = ("sensorstream", "demo")
 
 THEME = TerminalTheme(
     background=(17, 24, 33),
@@ -107,24 +106,28 @@ def shorten(line: str) -> str:
     return re.sub(rf"{re.escape(folder)}(\S+)(\s*)", relative, line)
 
 
-def draw(lines: list[str], columns: int, picture: Path) -> None:
+def draw(shown: str, lines: list[str], columns: int, picture: Path) -> None:
     """Write the lines as an SVG, the command above them."""
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         console = Console(record=True, width=columns, file=nowhere, force_terminal=True, color_system="truecolor")
-        console.print(Text.assemble(("$ ", "bold green"), (SHOWN, "bold")))
+        console.print(Text.assemble(("$ ", "bold green"), (shown, "bold")))
         for line in lines:
             console.print(Text.from_ansi(line), soft_wrap=True)
         picture.parent.mkdir(parents=True, exist_ok=True)
-        console.save_svg(str(picture), title=SHOWN, theme=THEME, code_format=FORMAT, unique_id="demo")
+        console.save_svg(str(picture), title=shown, theme=THEME, code_format=FORMAT, unique_id="demo")
 
 
 def main() -> None:
     """Record, and write the picture that the command line names."""
-    picture = Path(sys.argv[1]) if len(sys.argv) > 1 else PICTURE
-    lines = [shorten(line) for line in settled(record(COMMAND, COLUMNS))]
+    arguments = sys.argv[1:]
+    sentiment = "--sentiment" in arguments
+    named = [argument for argument in arguments if argument != "--sentiment"]
+    picture = Path(named[0]) if named else PICTURES / ("demo-sentiment.svg" if sentiment else "demo.svg")
+    command = (*COMMAND, "--sentiment") if sentiment else COMMAND
+    lines = [shorten(line) for line in settled(record((*command, "--offline"), COLUMNS))]
     while lines and not lines[-1]:
         lines.pop()
-    draw(lines, COLUMNS, picture)
+    draw(" ".join(command), lines, COLUMNS, picture)
     sys.stdout.write(f"{picture}: {len(lines) + 1} lines, {picture.stat().st_size / 1000:.0f} kB\n")
 
 

@@ -6,53 +6,102 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Final
+from types import TracebackType
+from typing import IO, Any, Final, Self
 
-from sensorstream.config import FILE_NAME
-from sensorstream.errors import ExitCode, Interrupted, SensorstreamError
+from sensorstream import admin
+from sensorstream.config import FILE_NAME, Settings
+from sensorstream.errors import BrokerError, ExitCode, Interrupted, SensorstreamError, UsageError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.pipelines.owner import OWNER_VARIABLE
 from sensorstream.pipelines.stream_job import StreamedPartition, StreamResult
 
 STOP_S: Final = 70.0
 """How long the workers may take to commit what they have and end, before they are killed."""
-_LOOK_EVERY_S: Final = 0.1
+JOINED_S: Final = 60.0
+"""How long to wait until each worker has partitions of its own; it makes a better show, and no other difference."""
+SCORED_S: Final = 120.0
+"""How long the workers may take without making any progress."""
+_LOOK_EVERY_S: Final = 0.2
 
 
-def score_topic(
-    bootstrap: Sequence[str],
-    topics: tuple[str, str, str],
-    group: str,
-    folder: Path,
-    *,
-    workers: int = 2,
-    stop: threading.Event | None = None,
-    listener: Listener = ignore,
-) -> StreamResult:
-    """Score all that is in a topic with ``workers`` processes of one group, exactly once.
+class Scorers:
+    """A ``sentiment stream`` of several workers in one group; leaving the ``with`` block ends every one of them.
 
     ``topics`` are the posts', the scored posts' and the dead letters'. The processes see no settings of the user's:
-    their configuration and their state are in ``folder``. Raises Interrupted when ``stop`` is set first, and
-    SensorstreamError when the workers fail; none of them is left running.
+    their configuration and their state are in ``folder``.
     """
-    stop = stop or threading.Event()
-    source, target, dead = topics
-    arguments = [
-        *("--from", source, "--to", target, "--dead-letters", dead, "--group", group, "--exit"),
-        *("--workers", str(workers), "--bootstrap", ",".join(bootstrap)),
-    ]
-    process = _Process(arguments, folder, listener)
-    try:
-        while process.poll() is None and not stop.wait(_LOOK_EVERY_S):
-            pass
-    finally:
-        process.end(STOP_S)
-    if stop.is_set():
+
+    def __init__(
+        self, settings: Settings, topics: tuple[str, str, str], folder: Path, workers: int, listener: Listener = ignore
+    ) -> None:
+        self._settings = settings
+        self._source, target, dead = topics
+        self._workers = workers
+        self._listener = listener
+        self._folder = folder
+        self._arguments = [
+            *("--from", self._source, "--to", target, "--dead-letters", dead, "--group", settings.group),
+            *("--workers", str(workers), "--bootstrap", ",".join(settings.bootstrap)),
+        ]
+
+    def __enter__(self) -> Self:
+        self._process = _Process(self._arguments, self._folder, self._listener)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.end(STOP_S)
+
+    def wait_until_joined(self, stop: threading.Event) -> None:
+        """Wait until each worker has a partition. Raises SensorstreamError when they have ended."""
+        deadline = time.monotonic() + JOINED_S
+        while not stop.wait(_LOOK_EVERY_S):
+            self._check()
+            group = self._described()
+            if group is not None and sum(1 for member in group.members if member.partitions) >= self._workers:
+                return
+            if time.monotonic() > deadline:
+                self._listener(Notice(f"not all of the {self._workers} workers have joined yet; going on", "warning"))
+                return
+
+    def finish(self, records: int, stop: threading.Event) -> StreamResult:
+        """Wait until ``records`` of the source are done, stop the workers, and say what it came to.
+
+        Raises Interrupted when ``stop`` is set first, and SensorstreamError when the workers fail or hang.
+        """
+        seen, moved_at = -1, time.monotonic()
+        while not stop.wait(_LOOK_EVERY_S):
+            self._check()
+            group = self._described()
+            done = (
+                0 if group is None else sum(at for tp, (at, _) in group.committed.items() if tp.topic == self._source)
+            )
+            if done >= records:
+                self._process.end(STOP_S)
+                return self._process.result()
+            if done != seen:
+                seen, moved_at = done, time.monotonic()
+            if time.monotonic() - moved_at > SCORED_S:
+                raise SensorstreamError(f"the scorers have not moved for {SCORED_S:g} s; {done} of {records} are done")
         raise Interrupted("interrupted before everything was scored")
-    return process.result()
+
+    def _check(self) -> None:
+        if self._process.poll() is not None:
+            self._process.end(1.0)
+            raise SensorstreamError(f"the scorers have ended: {self._process.reason}")
+
+    def _described(self) -> admin.GroupDescription | None:
+        try:
+            return admin.describe_group(self._settings, self._settings.group)
+        except (UsageError, BrokerError):
+            # The group is not known before the first worker has come, and its coordinator may still be on its way.
+            return None
 
 
 class _Process:
@@ -104,14 +153,18 @@ class _Process:
         for thread in self._threads:
             thread.join(2.0)
 
+    @property
+    def reason(self) -> str:
+        """Why it failed, in one line."""
+        return self._error or f"exit code {self._process.returncode}"
+
     def result(self) -> StreamResult:
         """What it came to. Raises SensorstreamError when it failed; dead letters are no failure."""
-        code = self._process.returncode
         found: dict[str, Any] | None = None
         with suppress(ValueError, KeyError, TypeError):
             found = json.loads(self._output)["result"]
-        if found is None or code not in (ExitCode.DONE, ExitCode.FAILED):
-            raise SensorstreamError(f"the scorers failed: {self._error or f'exit code {code}'}")
+        if found is None or self._process.returncode not in (ExitCode.DONE, ExitCode.FAILED):
+            raise SensorstreamError(f"the scorers failed: {self.reason}")
         parts = tuple(StreamedPartition(**part) for part in found["partitions"])
         return StreamResult(**{**found, "partitions": parts})
 

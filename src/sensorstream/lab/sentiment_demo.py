@@ -24,7 +24,7 @@ from sensorstream.events import Listener, Notice, ignore
 from sensorstream.lab.demo import clean_up
 from sensorstream.lab.mix import WINDOWS_OF, PageMix, as_svg, page_mixes
 from sensorstream.lab.scored_once import ScoredOnce, check_scored
-from sensorstream.lab.scorers import score_topic
+from sensorstream.lab.scorers import Scorers
 from sensorstream.pipelines.aggregate import AggregateResult, aggregate
 from sensorstream.pipelines.aggregate_job import AggregateOptions, make_job
 from sensorstream.pipelines.aggregate_targets import Kept, table_rows
@@ -120,16 +120,14 @@ def demonstrate_sentiment(
         listener(Notice(f"2. create the topics {posts.name}, {SCORED} and {DEAD}: two partitions, three replicas"))
         topics = admin.create_topics(settings, [posts, TopicSettings(SCORED), TopicSettings(DEAD)])
         client = open_client(settings, listener)
-        listener(Notice(f"3. publish the posts of {Path(str(posts.source)).name}, keyed by page, at their own times"))
-        options = ReplayOptions(timestamps="original", rejects_folder=folder)
-        replayed = replay(client, make_replay(settings, options), stop=stop, listener=listener)
-        _go_on(stop)
-        listener(
-            Notice(f"4. score them exactly once: {WORKERS} processes, one group, a transaction for all they write")
-        )
-        streamed = score_topic(
-            up.bootstrap, (posts.name, SCORED, DEAD), GROUP, folder, workers=WORKERS, stop=stop, listener=listener
-        )
+        listener(Notice(f"3. start {WORKERS} scorers: one group, and a transaction for all that each writes"))
+        with Scorers(settings, (posts.name, SCORED, DEAD), folder, WORKERS, listener) as scorers:
+            scorers.wait_until_joined(stop)
+            _go_on(stop)
+            listener(Notice(f"4. publish {Path(str(posts.source)).name}: keyed by page, at the posts' own times"))
+            options = ReplayOptions(timestamps="original", rejects_folder=folder)
+            replayed = replay(client, make_replay(settings, options), stop=stop, listener=listener)
+            streamed = scorers.finish(replayed.acknowledged, stop)
         listener(Notice(f"5. put the scored posts into windows of {WINDOWS_OF} of their own time, page by page"))
         windows, kept = _windows(client, settings, stop, listener)
         mix = page_mixes(windows.rows or ())
@@ -215,7 +213,7 @@ def _look_at(scored: Sequence[ConsumedRecord]) -> tuple[dict[str, int], list[Sco
     rows = [decode(record.value) for record in scored if record.value is not None]
     statuses = Counter(str(row.get("status")) for row in rows)
     ranked = [_post(row) for row in rows if row.get("compound") is not None]
-    return dict(sorted(statuses.items())), sorted(ranked, key=lambda post: (post.compound, post.id))
+    return dict(statuses.most_common()), sorted(ranked, key=lambda post: (post.compound, post.id))
 
 
 def _counted(scored: Sequence[ConsumedRecord]) -> dict[str, tuple[int, ...]]:

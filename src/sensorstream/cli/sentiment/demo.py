@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sensorstream.lab.sentiment_demo import ScoredPost, SentimentDemonstration
 
 BAR: Final = 40
-_SHOWN: Final = 70
+_SHOWN: Final = 60
 # Each part of a bar: its name, its sign where nothing but letters can be shown, and its colour where colours can.
 PARTS: Final = (("positive", "+", "green"), ("neutral", ".", "bright_black"), ("negative", "-", "red"))
 UNSCORED: Final = ("not scored", "?", "yellow")
@@ -55,14 +55,12 @@ def _show(console: "Console", result: "SentimentDemonstration") -> None:
         if post is not None:
             console.print(f"{name:<7} {post.compound:+.4f} {_post(post)}")
     statuses = ", ".join(f"{count:,} {name}" for name, count in result.statuses.items())
-    stream, verification = result.stream, result.verification
+    verification = result.verification
+    published = f"{verification.posts:,} posts, {verification.published:,} published"
+    console.print(f"{published}, {verification.scored:,} scored: {statuses}")
     console.print(
-        f"{verification.posts:,} posts, {verification.published:,} published, {verification.scored:,} scored "
-        f"({statuses}), {verification.dead_letters:,} dead letters, {stream.transactions:,} transactions"
-    )
-    console.print(
-        f"{verification.lost:,} lost, {verification.doubled:,} doubled, {verification.changed:,} changed, "
-        f"{verification.moved:,} out of order, {verification.foreign:,} foreign"
+        f"{verification.dead_letters:,} dead letters, {verification.lost:,} lost, {verification.doubled:,} doubled, "
+        f"{verification.changed:,} changed, {verification.moved:,} out of order, {verification.foreign:,} foreign"
     )
     exactly = "each post was scored exactly once" if verification.exactly_once else "NOT exactly once"
     console.print(f"demo: {'passed' if result.passed else 'FAILED'} after {result.seconds:.1f} s, verdict: {exactly}")
