@@ -46,3 +46,5 @@ def test_installs_and_runs_from_an_empty_folder(built: Path, kind: str, tmp_path
     assert list((target / "sensorstream" / "cluster" / "pins").glob("*.json"))
     assert run("samples", "write", "--days", "1", "--dir", "made")
     assert (empty / "made" / "WATER2308.csv").exists()
+    assert run("samples", "posts", "--dir", "made")
+    assert (empty / "made" / "posts.jsonl").read_bytes() == (ROOT / "samples" / "posts.jsonl").read_bytes()

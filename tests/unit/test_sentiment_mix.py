@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -198,3 +199,13 @@ def test_the_picture_has_a_part_for_each_label_in_proportion() -> None:
 def test_to_is_for_sentiment(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["demo", "--to", "x"]) == 2
     assert "--sentiment" in capsys.readouterr().err
+
+
+def test_a_place_that_can_not_be_is_told_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert run(["demo", "--sentiment", "--to", str(tmp_path / "file" / "x")]) == 1
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert "--to" in err
