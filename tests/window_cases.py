@@ -23,7 +23,7 @@ from sensorstream.sentiment.scorers import open_scorer
 from sensorstream.sentiment.transform import ScoreTransform
 from sensorstream.sentiment.window.analyser import Analyser, WindowOptions
 from sensorstream.sentiment.window.live import LiveFeed
-from sensorstream.sentiment.window.theme import DARK, LIGHT
+from sensorstream.sentiment.window.palette import DARK, LIGHT
 from sensorstream.serde import json as json_serde
 from sensorstream.transforms.base import InputRow, OutputRow
 
@@ -235,7 +235,7 @@ def no_broker() -> None:
     with ScoredFeed(MemoryClient(broker), FeedJob(TOPIC, patient=True)) as source:
         window = opened(source)
         shown = live(window)
-        until(window, lambda: "no broker answers" in told(shown.status), "no broker")
+        until(window, lambda: "looking for a broker" in told(shown.status), "no broker")
         assert "lag unknown" in told(shown.figures)
         assert drawn(shown.mix, "told") == []
         window.typed.put(GOOD)

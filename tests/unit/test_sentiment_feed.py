@@ -3,7 +3,7 @@
 import csv
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,24 +11,26 @@ from typing import Any
 import pytest
 
 from running import until
-from sensorstream.clients.memory import MemoryBroker, MemoryClient
+from sensorstream.clients.memory import MemoryBroker, MemoryClient, MemoryReader
 from sensorstream.errors import ClusterUnreachable, SinkError, UnknownTopic, UsageError
+from sensorstream.events import Event, Listener, Notice, ignore
 from sensorstream.monitor import scored_feed
 from sensorstream.monitor.scored_feed import FeedJob, ScoredFeed
 from sensorstream.monitor.watch import watch
 from sensorstream.pipelines.start_at import StartAt
-from sensorstream.records import ConsumedRecord, Number, Value
+from sensorstream.records import ConsumedRecord, Number, TopicPartition, Value
 from sensorstream.sentiment.export import export
 from sensorstream.sentiment.feed import MOST_PAGES, OTHERS, Feed, PostFields, ScoredPost
 from sensorstream.sentiment.scorers import open_scorer
 from sensorstream.sentiment.transform import ScoreTransform
 from sensorstream.sentiment.trend import COLUMNS, LADDER_MS, Trend
+from sensorstream.sentiment.window.palette import DARK, LIGHT, Palette
 from sensorstream.serde import json as json_serde
 from sensorstream.transforms.base import InputRow, OutputRow
 
 TOPIC = "SCORED"
 BEGINNING = StartAt("beginning")
-TRANSFORM = ScoreTransform(open_scorer())
+TRANSFORM = ScoreTransform(open_scorer(check_language=False))
 GOOD, BAD, PLAIN = "I love this, it is great!", "This is horrible, I hate it.", "The bus leaves at nine."
 
 
@@ -92,6 +94,8 @@ def test_posts_are_counted_by_page_and_label_and_the_newest_are_kept() -> None:
     assert [one.text for one in feed.posts(kind="positive")] == [GOOD]
     assert [one.status for one in feed.posts(kind="unscored")] == ["empty"]
     assert feed.scorers == {"vader 3.3.2": 5}
+    assert post("", "b").said == "empty"
+    assert post(GOOD)._replace(label=None, status="unsupported_language").said == "foreign"
 
 
 def test_pages_without_end_are_counted_together() -> None:
@@ -232,9 +236,9 @@ def test_nothing_is_dropped_while_nobody_takes_it(monkeypatch: pytest.MonkeyPatc
         until(lambda: source.state.lag == 1010, "a lag that grows")
         feed = Feed()
         feed.paused = True
-        assert feed.take_from(source) == 0
+        assert not feed.take_from(source)
         feed.paused = False
-        until(lambda: feed.take_from(source, 100) >= 0 and feed.total == 1010, "all posts")
+        until(lambda: not feed.take_from(source, 100) and feed.total == 1010, "all posts")
         until(lambda: source.state.lag == 0, "no lag")
     assert feed.counts()["positive"] == 1000
 
@@ -244,7 +248,7 @@ def test_it_waits_for_a_cluster_and_a_topic_that_are_not_there_yet(monkeypatch: 
     broker = MemoryBroker()
     broker.stop()
     with ScoredFeed(MemoryClient(broker), FeedJob(TOPIC, patient=True)) as source:
-        until(lambda: "no broker answers" in source.state.text, "no broker")
+        until(lambda: "looking for a broker" in source.state.text, "no broker")
         assert source.state.lag is None
         broker.start()
         until(lambda: "waiting for the topic" in source.state.text, "no topic")
@@ -294,3 +298,48 @@ def test_partitions_that_are_added_are_read_too(monkeypatch: pytest.MonkeyPatch)
         put(broker, *[scored(BAD)] * 3)
         taken = Taken()
         until(lambda: taken.more(source) == 3, "posts of all three partitions")
+
+
+def test_an_outage_is_told_and_waited_out() -> None:
+    class Away(MemoryReader):
+        """Brokers that are away are asked for their ends in vain, as a real client says it."""
+
+        def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+            if broker.stopped:
+                raise ClusterUnreachable("no broker has answered for 10 s")
+            return super().end_offsets(partitions)
+
+    class Client(MemoryClient):
+        def reader(self, *, group: str | None = None, client_id: str = "", listener: Listener = ignore) -> MemoryReader:
+            tellers.append(listener)
+            return Away(broker, group)
+
+    tellers: list[Listener] = []
+    heard: list[Event] = []
+    broker = broker_with(scored(GOOD), partitions=1)
+    with ScoredFeed(Client(broker), FeedJob(TOPIC, BEGINNING), heard.append) as source:
+        taken = Taken()
+        until(lambda: taken.more(source) and source.state.lag == 0, "a post")
+        gone = Notice("broker 1 is away", "warning")
+        tellers[0](gone)
+        assert (source.state.text, heard) == ("broker 1 is away", [gone])
+        broker.stop()
+        until(lambda: source.state.kind == "away", "the outage")
+        assert source.state.lag is None
+        broker.start()
+        put(broker, scored(BAD))
+        until(lambda: taken.more(source) == 2 and source.state.kind == "reading", "the broker is back")
+    assert (source.ended, source.error) == ("stopped", None)
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
+def test_texts_stand_out_from_what_they_stand_on(palette: Palette) -> None:
+    def luminance(colour: str) -> float:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    for text in (palette.text, palette.muted, palette.positive, palette.negative, palette.warning):
+        for ground in (palette.background, palette.surface):
+            dim, bright = sorted((luminance(text), luminance(ground)))
+            assert (bright + 0.05) / (dim + 0.05) >= 4.5, (text, ground)

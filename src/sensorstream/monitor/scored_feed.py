@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from sensorstream.clients.base import Client, Reader
 from sensorstream.errors import (
@@ -23,7 +23,7 @@ from sensorstream.errors import (
     UnknownTopic,
     UsageError,
 )
-from sensorstream.events import Listener, ignore
+from sensorstream.events import Event, Listener, Notice, ignore
 from sensorstream.pipelines.start_at import StartAt, resolve
 from sensorstream.records import ConsumedRecord, TopicPartition
 from sensorstream.sentiment.feed import PostFields, ScoredPost, SourceState
@@ -104,9 +104,8 @@ class ScoredFeed:
     @property
     def state(self) -> SourceState:
         """How it fares; the lag counts what has been read and not been taken, too."""
-        state = self._state
         with self._lock:
-            waiting = self._waiting
+            state, waiting = self._state, self._waiting
         return state if state.lag is None else replace(state, lag=state.lag + waiting)
 
     @property
@@ -142,21 +141,31 @@ class ScoredFeed:
             self._tell("ended", f"{self._job.topic} is read")
 
     def _tell(self, kind: Literal["looking", "reading", "away", "failed", "ended"], text: str) -> None:
-        self._state = replace(self._state, kind=kind, text=text, lag=self._state.lag if kind != "away" else None)
+        self._change(kind=kind, text=text, lag=None if kind == "away" else self._state.lag)
+
+    def _change(self, **changes: Any) -> None:
+        with self._lock:
+            self._state = replace(self._state, **changes)
+
+    def _heard_of(self, event: Event) -> None:
+        """Called on whatever thread the client has: a broker that has gone is told before anybody has to ask it."""
+        if isinstance(event, Notice) and event.level == "warning" and self._state.kind == "reading":
+            self._change(text=event.text)
+        self._listener(event)
 
     def _look(self) -> Ended | None:
         """Read, and look again for what is gone, until the end. Raises what ends it."""
         topic = self._job.topic
         while not self._stop.is_set():
             try:
-                with self._client.reader(listener=self._listener) as reader:
+                with self._client.reader(listener=self._heard_of) as reader:
                     return self._read(reader)
             except CredentialsRefused:
                 raise  # asking again could lock the account
             except ClusterUnreachable as error:
                 if not self._job.patient:
                     raise
-                self._tell("looking", f"no broker answers: {error.message}")
+                self._tell("looking", f"looking for a broker: {error.message}")
             except UnknownTopic as error:
                 if not self._job.patient:
                     raise
@@ -219,7 +228,7 @@ class ScoredFeed:
                 continue
             positions[tp] = known if firsts[tp] <= known <= ends[tp] else firsts[tp]
             if known < firsts[tp]:
-                self._state = replace(self._state, missed=self._state.missed + firsts[tp] - known)
+                self._change(missed=self._state.missed + firsts[tp] - known)
         if self._job.stop_at_end and not self._ends:
             self._ends = ends
         self._positions = positions
@@ -248,7 +257,7 @@ class ScoredFeed:
             return self._read_post(record, json_serde.decode(record.value))
         except DecodeError as error:
             reason = f"{record.topic}[{record.partition}] offset {record.offset}: {error.message}"
-            self._state = replace(self._state, unusable=self._state.unusable + 1, reason=reason)
+            self._change(unusable=self._state.unusable + 1, reason=reason)
             return None
 
     def _put(self, reader: Reader, posts: list[ScoredPost]) -> bool:
@@ -276,14 +285,14 @@ class ScoredFeed:
         self._positions = {tp: reader.position(tp) for tp in self._positions}
         ends = reader.end_offsets(self._positions)
         lag = sum(max(0, ends[tp] - position) for tp, position in self._positions.items())
-        self._state = replace(self._state, kind="reading", text=f"reading {self._job.topic}", lag=lag)
+        self._change(kind="reading", text=f"reading {self._job.topic}", lag=lag)
         self._away_since = None
 
     def _sit_out(self, error: ClusterUnreachable) -> None:
         """Wait a moment for brokers to come back. Raises ``error`` when it is time to give up."""
         now = time.monotonic()
         self._away_since = self._away_since or now
-        self._tell("away", f"no broker answers, waiting for one to come back: {error.message}")
+        self._tell("away", f"waiting for a broker to come back: {error.message}")
         job = self._job
         bounded = job.stop_at_end or job.count is not None or job.idle_timeout_s is not None
         if bounded and now - self._away_since >= max(GIVE_UP_S, job.idle_timeout_s or 0.0):

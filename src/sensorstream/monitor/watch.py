@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from sensorstream.clients.base import Client
-from sensorstream.events import Listener, Notice, ignore
+from sensorstream.events import Listener, ignore
 from sensorstream.monitor.scored_feed import Ended, FeedJob, ScoredFeed
 from sensorstream.sentiment.feed import Feed, Kind, ScoredPost, SourceState
 
@@ -56,16 +56,12 @@ def watch(
     """
     stop = stop or threading.Event()
     feed = Feed(bucket_ms=bucket_ms)
-    told = ""
     with ScoredFeed(client, job, listener) as source:
         while not stop.is_set():
             done = source.done
             state = source.state
             posts = source.take(MOST)
             feed.add(posts)
-            if state.kind == "away" and told != state.kind:
-                listener(Notice(state.text, "warning"))
-            told = state.kind
             show(feed, state, posts)
             if done:
                 break

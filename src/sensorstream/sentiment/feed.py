@@ -49,6 +49,11 @@ class ScoredPost(NamedTuple):
         """What it counts as."""
         return self.label or "unscored"
 
+    @property
+    def said(self) -> str:
+        """The label, or in one word why it has none."""
+        return self.label or {"unsupported_language": "foreign", "": "unscored"}.get(self.status, self.status)
+
 
 @dataclass(frozen=True, slots=True)
 class PostFields:

@@ -14,6 +14,7 @@ from sensorstream.errors import ExitCode
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from sensorstream.events import Listener
     from sensorstream.monitor.watch import Watched
     from sensorstream.sentiment.feed import Feed, ScoredPost, SourceState
 
@@ -57,9 +58,12 @@ def watch(
     with ExitStack() as stack:
         stop = stack.enter_context(session.interruptible())
         terminal = not session.json and sys.stdout.isatty()
+        listener: Listener = session.listener
         if terminal:
             from sensorstream.cli.sentiment.watch_screen import Screen
+            from sensorstream.events import ignore
 
+            listener = ignore  # the screen tells what happens; lines on stderr would stand across it
             show = stack.enter_context(Screen(topic, page, kind)).show
         elif session.json:
 
@@ -73,7 +77,7 @@ def watch(
                     sys.stdout.write("".join(lines))
                     sys.stdout.flush()
 
-        result = run(client, job, show, bucket_ms=chosen.bucket_ms(), stop=stop, listener=session.listener)
+        result = run(client, job, show, bucket_ms=chosen.bucket_ms(), stop=stop, listener=listener)
     if not terminal and not session.json:
         from sensorstream.events import Notice
 

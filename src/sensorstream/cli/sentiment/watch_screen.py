@@ -20,6 +20,7 @@ STYLES: Final[dict[Kind, str]] = {
 _STEPS: Final = "▁▂▃▄▅▆▇█"
 _BAR: Final = 40
 _PAGES: Final = 6
+_LEAST: Final = 3
 
 
 class Screen:
@@ -58,10 +59,11 @@ def view(
     from rich.console import Group
     from rich.text import Text
 
-    trends = _trends(feed, page)
+    # Two lines of head, three around the mix, and each table has four besides its rows.
+    trends = _trends(feed, page, max(1, min(_PAGES, height - 13 - _LEAST)))
+    room = max(_LEAST, height - 13 - trends.row_count)
     below: list[Any] = [Text(), _mix(feed, page), Text(), trends]
-    room = height - 6 - (trends.row_count + 3)
-    return Group(_head(feed, state, topic, page, kind), _latest(feed, max(3, room), page, kind), *below)
+    return Group(_head(feed, state, topic, page, kind), _latest(feed, room, page, kind), *below)
 
 
 def _head(feed: Feed, state: SourceState, topic: str, page: str | None, kind: Kind | None) -> Any:
@@ -107,7 +109,7 @@ def _latest(feed: Feed, most: int, page: str | None, kind: Kind | None) -> Any:
         rows.add_row(
             iso(post.time_ms)[11:19],
             Text(visible(post.page)),
-            Text(post.label or post.status or "unscored", style=style),
+            Text(visible(post.said), style=style),
             Text("-" if post.compound is None else f"{post.compound:+.3f}", style=style),
             Text(visible(post.text)),
         )
@@ -130,7 +132,7 @@ def _mix(feed: Feed, page: str | None) -> Any:
     return line
 
 
-def _trends(feed: Feed, page: str | None) -> Any:
+def _trends(feed: Feed, page: str | None, most: int) -> Any:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -140,7 +142,7 @@ def _trends(feed: Feed, page: str | None) -> Any:
     rows.add_column("posts", justify="right", no_wrap=True)
     rows.add_column("mean", justify="right", no_wrap=True)
     rows.add_column(f"mean score by {duration_text(feed.bucket_ms)}, ▁ -1 to █ +1", no_wrap=True)
-    for trend in feed.trends(_PAGES, page):
+    for trend in feed.trends(most, page):
         mean = trend.mean
         rows.add_row(
             Text(visible(trend.page)),

@@ -12,8 +12,9 @@ from sensorstream.sentiment.feed import Feed, PostSource
 from sensorstream.sentiment.guard import GuardedScorer
 from sensorstream.sentiment.window import no_window
 from sensorstream.sentiment.window.live import LiveFeed
+from sensorstream.sentiment.window.palette import DARK, LIGHT
 from sensorstream.sentiment.window.shown import shown
-from sensorstream.sentiment.window.theme import DARK, LIGHT, Fonts, apply
+from sensorstream.sentiment.window.theme import Fonts, apply
 from sensorstream.sentiment.window.typed import TypedText
 
 TICK_MS: Final = 150

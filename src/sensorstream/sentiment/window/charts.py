@@ -8,8 +8,9 @@ from typing import Final
 
 from sensorstream.sentiment.feed import Kind
 from sensorstream.sentiment.trend import COLUMNS, PageTrend
+from sensorstream.sentiment.window.palette import Palette
 from sensorstream.sentiment.window.shown import shown, signed
-from sensorstream.sentiment.window.theme import Fonts, Palette
+from sensorstream.sentiment.window.theme import Fonts
 from sensorstream.transforms.event_time import duration_text
 
 MOST_PAGES: Final = 8
@@ -98,7 +99,7 @@ class Trends(tk.Canvas):
         line = small.metrics("linespace")
         first = top + max(0.0, (high - 2 * line) / 2)
         self.create_text(0, first, anchor="nw", text=name, fill=palette.text, font=self._fonts.small, tags=("page",))
-        mean = f"{signed(trend.mean, 3)}  {trend.posts:,} posts"
+        mean = f"{signed(trend.mean, 3)}  {trend.posts:,} post{'s' * (trend.posts != 1)}"
         self.create_text(
             0,
             first + line,
@@ -111,7 +112,7 @@ class Trends(tk.Canvas):
         self.create_rectangle(left, top, width - 1, top + high, outline=palette.line, fill=palette.surface)
         middle = top + high / 2
         self.create_line(left, middle, width - 1, middle, fill=palette.line)
-        step = (width - 2 - left) / COLUMNS
+        step = (width - 2 - left) / _columns(trend)
         for at, point in enumerate(trend.points):
             if point is None:
                 continue
@@ -129,13 +130,18 @@ class Trends(tk.Canvas):
             return
         last_ms = trend.first_ms + len(trend.points) * trend.width_ms
         days = trend.width_ms * COLUMNS > 86_400_000
-        step = (width - 2 - left) / COLUMNS
+        step = (width - 2 - left) / _columns(trend)
         small, muted = self._fonts.small, self.palette.muted
         self.create_text(left, top, anchor="nw", text=_clock(trend.first_ms, days), fill=muted, font=small)
         told = f"{_clock(last_ms, days)} UTC"
         end = max(left + len(trend.points) * step, left + small.measure(_clock(0, days) + "   " + told))
         self.create_text(min(end, width - 1), top, anchor="ne", text=told, fill=muted, font=small)
         self.create_text(0, top, anchor="nw", text=f"a bar: {duration_text(trend.width_ms)}", fill=muted, font=small)
+
+
+def _columns(trend: PageTrend) -> int:
+    """How many bars share the width: those there are; a few do not make a wall each."""
+    return max(len(trend.points), COLUMNS // 3)
 
 
 def _clock(time_ms: int, days: bool) -> str:

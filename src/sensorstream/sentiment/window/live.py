@@ -11,8 +11,9 @@ from sensorstream.errors import SensorstreamError
 from sensorstream.sentiment.export import export
 from sensorstream.sentiment.feed import KINDS, Feed, Kind, PostSource, ScoredPost, SourceState
 from sensorstream.sentiment.window.charts import MOST_PAGES, Mix, Trends
+from sensorstream.sentiment.window.palette import Palette
 from sensorstream.sentiment.window.shown import shown, signed
-from sensorstream.sentiment.window.theme import Fonts, Palette, paint_tags
+from sensorstream.sentiment.window.theme import Fonts, paint_tags
 from sensorstream.transforms.event_time import iso
 
 ROWS: Final = 200
@@ -56,7 +57,8 @@ class LiveFeed(ttk.Frame):
         self.columnconfigure(2, weight=2, minsize=350)
         self.rowconfigure(2, weight=1)
         self._make_bar()
-        columns = {"time": 74, "page": 140, "label": 84, "score": 70, "text": 240}
+        widest = {"time": "08-31 22:45:18", "page": "m" * 9, "label": "unscored", "score": "+0.000", "text": "m" * 20}
+        columns = {name: self._fonts.plain.measure(text) + 14 for name, text in widest.items()}
         self.table = ttk.Treeview(self, columns=list(columns), show="headings", height=8, selectmode="browse")
         for name, width in columns.items():
             side: Literal["e", "w"] = "e" if name == "score" else "w"
@@ -189,9 +191,9 @@ class LiveFeed(ttk.Frame):
 
     def _insert(self, post: ScoredPost, at: int | str) -> None:
         values = (
-            iso(post.time_ms)[11:19],
+            iso(post.time_ms)[5:19].replace("T", " "),
             shown(post.page, 40),
-            post.label or post.status or "unscored",
+            shown(post.said, 30),
             signed(post.compound, 3),
             shown(post.text),
         )

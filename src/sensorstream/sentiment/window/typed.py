@@ -2,12 +2,13 @@
 
 import tkinter as tk
 from tkinter import ttk
-from typing import Final
+from typing import Final, Literal
 
 from sensorstream.sentiment.base import Score, WordScore
 from sensorstream.sentiment.guard import GuardedScorer
+from sensorstream.sentiment.window.palette import Palette
 from sensorstream.sentiment.window.shown import shown, signed, typeable
-from sensorstream.sentiment.window.theme import Fonts, Palette, paint_tags, paint_text
+from sensorstream.sentiment.window.theme import Fonts, paint_tags, paint_text
 
 AFTER_MS: Final = 60
 """How long typing must rest before the text is scored."""
@@ -54,12 +55,10 @@ class TypedText(ttk.Frame):
         columns = ("word", "valence", "negated", "boost", "adds")
         self.table = ttk.Treeview(self, columns=columns, show="headings", height=5, name="table", selectmode="none")
         for name in columns:
-            left_hand = name in ("word", "negated")
+            side: Literal["w", "center", "e"] = "w" if name == "word" else "center" if name == "negated" else "e"
             width = max(self._fonts.small.measure(name), self._fonts.plain.measure("+0.000")) + 12
-            self.table.heading(name, text=name, anchor="w" if left_hand else "e")
-            self.table.column(
-                name, width=width, minwidth=width, anchor="w" if left_hand else "e", stretch=name == "word"
-            )
+            self.table.heading(name, text=name, anchor=side)
+            self.table.column(name, width=width, minwidth=width, anchor=side, stretch=name == "word")
         self.table.configure(takefocus=False)
         self.table.grid(row=1, column=2, sticky="nsew", pady=(4, 0))
         bar = ttk.Scrollbar(self, command=self.table.yview)
