@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ def main() -> None:
     parser.add_argument("--client", action="append", help="a client to measure (repeatable; default: all installed)")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md and its plot")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the cluster is taken down
     clients = chosen.client or clients_of()
     peers()
     with tempfile.TemporaryDirectory(prefix="sensorstream-bench-") as name:
