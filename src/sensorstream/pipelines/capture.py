@@ -2,7 +2,7 @@
 
 The file owns its position: a capture always seeks from it, and commits to Kafka only so that lag can be shown.
 Per partition and batch: write to the sink; then, every second or 5,000 rows, flush the sink together with the
-position, then commit the position to the group.
+position; then, every second and at the end, commit the position to the group.
 """
 
 import threading
@@ -154,6 +154,7 @@ class _Capture:
         self._identity = TopicIdentity(None, None)
         self._taken = 0
         self._stored_at = 0.0
+        self._committed_at = 0.0
         self._heard_at = 0.0
         self._away_since: float | None = None
         self._note = commit_note(job.client_id, job.host)
@@ -309,9 +310,9 @@ class _Capture:
         now = time.monotonic()
         full = any(part.unstored >= COMMIT_EVERY_ROWS for part in self._open.values())
         if full or now - self._stored_at >= COMMIT_EVERY_S:
-            self._store(self._open.values())
+            self._store(self._open.values(), commit=now - self._committed_at >= COMMIT_EVERY_S)
 
-    def _store(self, parts: Collection[_Partition]) -> None:
+    def _store(self, parts: Collection[_Partition], *, commit: bool = True) -> None:
         """Flush the sinks with their positions, then commit those for the lag display."""
         moved = [part for part in parts if part.position != part.stored or part.unstored]
         now = time.monotonic()
@@ -320,7 +321,9 @@ class _Capture:
         self._stored_at = now
         for part in moved:
             part.store()
-        self._commit([part for part in parts if part.committed != part.stored])
+        if commit:
+            self._committed_at = now
+            self._commit([part for part in parts if part.committed != part.stored])
 
     def _commit(self, parts: Sequence[_Partition]) -> None:
         """Show the stored positions to the group; the first time at once, so that lag knows this reader."""
