@@ -133,6 +133,8 @@ def typing() -> None:
     for text in ("a\x00b \x1b[31m \u202e good", "\ud83d good", "{[$x]} %s \\ good", "👍 good"):
         typed.put(text)
         assert told(typed.label) == "positive"
+    typed.put("\u2764")  # shown as it is or as a mark, it is scored as it is
+    assert told(typed.compound) == "+0.6369"
     keys(window, "Control-q")
     assert window.failure is None
 

@@ -25,6 +25,7 @@ from sensorstream.sentiment.scorers import open_scorer
 from sensorstream.sentiment.transform import ScoreTransform
 from sensorstream.sentiment.trend import COLUMNS, LADDER_MS, Trend
 from sensorstream.sentiment.window.palette import DARK, LIGHT, Palette
+from sensorstream.sentiment.window.shown import Drawable, signed
 from sensorstream.serde import json as json_serde
 from sensorstream.transforms.base import InputRow, OutputRow
 
@@ -330,6 +331,21 @@ def test_an_outage_is_told_and_waited_out() -> None:
         put(broker, scored(BAD))
         until(lambda: taken.more(source) == 2 and source.state.kind == "reading", "the broker is back")
     assert (source.ended, source.error) == ("stopped", None)
+
+
+def test_what_a_display_cannot_draw_is_marked() -> None:
+    assert Drawable().shown("a\tb\n\x1b[31m \u202e\ud83d \x00") == "a b \ufffd[31m \ufffd\ufffd \ufffd"
+    assert Drawable().shown("x" * 400, 10) == "x" * 9 + "…"
+    assert Drawable().shown("good 👍 ❤️") == "good 👍 ❤️"
+    assert Drawable(emoji=False).shown("good 👍 ❤️ schön 中") == "good \ufffd \ufffd\ufffd schön 中"
+    assert Drawable(emoji=False).typeable("a\n👍\x00") == "a\n\ufffd\ufffd"
+    assert [signed(figure) for figure in (None, 0.0, -0.0, 0.5, -0.5)] == [
+        "-",
+        "0.0000",
+        "0.0000",
+        "+0.5000",
+        "-0.5000",
+    ]
 
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])

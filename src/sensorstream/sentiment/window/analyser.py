@@ -13,7 +13,6 @@ from sensorstream.sentiment.guard import GuardedScorer
 from sensorstream.sentiment.window import no_window
 from sensorstream.sentiment.window.live import LiveFeed
 from sensorstream.sentiment.window.palette import DARK, LIGHT
-from sensorstream.sentiment.window.shown import shown
 from sensorstream.sentiment.window.theme import Fonts, apply
 from sensorstream.sentiment.window.typed import TypedText
 
@@ -52,9 +51,10 @@ class Analyser:
         self.failure: tuple[BaseException, TracebackType | None] | None = None
         root = self.root
         root.report_callback_exception = self._failed
+        self._fonts = Fonts(root)
+        shown = self._fonts.texts.shown
         name = f"{shown(scorer.name, 60)} {shown(scorer.version, 30)}"
         root.title(f"Sentiment analyser - {name}" + (f" - {shown(options.title, 80)}" if options.title else ""))
-        self._fonts = Fonts(root)
         palette = DARK if self._dark else LIGHT
         apply(root, palette, self._fonts)
         self._make(scorer, source, feed)

@@ -9,7 +9,7 @@ from typing import Final
 from sensorstream.sentiment.feed import Kind
 from sensorstream.sentiment.trend import COLUMNS, PageTrend
 from sensorstream.sentiment.window.palette import Palette
-from sensorstream.sentiment.window.shown import shown, signed
+from sensorstream.sentiment.window.shown import signed
 from sensorstream.sentiment.window.theme import Fonts
 from sensorstream.transforms.event_time import duration_text
 
@@ -25,6 +25,7 @@ class Mix(tk.Canvas):
         super().__init__(parent, width=320, height=24 + 2 * (self._line + 4) + 6, highlightthickness=0)
         self.palette = palette
         self._fonts = fonts
+        self._texts = fonts.texts
         self._counts: Mapping[Kind, int] = {}
         self.bind("<Configure>", lambda event: self.draw(self._counts))
 
@@ -66,6 +67,7 @@ class Trends(tk.Canvas):
         super().__init__(parent, width=320, height=160, highlightthickness=0)
         self.palette = palette
         self._fonts = fonts
+        self._texts = fonts.texts
         self._trends: Sequence[PageTrend] = ()
         self.bind("<Configure>", lambda event: self.draw(self._trends))
 
@@ -95,7 +97,7 @@ class Trends(tk.Canvas):
 
     def _row(self, trend: PageTrend, left: int, width: int, top: float, high: float) -> None:
         palette, small = self.palette, self._fonts.small
-        name = _fit(shown(trend.page, 40), small, left - 10)
+        name = _fit(self._texts.shown(trend.page, 40), small, left - 10)
         line = small.metrics("linespace")
         first = top + max(0.0, (high - 2 * line) / 2)
         self.create_text(0, first, anchor="nw", text=name, fill=palette.text, font=self._fonts.small, tags=("page",))

@@ -12,7 +12,7 @@ from sensorstream.sentiment.export import export
 from sensorstream.sentiment.feed import KINDS, Feed, Kind, PostSource, ScoredPost, SourceState
 from sensorstream.sentiment.window.charts import MOST_PAGES, Mix, Trends
 from sensorstream.sentiment.window.palette import Palette
-from sensorstream.sentiment.window.shown import shown, signed
+from sensorstream.sentiment.window.shown import signed
 from sensorstream.sentiment.window.theme import Fonts, paint_tags
 from sensorstream.transforms.event_time import iso
 
@@ -43,6 +43,7 @@ class LiveFeed(ttk.Frame):
         self._source = source
         self._palette = palette
         self._fonts = fonts
+        self._texts = fonts.texts
         self._chosen = chosen
         self._rows: dict[str, ScoredPost] = {}
         self._pages: list[str] = []
@@ -192,10 +193,10 @@ class LiveFeed(ttk.Frame):
     def _insert(self, post: ScoredPost, at: int | str) -> None:
         values = (
             iso(post.time_ms)[5:19].replace("T", " "),
-            shown(post.page, 40),
-            shown(post.said, 30),
+            self._texts.shown(post.page, 40),
+            self._texts.shown(post.said, 30),
             signed(post.compound, 3),
-            shown(post.text),
+            self._texts.shown(post.text),
         )
         row = self.table.insert("", at, values=values, tags=(post.kind,))  # type: ignore[arg-type]  # an index or "end"
         self._rows[row] = post
@@ -206,7 +207,7 @@ class LiveFeed(ttk.Frame):
             return
         chosen = self.chosen_page
         self._pages = sorted(pages)
-        self.page.configure(values=[ALL_PAGES, *(shown(page, 40) for page in self._pages)])
+        self.page.configure(values=[ALL_PAGES, *(self._texts.shown(page, 40) for page in self._pages)])
         self.page.current(self._pages.index(chosen) + 1 if chosen in self._pages else 0)
 
     def _draw(self) -> None:
@@ -229,14 +230,14 @@ class LiveFeed(ttk.Frame):
         if state.missed:
             figures.append(f"{state.missed:,} missed")
         self.figures.configure(text="   ".join(figures))
-        told = shown(state.text, 200)
+        told = self._texts.shown(state.text, 200)
         if self.feed.paused:
             told = f"paused: what comes waits; {told}"
         elif state.kind == "reading":
-            scorers = ", ".join(shown(name, 40) for name in list(self.feed.scorers)[:3] if name)
+            scorers = ", ".join(self._texts.shown(name, 40) for name in list(self.feed.scorers)[:3] if name)
             told = f"{told}, scored by {scorers}" if scorers else told
             if state.reason:
-                told += f"; not shown: {shown(state.reason, 120)}"
+                told += f"; not shown: {self._texts.shown(state.reason, 120)}"
         if self._said is not None and time.monotonic() < self._said[2]:
             text, wrong, _ = self._said
             self.status.configure(text=text, foreground=self._palette.negative if wrong else self._palette.text)
@@ -246,5 +247,5 @@ class LiveFeed(ttk.Frame):
         self.status.configure(text=told, foreground=colour)
 
     def _say(self, text: str, *, wrong: bool = False) -> None:
-        self._said = (shown(text), wrong, time.monotonic() + SAID_S)
+        self._said = (self._texts.shown(text), wrong, time.monotonic() + SAID_S)
         self._tell(self._source.state)

@@ -1,5 +1,6 @@
 """Texts from outside as a window may show them: on one line, nothing obeyed, nothing that Tk can't draw."""
 
+import re
 from typing import Final
 
 # Controls, direction overrides and half pairs; a window has room for a mark, not for an escape.
@@ -12,19 +13,29 @@ _MARKED: Final = dict.fromkeys(
     _MARK,
 )
 
+# What a font of coloured pictures may have a picture for.
+_EMOJI: Final = re.compile("[\u2190-\u2bff\u3030-\u32ff\ufe0f\U00010000-\U0010ffff]")
 # Tk takes a NUL for the end of a text, and has no way to say half a pair.
 _TAKEN: Final = dict.fromkeys((0, *range(0xD800, 0xE000)), _MARK)
 
 
-def typeable(text: str) -> str:
-    """A text as it can be put where people type."""
-    return text.translate(_TAKEN)
+class Drawable:
+    """Texts as this display can draw them; ``emoji``: whether it can draw those."""
 
+    def __init__(self, *, emoji: bool = True) -> None:
+        self._emoji = emoji
 
-def shown(text: str, most: int = 300) -> str:
-    """At most ``most`` characters of a text, on one line."""
-    line = " ".join(text[: 4 * most].split()).translate(_MARKED)
-    return line if len(line) <= most else line[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    def shown(self, text: str, most: int = 300) -> str:
+        """At most ``most`` characters of a text, on one line."""
+        line = " ".join(text[: 4 * most].split()).translate(_MARKED)
+        if not self._emoji:
+            line = _EMOJI.sub(_MARK, line)
+        return line if len(line) <= most else line[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+    def typeable(self, text: str) -> str:
+        """A text as it can be put where people type."""
+        text = text.translate(_TAKEN)
+        return text if self._emoji else _EMOJI.sub(_MARK, text)
 
 
 def signed(figure: float | None, digits: int = 4) -> str:

@@ -1,16 +1,22 @@
 """The fonts and the style of the window's widgets."""
 
+import ctypes
 import tkinter as tk
 from tkinter import font, ttk
+from typing import Final
 
 from sensorstream.sentiment.feed import Kind
 from sensorstream.sentiment.window.palette import Palette
+from sensorstream.sentiment.window.shown import Drawable
+
+XFT_WITH_COLOURS: Final = 20305
 
 
 class Fonts:
     """The fonts in use, made after the desktop's own."""
 
     def __init__(self, root: tk.Misc) -> None:
+        self.texts = Drawable(emoji=_can_draw_emoji(root))
         self.plain = font.nametofont("TkDefaultFont", root)
         size = abs(int(self.plain.cget("size"))) or 10
         self.bold = self.plain.copy()
@@ -21,6 +27,20 @@ class Fonts:
         self.input.configure(size=size + 2)
         self.figure = self.plain.copy()
         self.figure.configure(size=size + 14, weight="bold")
+
+
+def _can_draw_emoji(root: tk.Misc) -> bool:
+    """Whether emoji can be drawn; else the X server ends the whole program on the first one.
+
+    Xft draws the pictures of fonts with colours from 2.3.5 on (its NEWS); before, it sends what is no valid request.
+    """
+    if root.tk.call("tk", "windowingsystem") != "x11" or not any("Emoji" in name for name in font.families(root)):
+        return True
+    try:
+        version: int = ctypes.CDLL("libXft.so.2").XftGetVersion()
+    except (OSError, AttributeError):
+        return False
+    return version >= XFT_WITH_COLOURS
 
 
 def apply(root: tk.Tk, palette: Palette, fonts: Fonts) -> None:

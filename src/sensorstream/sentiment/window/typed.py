@@ -7,7 +7,7 @@ from typing import Final, Literal
 from sensorstream.sentiment.base import Score, WordScore
 from sensorstream.sentiment.guard import GuardedScorer
 from sensorstream.sentiment.window.palette import Palette
-from sensorstream.sentiment.window.shown import shown, signed, typeable
+from sensorstream.sentiment.window.shown import signed
 from sensorstream.sentiment.window.theme import Fonts, paint_tags, paint_text
 
 AFTER_MS: Final = 60
@@ -25,9 +25,11 @@ class TypedText(ttk.Frame):
         self._scorer = scorer
         self._palette = palette
         self._fonts = fonts
+        self._texts = fonts.texts
         self._due: str | None = None
         self._score: Score | None = None
         self._words: list[WordScore] = []
+        self._stands_for = ("", "")
         self.scored = 0
         self._make()
         self.paint(palette)
@@ -85,14 +87,15 @@ class TypedText(ttk.Frame):
         self.share_line = ttk.Label(box, style="Muted.TLabel", name="share_line")
         self.share_line.grid(row=3, column=0, sticky="w")
         cut = self._scorer.thresholds
-        about = f"{shown(self._scorer.name, 40)} {shown(self._scorer.version, 20)}\n"
+        about = f"{self._texts.shown(self._scorer.name, 40)} {self._texts.shown(self._scorer.version, 20)}\n"
         about += f"positive from {cut.positive:g} on\nnegative up to {cut.negative:g}"
         ttk.Label(box, text=about, style="Muted.TLabel", wraplength=width).grid(row=4, column=0, sticky="w", pady=6)
 
     def put(self, text: str) -> None:
-        """Put a text in, and score it."""
+        """Put a text in, and score it: as it is, even where it can't be shown so."""
+        self._stands_for = self._texts.typeable(text), text
         self.input.delete("1.0", "end")
-        self.input.insert("1.0", typeable(text))
+        self.input.insert("1.0", self._stands_for[0])
         self.score_now()
 
     def clear(self) -> bool:
@@ -109,7 +112,9 @@ class TypedText(ttk.Frame):
             self._due = None
 
     def _text(self) -> str:
-        return self.input.get("1.0", "end-1c")
+        text = self.input.get("1.0", "end-1c")
+        shown, meant = self._stands_for
+        return meant if text == shown else text
 
     def _modified(self, event: "tk.Event[tk.Text]") -> None:
         if not self.input.edit_modified():
@@ -179,7 +184,7 @@ class TypedText(ttk.Frame):
         if score.status == "unsupported_language":
             return f"not scored: a language it does not know ({score.language})"
         if score.label is None:
-            return f"not scored: {shown(score.reason or score.status, 80)}"
+            return f"not scored: {self._texts.shown(score.reason or score.status, 80)}"
         return (
             f"{score.label}, of its first {self._scorer.max_chars:,} characters"
             if (score.status == "truncated")
@@ -210,7 +215,7 @@ class TypedText(ttk.Frame):
         for word in self._words[:MOST_WORDS]:
             kind = "positive" if word.contribution > 0 else "negative" if word.contribution < 0 else None
             tags = ([kind, *(["negated"] if word.negated else [])]) if kind else ["plain"]
-            self.words.insert("end", shown(word.word, 60), tags)
+            self.words.insert("end", self._texts.shown(word.word, 60), tags)
             self.words.insert("end", " ")
             if (kind or word.valence is not None) and rows < MOST_ROWS:
                 rows += 1
@@ -218,7 +223,7 @@ class TypedText(ttk.Frame):
                     "",
                     "end",
                     values=(
-                        shown(word.word, 60),
+                        self._texts.shown(word.word, 60),
                         "-" if word.valence is None else f"{word.valence:+g}",
                         "yes" if word.negated else "",
                         f"{word.boost:+.3f}" if word.boosted else "",
@@ -232,7 +237,7 @@ class TypedText(ttk.Frame):
 
     def _hint(self) -> str:
         if not self._scorer.can_explain:
-            return f"The scorer {shown(self._scorer.name, 40)} can't say which words made a score."
+            return f"The scorer {self._texts.shown(self._scorer.name, 40)} can't say which words made a score."
         if self._score is None:
             return "Each word is shown here in the colour of what it adds; a negated one is underlined."
         return "No words to show."
