@@ -82,7 +82,7 @@ def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Display]:
 def case(display: Display, *arguments: str) -> None:
     """Run a case of tests/window_cases.py."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "window_cases", *arguments],
+        [sys.executable, "-m", "window_cases", *arguments],
         cwd=TESTS,
         env={**os.environ, "DISPLAY": display.name},
         capture_output=True,
