@@ -50,9 +50,7 @@ def make_job(settings: Settings, options: ReplayOptions, listener: Listener = ig
     if options.loop and any(path == "-" for _, path in pairs):
         raise UsageError("--loop can't begin stdin anew", hint="give it a file")
     form = options.form
-    if (form.delimiter or form.quote or form.columns) and all(
-        form.of(path) in ("jsonl", "text") for _, path in pairs
-    ):
+    if (form.delimiter or form.quote or form.columns) and all(form.of(path) in ("jsonl", "text") for _, path in pairs):
         raise UsageError("--delimiter, --quote and --columns are for CSV and TSV sources", hint="leave them out")
     first_rows = _first_rows(options.from_row, [topic for topic, _ in pairs])
     sources = []
