@@ -100,6 +100,12 @@ def test_plain_posts_are_scored_by_workers_and_stored_in_files(broker: tuple[str
     assert (result["ended"], result["rows_in"], result["rows_out"], result["killed"]) == ("end", 10, 10, 0)
     first = cli("consume", "-t", "cmd-scored", "-p", "0", "-c", "1", "--to", "-", *b).stdout
     assert json.loads(first)["text"] == '{"id":0,"text":"a great day"}'
+    # A dead letter in the first worker's share ends neither it nor the other one.
+    dead = ["--to", "cmd-scored", "-g", "cmd-dead", "--text-field", "id2", "--workers", "2", "-e"]
+    code, answer = told(*stream, *dead, cwd=tmp_path)
+    assert (code, answer["status"], answer["result"]["ended"]) == (1, "partial", "end")
+    assert (answer["result"]["rows_in"], answer["result"]["dead_letters"]) == (10, 10)
+    assert "10 records could not be used" in answer["errors"][0]["message"]
     result = ok(*stream, "--to", "files/", "-g", "cmd-files", "-e", cwd=tmp_path)
     assert result["rows"] == 10
     lines = (tmp_path / "files" / "cmd-posts_Consumer_1.csv").read_text().splitlines()

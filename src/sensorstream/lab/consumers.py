@@ -1,21 +1,16 @@
 """One consumer process per partition, owned by this process: started, listened to, stopped and reaped together."""
 
-import json
 import os
-import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import Any, Final, Self
 
 from sensorstream.errors import SensorstreamError
-from sensorstream.events import Listener, Notice
-from sensorstream.pipelines.owner import OWNER_VARIABLE
+from sensorstream.events import Listener
+from sensorstream.pipelines.command_process import CommandProcess
 from sensorstream.records import TopicPartition
 
 STOP_S: Final = 20.0
@@ -49,34 +44,12 @@ class ConsumerProcess:
         environment: Mapping[str, str],
     ) -> None:
         self.tp = tp
-        self._listener = listener
-        command = [
-            *(sys.executable, "-m", "sensorstream", "consume"),
-            *("--topic", tp.topic, "--partition", str(tp.partition)),
-            *("--to", str(folder), "--output", "json", *arguments),
-        ]
+        command = ["consume", "--topic", tp.topic, "--partition", str(tp.partition), "--to", str(folder), *arguments]
         if quiet:
             command.append("--quiet")
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="backslashreplace",
-            # A session of its own: the terminal's Ctrl-C reaches the owner alone, who stops all in the right order.
-            start_new_session=True,
-            env={**os.environ, **environment, OWNER_VARIABLE: str(os.getpid())},
+        self._process = CommandProcess(
+            command, listener, prefix=f"{tp} | ", own=f"{tp}: ", environment={**os.environ, **environment}
         )
-        self._asked = False
-        self._output = ""
-        self._last_error: str | None = None
-        self._threads = [
-            threading.Thread(target=self._read_notices, args=(self._process.stderr,), daemon=True),
-            threading.Thread(target=self._read_result, args=(self._process.stdout,), daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
 
     def poll(self) -> int | None:
         """The exit code, or None while it runs."""
@@ -84,50 +57,21 @@ class ConsumerProcess:
 
     def ask_to_stop(self) -> None:
         """Ask for a clean stop: what has been read is stored first."""
-        if self.poll() is None:
-            self._asked = True
-            self._process.send_signal(signal.SIGTERM)
+        self._process.ask_to_stop()
 
     def end(self, timeout_s: float) -> ConsumerEnd:
         """Wait for the end, kill it after ``timeout_s``, and say how it ended."""
-        try:
-            self._process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        for thread in self._threads:
-            thread.join(1.0)
-        part = self._captured()
-        code = self._process.returncode
-        if self._asked and code == -signal.SIGTERM:
-            # It was not up yet, or already done: without its handler there is nothing that could be half.
-            code = 0
+        code = self._process.end(timeout_s)
+        partitions = (self._process.result() or {}).get("partitions") or [{}]
+        part: dict[str, Any] = partitions[0]
         return ConsumerEnd(
             *self.tp,
             exit_code=code,
             rows=part.get("rows"),
             rejected=part.get("rejected"),
             file=part.get("target"),
-            error=self._last_error,
+            error=self._process.error,
         )
-
-    def _captured(self) -> dict[str, Any]:
-        try:
-            result = json.loads(self._output)["result"]
-            return dict(result["partitions"][0])
-        except (ValueError, KeyError, IndexError, TypeError):
-            return {}
-
-    def _read_notices(self, stream: IO[str]) -> None:
-        for line in stream:
-            text = line.rstrip("\n").removeprefix(f"{self.tp}: ")
-            if text.startswith("error: "):
-                self._last_error = text.removeprefix("error: ")
-            loud = text.startswith(("error: ", "warning: "))
-            self._listener(Notice(f"{self.tp} | {text.removeprefix('warning: ')}", "warning" if loud else "info"))
-
-    def _read_result(self, stream: IO[str]) -> None:
-        self._output = stream.read()
 
 
 class Consumers:

@@ -1,23 +1,17 @@
 """Stations 6-8-4 as processes: ``sentiment stream`` and its workers, started, listened to, stopped and reaped."""
 
-import json
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import Final, Self
 
 from sensorstream import admin
 from sensorstream.config import FILE_NAME, Settings
 from sensorstream.errors import BrokerError, ExitCode, Interrupted, SensorstreamError, UsageError
 from sensorstream.events import Listener, Notice, ignore
-from sensorstream.pipelines.owner import OWNER_VARIABLE
+from sensorstream.pipelines.command_process import CommandProcess
 from sensorstream.pipelines.stream_job import StreamedPartition, StreamResult
 
 STOP_S: Final = 70.0
@@ -45,18 +39,29 @@ class Scorers:
         self._listener = listener
         self._folder = folder
         self._arguments = [
-            *("--from", self._source, "--to", target, "--dead-letters", dead, "--group", settings.group),
+            *(
+                "sentiment",
+                "stream",
+                "--from",
+                self._source,
+                "--to",
+                target,
+                "--dead-letters",
+                dead,
+                "--group",
+                settings.group,
+            ),
             *("--workers", str(workers), "--bootstrap", ",".join(settings.bootstrap)),
         ]
 
     def __enter__(self) -> Self:
-        self._process = _Process(self._arguments, self._folder, self._listener)
+        self._process = CommandProcess(self._arguments, self._listener, environment=_environment(self._folder))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.end(STOP_S)
+        self._stop()
 
     def wait_until_joined(self, stop: threading.Event) -> None:
         """Wait until each worker has a partition. Raises SensorstreamError when they have ended."""
@@ -83,8 +88,7 @@ class Scorers:
                 0 if group is None else sum(at for tp, (at, _) in group.committed.items() if tp.topic == self._source)
             )
             if done >= records:
-                self._process.end(STOP_S)
-                return self._process.result()
+                return self._result(self._stop())
             if done != seen:
                 seen, moved_at = done, time.monotonic()
             if time.monotonic() - moved_at > SCORED_S:
@@ -93,8 +97,20 @@ class Scorers:
 
     def _check(self) -> None:
         if self._process.poll() is not None:
-            self._process.end(1.0)
-            raise SensorstreamError(f"the scorers have ended: {self._process.reason}")
+            code = self._process.end(1.0)
+            raise SensorstreamError(f"the scorers have ended: {self._process.error or f'exit code {code}'}")
+
+    def _stop(self) -> int:
+        self._process.ask_to_stop()
+        return self._process.end(STOP_S)
+
+    def _result(self, code: int) -> StreamResult:
+        """What it came to. Raises SensorstreamError when it failed; dead letters are no failure."""
+        found = self._process.result()
+        if found is None or code not in (ExitCode.DONE, ExitCode.FAILED):
+            raise SensorstreamError(f"the scorers failed: {self._process.error or f'exit code {code}'}")
+        parts = tuple(StreamedPartition(**part) for part in found["partitions"])
+        return StreamResult(**{**found, "partitions": parts})
 
     def _described(self) -> admin.GroupDescription | None:
         try:
@@ -104,77 +120,13 @@ class Scorers:
             return None
 
 
-class _Process:
-    """One ``sentiment stream``; its stderr becomes notices, its stdout its result."""
-
-    def __init__(self, arguments: Sequence[str], folder: Path, listener: Listener) -> None:
-        self._listener = listener
-        configuration = folder / FILE_NAME
-        configuration.write_text("", encoding="utf-8")
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("SENSORSTREAM_")}
-        own = {
-            "SENSORSTREAM_CONFIG": str(configuration),
-            "SENSORSTREAM_STATE_DIR": str(folder / "state"),
-            OWNER_VARIABLE: str(os.getpid()),
-        }
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "sensorstream", "sentiment", "stream", *arguments, "--output", "json"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="backslashreplace",
-            # A session of its own: the terminal's Ctrl-C reaches the owner alone.
-            start_new_session=True,
-            env={**inherited, **own},
-        )
-        self._output = ""
-        self._error: str | None = None
-        self._threads = [
-            threading.Thread(target=self._read_notices, args=(self._process.stderr,), daemon=True),
-            threading.Thread(target=self._read_result, args=(self._process.stdout,), daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def poll(self) -> int | None:
-        """The exit code, or None while it runs."""
-        return self._process.poll()
-
-    def end(self, timeout_s: float) -> None:
-        """Ask it to stop, if it still runs, and wait; after ``timeout_s`` it is killed, and its workers end, too."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        for thread in self._threads:
-            thread.join(2.0)
-
-    @property
-    def reason(self) -> str:
-        """Why it failed, in one line."""
-        return self._error or f"exit code {self._process.returncode}"
-
-    def result(self) -> StreamResult:
-        """What it came to. Raises SensorstreamError when it failed; dead letters are no failure."""
-        found: dict[str, Any] | None = None
-        with suppress(ValueError, KeyError, TypeError):
-            found = json.loads(self._output)["result"]
-        if found is None or self._process.returncode not in (ExitCode.DONE, ExitCode.FAILED):
-            raise SensorstreamError(f"the scorers failed: {self.reason}")
-        parts = tuple(StreamedPartition(**part) for part in found["partitions"])
-        return StreamResult(**{**found, "partitions": parts})
-
-    def _read_notices(self, stream: IO[str]) -> None:
-        for line in stream:
-            text = line.rstrip("\n")
-            if text.startswith("error: "):
-                self._error = text.removeprefix("error: ")
-            loud = text.startswith(("error: ", "warning: "))
-            self._listener(Notice(text.removeprefix("warning: "), "warning" if loud else "info"))
-
-    def _read_result(self, stream: IO[str]) -> None:
-        self._output = stream.read()
+def _environment(folder: Path) -> dict[str, str]:
+    """This process's, without any settings of the user's."""
+    configuration = folder / FILE_NAME
+    configuration.write_text("", encoding="utf-8")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SENSORSTREAM_")}
+    return {
+        **inherited,
+        "SENSORSTREAM_CONFIG": str(configuration),
+        "SENSORSTREAM_STATE_DIR": str(folder / "state"),
+    }

@@ -12,7 +12,7 @@ from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import SensorstreamError, UsageError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.pipelines.stream import stream
-from sensorstream.pipelines.stream_job import BATCH_ROWS, COMMIT_EVERY_S, Ended, StreamJob, StreamResult
+from sensorstream.pipelines.stream_job import BATCH_ROWS, COMMIT_EVERY_S, StreamJob, StreamResult
 from sensorstream.pipelines.stream_seat import Seat, check_instance, default_instance, take_seat
 from sensorstream.records import check_topic_name
 from sensorstream.transforms.base import Transform
@@ -122,8 +122,8 @@ def run(
         )
     from sensorstream.pipelines.stream_workers import run_workers
 
-    ended: Ended = "end" if options.exit_at_end else "timeout" if options.timeout is not None else "stopped"
-    nothing = StreamResult(options.source, options.target, options.dead, settings.group, ended, 0, 0, 0, 0, 0, ())
+    names = (options.source, options.target, options.dead, settings.group)
+    nothing = StreamResult(*names, "stopped", 0, 0, 0, 0, 0, ())
     return run_workers(options.workers, worker, nothing, stop, listener)
 
 
