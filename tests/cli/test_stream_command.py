@@ -86,6 +86,12 @@ def test_topics_are_made_when_asked_and_results_are_told(broker: tuple[str, ...]
         described = ok("topics", "describe", name, *b)["topics"][0]["partitions"]
         assert [len(part["replicas"]) for part in described] == [1, 1, 1]
     assert sum(ok(*stream)[name] for name in ("rows_in", "rows_out", "dead_letters")) == 0
+    # What a capture or another stream has read is no reason to leave it out.
+    cli("consume", "-t", "cmd-in", "-p", "0", "-p", "1", "-p", "2", "-e", "--to", "captured/", *b, cwd=tmp_path)
+    for target in ("cmd-one", "cmd-other"):
+        kept = ["--transform", "select", "--set", "columns=s", "-e", "--create"]
+        result = ok("stream", "--from", "cmd-in", "--to", target, *kept, *b)
+        assert (result["group"], result["rows_out"]) == (f"cmd-in_to_{target}", 3)
     done = cli("consume", "-t", "cmd-out", "-p", "0", "-e", "--to", "-", *b)
     assert done.stdout == '{"n":1.3,"s":"a"}\n'
 

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from sensorstream.cli import options
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import ExitCode
 
@@ -15,6 +14,16 @@ if TYPE_CHECKING:
     from sensorstream.pipelines.stream_plan import StreamOptions
 
 WORKER_PANEL: Final = "Workers"
+
+Group = Annotated[
+    str | None,
+    typer.Option(
+        "--group",
+        "-g",
+        metavar="GROUP",
+        help="The group that shares the partitions and keeps the position. Default: one of its own, FROM_to_TO.",
+    ),
+]
 
 DeadLetters = Annotated[
     str | None,
@@ -77,8 +86,8 @@ def stream(
         typer.Option(
             "--transform",
             metavar="NAME",
-            help="What to make of each record: select, rename, filter, round, or a plug-in (repeatable; they follow "
-            "one another).",
+            help="What to make of each record: select, rename, filter, round, score, or a plug-in (repeatable; they "
+            "follow one another).",
         ),
     ],
     set_: Annotated[
@@ -89,7 +98,7 @@ def stream(
             help="An option of the transform (repeatable); with several transforms NAME.KEY=VALUE.",
         ),
     ] = None,
-    group: options.Group = None,
+    group: Group = None,
     dead_letters: DeadLetters = None,
     create: Annotated[
         bool, typer.Option("--create", help="Make the target when it is missing, with the source's partitions.")
@@ -128,9 +137,10 @@ def stream(
 
 def run(session: Session, chosen: "StreamOptions", make_transform: Any, words: list[str], group: str | None) -> Outcome:
     """Run a stream and tell what it came to; ``words`` are the command and its own options, for the workers."""
+    from sensorstream.pipelines.stream_plan import default_group
     from sensorstream.pipelines.stream_plan import run as run_stream
 
-    settings = session.settings_with(group=group)
+    settings = session.settings_with(group=group or default_group(chosen.source, chosen.target))
     words += ["--from", chosen.source, "--to", chosen.target, "--dead-letters", chosen.dead, "--group", settings.group]
     words += ["--commit-every", str(chosen.commit_every), *session.connection_arguments]
     words += ["--exit"] if chosen.exit_at_end else []

@@ -48,6 +48,14 @@ class StreamOptions:
         return self.dead_letters or self.target + DEAD_ENDING
 
 
+def default_group(source: str, target: str) -> str:
+    """The group of a stream that was given none: nobody else's, be it a capture's or another stream's.
+
+    A group's committed offsets say where a stream goes on; with those of somebody else it would leave records out.
+    """
+    return f"{source}_to_{target}"
+
+
 def check(options: StreamOptions) -> StreamOptions:
     """``options`` themselves, when they make sense. Raises UsageError."""
     for topic in (options.source, options.target, options.dead):

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from sensorstream.cli import options
 from sensorstream.cli import stream as stream_command
 from sensorstream.cli.command import Outcome, Session, command
 
@@ -13,7 +12,8 @@ if TYPE_CHECKING:
 
 DEFAULT_FROM: Final = "POSTS"
 DEFAULT_TO: Final = "POSTS_SCORED"
-DEFAULT_GROUP: Final = "sentiment_group"
+FILES_GROUP: Final = "sentiment_group"
+"""Into files: there it is for the lag display alone, the position lies with each file."""
 
 
 def add_to(group: typer.Typer) -> None:
@@ -42,7 +42,7 @@ def stream(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the scorer (repeatable)."),
     ] = None,
-    group: options.Group = None,
+    group: stream_command.Group = None,
     dead_letters: stream_command.DeadLetters = None,
     create: Annotated[
         bool, typer.Option("--create", help="Make the target when it is missing, with the source's partitions.")
@@ -100,7 +100,7 @@ def stream(
 
     own = ["--text-field", text_field, "--scorer", scorer, *(["--plain"] if plain else [])]
     own += [part for pair in set_ or () for part in ("--set", pair)]
-    return stream_command.run(session, chosen, make, ["sentiment", "stream", *own], group or DEFAULT_GROUP)
+    return stream_command.run(session, chosen, make, ["sentiment", "stream", *own], group)
 
 
 def _is_path(target: str) -> bool:
@@ -138,4 +138,4 @@ def _into_files(
         transforms=("score",),
         transform_settings=tuple(settings),
     )
-    return capture_with(session, chosen, group or DEFAULT_GROUP)
+    return capture_with(session, chosen, group or FILES_GROUP)
