@@ -171,7 +171,10 @@ def test_one_row_may_become_none_or_several() -> None:
 
 
 class Breaking(MemoryTransactionalPublisher):
-    """Its commits fail as the plan says: before (``abort``), or nobody knows: it is ``done``, or still ``open``."""
+    """Its commits fail as the plan says: before (``abort``), or nobody knows: it is ``done``, or still ``open``.
+
+    ``unheard`` and ``denied``: it is done, and another error is told than that nobody knows.
+    """
 
     plan: list[str]
 
@@ -188,6 +191,12 @@ class Breaking(MemoryTransactionalPublisher):
         if what == "done":
             self._stage.spend()
             raise DeliveryTimeout("it is not known: planned")
+        if what == "unheard":
+            self._stage.spend()
+            raise ClusterUnreachable("no answer: planned")
+        if what == "denied":
+            self._stage.spend()
+            raise DeliveryError("the transaction was aborted: planned, and wrong")
 
 
 class BreakingClient(MemoryClient):
@@ -205,7 +214,16 @@ class BreakingClient(MemoryClient):
 
 @pytest.mark.parametrize(
     "plan",
-    [["abort"], ["done"], ["open"], ["fenced"], ["abort", "open", "done"], ["fenced", "abort", "fenced", "done"]],
+    [
+        ["abort"],
+        ["done"],
+        ["open"],
+        ["fenced"],
+        ["unheard"],
+        ["denied"],
+        ["abort", "open", "done"],
+        ["fenced", "abort", "fenced", "done"],
+    ],
 )
 def test_a_failed_transaction_is_done_again_unless_it_was_committed(plan: list[str]) -> None:
     broker = filled()

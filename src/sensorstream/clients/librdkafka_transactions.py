@@ -14,7 +14,15 @@ from sensorstream.clients.librdkafka_publisher import LibrdkafkaPublisher, RdDel
 from sensorstream.clients.librdkafka_reader import LibrdkafkaReader
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.clients.transaction import TRANSACTION_S, Stage
-from sensorstream.errors import BrokerError, DeliveryError, DeliveryTimeout, Fenced, SensorstreamError, UsageError
+from sensorstream.errors import (
+    BrokerError,
+    ClusterUnreachable,
+    DeliveryError,
+    DeliveryTimeout,
+    Fenced,
+    SensorstreamError,
+    UsageError,
+)
 from sensorstream.events import Listener
 from sensorstream.records import Headers, TopicPartition
 
@@ -147,7 +155,7 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
         unknown = f"it is not known whether the transaction of {self._stage.transactional_id} was committed"
         try:
             self._ask(self._producer.commit_transaction, left, "the transaction was not committed")
-        except DeliveryTimeout as error:
+        except (DeliveryTimeout, ClusterUnreachable) as error:
             raise DeliveryTimeout(f"{unknown}: {error.message}", hint=error.hint) from error
         except BrokerError as error:
             self._abort_after(error)
