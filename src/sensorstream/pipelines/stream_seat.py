@@ -12,15 +12,15 @@ the locks are. So two users, or two containers of one name with folders of their
 
 import fcntl
 import hashlib
-import itertools
 import json
 import os
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from sensorstream.cluster.state import state_folder
 from sensorstream.errors import SensorstreamError, UsageError
@@ -65,21 +65,34 @@ def take_seat(cluster_id: str, group: str, instance: str) -> Iterator[Seat]:
     folder = state_folder() / "streams" / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for number in itertools.count():
-            with (folder / f"{number}.lock").open("a+", encoding="utf-8") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue
-                seat = Seat(group, instance, number)
-                file.truncate(0)
-                # For people who wonder whose lock it is; the lock itself is the system's.
-                json.dump({"cluster": cluster_id, "member": seat.member, "group": group, "pid": os.getpid()}, file)
-                file.flush()
-                yield seat
-                return
+        file, number = _lock(folder)
     except OSError as error:
         raise SensorstreamError(
-            f"the state folder {Path(folder)} can't be written: {error.strerror or error}",
+            f"the state folder {folder} can't be written: {error.strerror or error}",
             hint="set SENSORSTREAM_STATE_DIR to a folder that can be written",
         ) from error
+    with file:
+        seat = Seat(group, instance, number)
+        # For people who wonder whose lock it is; the lock itself is the system's.
+        with suppress(OSError):
+            json.dump({"cluster": cluster_id, "member": seat.member, "group": group, "pid": os.getpid()}, file)
+            file.flush()
+        yield seat
+
+
+def _lock(folder: Path) -> tuple[TextIO, int]:
+    """The first lock that nobody has, emptied, and its number. Raises OSError."""
+    number = 0
+    while True:
+        file = (folder / f"{number}.lock").open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.truncate(0)
+        except BlockingIOError:
+            file.close()
+        except BaseException:
+            file.close()
+            raise
+        else:
+            return file, number
+        number += 1
