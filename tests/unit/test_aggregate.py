@@ -171,6 +171,15 @@ def test_a_partition_without_rows_holds_back_for_a_while(broker: MemoryBroker) -
     assert run(broker, Kept(), late="0", timeout=1.2, idle="200ms").windows == 9
 
 
+@pytest.mark.parametrize("exit_at_end", [True, False])
+def test_a_file_is_what_its_name_says_in_large_letters_too(
+    broker: MemoryBroker, tmp_path: Path, exit_at_end: bool
+) -> None:
+    publish(broker, minutes(6))
+    run(broker, late="0", timeout=0.3, exit_at_end=exit_at_end, to=str(tmp_path / "MEANS.CSV"))
+    assert (tmp_path / "MEANS.CSV").read_bytes().startswith(b"window_start,window_end,count")
+
+
 @pytest.mark.parametrize("name", ["means.csv", "means.jsonl"])
 def test_a_file_is_replaced_when_it_is_whole(broker: MemoryBroker, tmp_path: Path, name: str) -> None:
     path = tmp_path / name

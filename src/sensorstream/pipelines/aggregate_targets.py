@@ -80,6 +80,7 @@ class WholeFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._fresh = path.with_name(path.name + ".tmp")
+        self._csv = path.suffix.lower() == ".csv"
         self._descriptor = -1
 
     @property
@@ -97,13 +98,13 @@ class WholeFile:
         with _Translated(self._path):
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
             self._descriptor = os.open(self._fresh, flags, 0o644)
-            if self._path.suffix == ".csv":
+            if self._csv:
                 write_all(self._descriptor, _csv_lines([dict(zip(columns, columns, strict=True))], columns))
         return None
 
     def write(self, rows: Sequence[Row], state: str) -> None:
         """Add windows."""
-        data = _csv_lines(rows, self._columns) if self._path.suffix == ".csv" else _json_lines(rows)
+        data = _csv_lines(rows, self._columns) if self._csv else _json_lines(rows)
         with _Translated(self._path):
             write_all(self._descriptor, data)
 
@@ -127,7 +128,7 @@ class GrowingFile:
 
     def __init__(self, path: Path) -> None:
         self._file = PositionedFile(path)
-        self._form = "csv" if path.suffix == ".csv" else "jsonl"
+        self._form = "csv" if path.suffix.lower() == ".csv" else "jsonl"
 
     @property
     def name(self) -> str:
