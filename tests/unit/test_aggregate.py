@@ -138,6 +138,13 @@ def test_what_cannot_be_used_is_counted_and_told(broker: MemoryBroker) -> None:
     assert (target.rows[0]["count"], target.rows[0]["x_mean"], target.rows[0]["x_missing"]) == ("2", "1.0", "1")
 
 
+def test_a_timestamp_that_is_no_date_is_one_unusable_record(broker: MemoryBroker) -> None:
+    publish(broker, [{"ms": 5}, {"ms": 2**62}], "MEANS")
+    result, rows = kept(broker, topic="MEANS", time_column=None)
+    assert (result.records, result.rejected, [row["count"] for row in rows]) == (2, 1, ["1"])
+    assert f"the timestamp {2**62}" in result.reasons[0]
+
+
 @pytest.mark.parametrize(
     "options", [{"by": ("Statoin",)}, {"measures": {"mean": ["Statoin"]}}, {"time_column": "Statoin"}]
 )

@@ -59,7 +59,7 @@ class EventTimeRule:
         """What tells a row's time, in ms since 1970 UTC. It raises DecodeError, with the reason in one line."""
         column = self.column
         if column is None:
-            return lambda row, record: record.timestamp_ms
+            return lambda row, record: _writable(record.timestamp_ms, f"the timestamp {record.timestamp_ms}")
         parse = time_parser(self.time_format)
         plain = self.time_format is None
 
@@ -70,9 +70,7 @@ class EventTimeRule:
             if not isinstance(value, str):
                 raise DecodeError(f"{column} holds no time")
             time_ms = _since_1970(value) if plain and isinstance(value, Number) else parse(value)
-            if not _EARLIEST_MS <= time_ms <= _LATEST_MS:
-                raise DecodeError(f"{column}: {value[:40]} lies outside of the years 3 to 9996")
-            return time_ms
+            return _writable(time_ms, f"{column}: {value[:40]}")
 
         return read
 
@@ -81,6 +79,13 @@ def iso(time_ms: int) -> str:
     """A time as ISO 8601 in UTC: ``2023-08-31T23:50:00Z``, with milliseconds where it has some."""
     moment = _EPOCH + timedelta(milliseconds=time_ms)
     return moment.isoformat(timespec="milliseconds" if time_ms % 1000 else "seconds").replace("+00:00", "Z")
+
+
+def _writable(time_ms: int, said: str) -> int:
+    """``time_ms`` itself. Raises DecodeError for one that can't be written as a date."""
+    if not _EARLIEST_MS <= time_ms <= _LATEST_MS:
+        raise DecodeError(f"{said} lies outside of the years 3 to 9996")
+    return time_ms
 
 
 def _since_1970(value: Number) -> int:
