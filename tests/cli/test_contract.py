@@ -1,5 +1,7 @@
 """The command line as a contract: exit codes, JSON keys, clean stdout, complete help."""
 
+import dataclasses
+import importlib
 import json
 import os
 import re
@@ -51,7 +53,9 @@ def test_the_commands_of_the_contract_are_there() -> None:
         *("cluster up", "cluster status", "cluster down", "cluster stop-broker", "cluster start-broker"),
         *("cluster logs", "topics create", "topics list", "topics describe", "topics delete", "topics alter"),
         *("produce", "consume", "run", "demo", "verify", "brokers", "lag", "config show", "config init"),
-        *("config path", "samples write"),
+        *("config path", "samples write", "samples posts", "bench", "stream", "aggregate"),
+        *("sentiment score", "sentiment stream", "sentiment evaluate", "sentiment train", "sentiment app"),
+        *("sentiment watch",),
     } <= known
 
 
@@ -68,7 +72,9 @@ def test_every_command_and_option_explains_itself(path: list[str]) -> None:
             assert parameter.help, f"{' '.join(path)}: {parameter.name} has no help"
 
 
-@pytest.mark.parametrize("path", [["--help"], ["produce", "--help"], ["cluster", "up", "-h"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "path", [["--help"], ["produce", "--help"], ["cluster", "up", "-h"], ["sentiment", "stream", "-h"]], ids=" ".join
+)
 def test_help_exits_0_without_colours(path: list[str]) -> None:
     done = cli(*path)
     assert done.returncode == ExitCode.DONE
@@ -124,7 +130,28 @@ WRONG: list[tuple[Sequence[str], ExitCode, str]] = [
     (["topics", "list", "--command-config", "nope.properties"], ExitCode.USAGE, "nope.properties"),
     (["topics", "create", "AIR", "--partitions", "0"], ExitCode.USAGE, "partitions"),
     (["samples", "write", "--days", "0"], ExitCode.USAGE, "days"),
+    (["samples", "posts", "--dir", "/dev/null/x"], ExitCode.FAILED, "--dir"),
+    (["demo", "--to", "x"], ExitCode.USAGE, "--sentiment"),
     (["verify", "nope.csv"], ExitCode.WRONG_DATA, "nope.csv"),
+    (["stream", "--from", "A", "--to", "B"], ExitCode.USAGE, "--transform"),
+    (["stream", "--from", "A", "--to", "A", "--transform", "round"], ExitCode.USAGE, "for ever"),
+    (["aggregate", "-t", "AIR"], ExitCode.USAGE, "--window 10m"),
+    (["aggregate", "-t", "AIR", "--window", "soon"], ExitCode.USAGE, "10s"),
+    (["aggregate", "-t", "AIR", "--window", "1m", "--to", "x.txt"], ExitCode.USAGE, ".csv"),
+    (["aggregate", "-t", "AIR", "--window", "1m", "--to", "topic:AIR"], ExitCode.USAGE, "another topic"),
+    (["sentiment", "stream", "--scorer", "vadr"], ExitCode.USAGE, "vader"),
+    (["sentiment", "stream", "--to", "scored/", "--workers", "2"], ExitCode.USAGE, "--workers"),
+    (["sentiment", "score", "fine", "--scorer", "vadr"], ExitCode.USAGE, "vader"),
+    (["sentiment", "score", "fine", "--set", "max_chars=0"], ExitCode.USAGE, "max_chars"),
+    (["sentiment", "evaluate", "nope.csv"], ExitCode.WRONG_DATA, "nope.csv"),
+    (["sentiment", "evaluate", "nope.csv", "--label", "4"], ExitCode.USAGE, "VALUE=LABEL"),
+    (["sentiment", "evaluate", "nope.csv", "--min-macro-f1", "2"], ExitCode.USAGE, "--min-macro-f1"),
+    (["sentiment", "train", "nope.csv"], ExitCode.USAGE, "--to"),
+    (["sentiment", "train", "nope.csv", "--to", "own.sensormodel"], ExitCode.WRONG_DATA, "nope.csv"),
+    (["sentiment", "app", "--scorer", "vadr"], ExitCode.USAGE, "vader"),
+    (["sentiment", "watch", "-t", "../../x"], ExitCode.USAGE, "topic's name"),
+    (["sentiment", "watch", "-o", "soon"], ExitCode.USAGE, "beginning"),
+    (["sentiment", "watch", "--timeout", "0"], ExitCode.USAGE, "--timeout"),
 ]
 
 
@@ -157,6 +184,9 @@ def test_a_usage_error_speaks_json_too(tmp_path: Path) -> None:
         ["consume", "-t", "AIR", "-p", "0"],
         ["produce", "--delay", "0"],
         ["run"],
+        ["sentiment", "stream", "--workers", "2"],
+        ["sentiment", "watch"],
+        ["aggregate", "-t", "AIR", "--window", "1m", "-e"],
     ],
     ids=" ".join,
 )
@@ -171,6 +201,46 @@ def test_a_cluster_that_nobody_answers_for_is_exit_3_within_10_s(arguments: list
     assert NOBODY in done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert not list(tmp_path.iterdir()), "nothing is created"
+
+
+KEYS: list[tuple[str, str]] = [
+    ("cluster down", "sensorstream.cluster.results:ClusterDown"),
+    ("produce", "sensorstream.pipelines.replay:ReplayResult"),
+    ("consume", "sensorstream.pipelines.capture:CaptureResult"),
+    ("run", "sensorstream.lab.run:LabRun"),
+    ("demo", "sensorstream.lab.demo:Demonstration"),
+    ("demo --sentiment", "sensorstream.lab.sentiment_demo:SentimentDemonstration"),
+    ("stream", "sensorstream.pipelines.stream_job:StreamResult"),
+    ("sentiment stream", "sensorstream.pipelines.stream_job:StreamResult"),
+    ("aggregate", "sensorstream.pipelines.aggregate:AggregateResult"),
+    ("sentiment score", "sensorstream.sentiment.scoring:TextsScored"),
+    ("sentiment watch", "sensorstream.monitor.watch:Watched"),
+    ("sentiment app", "sensorstream.cli.sentiment.app:AppClosed"),
+]
+
+
+def documented_keys() -> dict[str, str]:
+    """What the page on JSON says of each command's result, as it stands in the table."""
+    page = Path(__file__).parents[2] / "docs" / "exit-codes-and-json.md"
+    rows = [line.strip("|").split("|") for line in page.read_text(encoding="utf-8").splitlines() if line[:3] == "| `"]
+    return {name: row[1] for row in rows for name in re.findall("`([^`]+)`", row[0])}
+
+
+@pytest.mark.parametrize(("command", "result"), KEYS, ids=lambda value: value.partition(":")[0])
+def test_the_keys_of_a_result_are_the_documented_ones(command: str, result: str) -> None:
+    module, _, name = result.partition(":")
+    text = documented_keys()[command]
+    while "(" in text:
+        text = re.sub(r"\([^()]*\)", "", text)
+    keys = [field.name for field in dataclasses.fields(getattr(importlib.import_module(module), name))]
+    assert re.findall("`([^`]+)`", text.partition(";")[0]) == keys
+
+
+def test_every_command_is_on_the_page_about_json() -> None:
+    paths = {" ".join(path) for path in commands() if path}
+    leaves = {path for path in paths if not any(other.startswith(f"{path} ") for other in paths)}
+    told = documented_keys()
+    assert {path for path in leaves if path not in told and f"{path.split()[0]} ..." not in told} == set()
 
 
 def test_rows_and_json_can_not_both_have_stdout(tmp_path: Path) -> None:
