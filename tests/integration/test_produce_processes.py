@@ -65,13 +65,13 @@ def workers_of(running: Started) -> list[psutil.Process]:
 
 
 def test_one_large_source_by_two_processes(b: list[str], tmp_path: Path, large: Path) -> None:
-    ok("topics", "create", "shared", *b)
-    result = ok("produce", "--processes", "2", "--source", f"shared={large}", "--delay", "0", *b, cwd=tmp_path)
+    ok("topics", "create", "two-shares", *b)
+    result = ok("produce", "--processes", "2", "--source", f"two-shares={large}", "--delay", "0", *b, cwd=tmp_path)
     assert (result["sent"], result["acknowledged"], result["failed"], result["complete"]) == (ROWS, ROWS, 0, True)
     assert result["sources"][0]["next_row"] == ROWS
     for partition in ("0", "1"):
-        ok("consume", "-t", "shared", "-p", partition, "-e", "--to", str(tmp_path / "out"), *b)
-    assert ok("verify", "--source", f"shared={large}", str(tmp_path / "out"))["exactly_once"] is True
+        ok("consume", "-t", "two-shares", "-p", partition, "-e", "--to", str(tmp_path / "out"), *b)
+    assert ok("verify", "--source", f"two-shares={large}", str(tmp_path / "out"))["exactly_once"] is True
 
 
 def test_posts_and_sensor_rows_by_two_processes(b: list[str], tmp_path: Path) -> None:
