@@ -1,19 +1,25 @@
 """The guard, the language check, and scorers by their names."""
 
+import json
 import os
 import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sensorstream.errors import SensorstreamError, UsageError
+from sensorstream.records import ConsumedRecord
 from sensorstream.sentiment.base import Score, Scorer, Thresholds, WordScore
 from sensorstream.sentiment.guard import GuardedScorer
 from sensorstream.sentiment.language import language_of
 from sensorstream.sentiment.scorers import open_scorer, scorer_names
+from sensorstream.sentiment.transform import ScoreTransform
 from sensorstream.sentiment.vader import VaderScorer
+from sensorstream.serde.json import encode
+from sensorstream.transforms.base import InputRow, Unusable
 
 GERMAN = "Das Essen war wirklich gut und die Bedienung freundlich."
 FOREIGN = [
@@ -159,6 +165,30 @@ def test_a_batch_is_scored_in_one_call() -> None:
     assert len(GuardedScorer(moody).score_batch(["fine"] * 50)) == 50
     assert moody.calls == 1
     assert GuardedScorer(moody).score_batch([]) == []
+
+
+def test_the_figures_of_a_plug_in_become_plain_numbers() -> None:
+    """A model's figures are numpy's: their ``repr`` is no JSON, and some of them no JSON writer takes."""
+
+    class OfNumpy(Moody):
+        def score_batch(self, texts: Sequence[str]) -> list[Score]:
+            return [Score(np.float64(0.5), np.float32(0.5), 0, 1, "positive") for _ in texts]  # type: ignore[arg-type]
+
+    (score,) = GuardedScorer(OfNumpy()).score_batch(["fine"])
+    assert [type(figure) for figure in score[:4]] == [float] * 4
+    record = ConsumedRecord("POSTS", 0, 0, 0, None, None)
+    (answer,) = ScoreTransform(GuardedScorer(OfNumpy())).apply([InputRow({"text": "fine"}, record)])
+    assert not isinstance(answer, Unusable)
+    assert json.loads(encode(answer[0].row))["compound"] == 0.5
+
+
+def test_a_plug_in_that_gives_no_list_at_all_is_an_error_of_each_text() -> None:
+    class Nothing(Moody):
+        def score_batch(self, texts: Sequence[str]) -> list[Score]:
+            return None  # type: ignore[return-value]
+
+    scores = GuardedScorer(Nothing()).score_batch(["fine", "good"])
+    assert [score.status for score in scores] == ["error", "error"]
 
 
 def test_batches_do_not_change_scores() -> None:

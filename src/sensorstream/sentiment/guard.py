@@ -110,21 +110,33 @@ class GuardedScorer:
     def _scores(self, texts: list[str]) -> list[Score]:
         """The scorer's own scores; where the batch fails, text by text."""
         try:
-            scores = self.scorer.score_batch(texts)
+            scores = list(self.scorer.score_batch(texts))
         except Exception:  # a plug-in may raise anything
             scores = []
         if len(scores) == len(texts):
-            return [score if _is_sound(score) else _failed("a figure is missing or out of range") for score in scores]
+            return [_checked(score) for score in scores]
         return [self._single(text) for text in texts]
 
     def _single(self, text: str) -> Score:
         try:
-            scores = self.scorer.score_batch([text])
+            scores = list(self.scorer.score_batch([text]))
         except Exception as error:
             return _failed(_one_line(error))
         if len(scores) != 1:
             return _failed(f"the scorer gave {len(scores)} scores for 1 text")
-        return scores[0] if _is_sound(scores[0]) else _failed("a figure is missing or out of range")
+        return _checked(scores[0])
+
+
+def _checked(score: Score) -> Score:
+    """The score, its figures as plain numbers: a plug-in's may be numpy's, which are written otherwise."""
+    if not _is_sound(score):
+        return _failed("a figure is missing or out of range")
+    compound, pos, neu, neg, label, status, language, reason = score
+    if compound is None or pos is None or neu is None or neg is None:
+        return score
+    if type(compound) is type(pos) is type(neu) is type(neg) is float:
+        return score
+    return Score(float(compound), float(pos), float(neu), float(neg), label, status, language, reason)
 
 
 def _is_sound(score: Score) -> bool:
