@@ -15,7 +15,7 @@ from sensorstream.errors import ConfigError, PositionMismatch, UsageError
 from sensorstream.pipelines.capture import CaptureResult, capture
 from sensorstream.pipelines.capture_job import CaptureOptions, make_job
 from sensorstream.pipelines.transformed import TransformedSink
-from sensorstream.records import ConsumedRecord, Number, Row
+from sensorstream.records import ConsumedRecord, Json, Number, Row
 from sensorstream.serde.json import decode
 from sensorstream.sinks.checkpoint import Checkpoint
 from sensorstream.sinks.csv_file import CsvFileSink
@@ -305,6 +305,27 @@ class Widening:
              for width in range(int(str(row["rows"])))]
             for row, _ in given
         ]  # fmt: skip
+
+
+class Half:
+    """Gives what can't be written: half of a pair of surrogates, outside of a text."""
+
+    name, version = "half", "1"
+
+    def apply(self, given: Sequence[InputRow]) -> Sequence[Transformed]:
+        return [[OutputRow({"a": Json("\ud800")})] if row["n"] == "1" else [OutputRow(row)] for row, _ in given]
+
+
+def test_a_row_that_cannot_be_written_is_rejected_alone(tmp_path: Path) -> None:
+    log = Checkpoint("AIR", 0, "c", "t", "csv", raw=False, next_offset=0, transform="half")
+    sink = TransformedSink(CsvFileSink(tmp_path / "AIR.csv", log), Half())
+    assert sink.open() is None
+    sink.start(0)
+    sink.write([ConsumedRecord("AIR", 0, n, 0, None, b'{"n":%d}' % n) for n in range(3)])
+    sink.commit(3)
+    assert (sink.rows, sink.rejected) == (2, 1)
+    sink.close()
+    assert "half failed" in (tmp_path / "AIR.rejected.jsonl").read_text()
 
 
 def test_rows_of_one_record_are_all_there_or_none(tmp_path: Path) -> None:

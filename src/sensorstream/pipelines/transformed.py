@@ -75,7 +75,7 @@ class TransformedSink:
                 continue
             try:
                 made[offset] = [_record(row.record, output) for output in answer]
-            except (TypeError, AttributeError) as error:  # a plug-in that gives what is no row
+            except (TypeError, ValueError, AttributeError) as error:  # a plug-in that gives what is no row
                 reasons[offset] = f"transform {self._transform.name} failed: {error}"
         ready: list[ConsumedRecord] = []
         for record in records:
@@ -114,7 +114,7 @@ def _decoded(record: ConsumedRecord) -> Row:
 
 
 def _record(came: ConsumedRecord, output: OutputRow) -> ConsumedRecord:
-    """An output row as a record at its input's offset. Raises TypeError for a value that is none of a row's."""
+    """An output row as a record at its input's offset. Raises TypeError or ValueError for what is no row."""
     if not output.row:
         raise TypeError("it made a row without columns")
     return came._replace(
