@@ -28,6 +28,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["sentiment", "stream", "--from", "P", "--to", "P"], "for ever"),
     (["sentiment", "stream", "--to", "scored/", "--workers", "2"], "--workers"),
     (["sentiment", "stream", "--to", "scored.csv", "--plain"], "--plain"),
+    (["sentiment", "stream", "--to", "scored/", "--commit-every", "3"], "--commit-every"),
 ]
 
 

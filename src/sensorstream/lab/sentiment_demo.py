@@ -48,7 +48,7 @@ _SHOWN_TEXT: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class ScoredPost:
+class RankedPost:
     """One post and its score; ``text`` is cut after 200 characters."""
 
     id: str
@@ -61,9 +61,10 @@ class ScoredPost:
 class SentimentDemonstration:
     """What the demonstration showed. ``passed``: every post was published once, scored once, and is in one window.
 
-    ``windows`` are the rows of the aggregate, ``statuses`` count the scored posts, ``highest`` and ``lowest`` are the
-    posts with the highest and the lowest score; ``files`` are those that were saved. ``folder`` and ``cluster_name``
-    are what is left of it, None where nothing is; ``seconds`` counts from the start to the verdict.
+    The ``rows`` of ``aggregate`` are the windows, ``mix`` is what the picture shows of them. ``statuses`` count the
+    scored posts, ``highest`` and ``lowest`` are the posts with the highest and the lowest score; ``files`` were saved.
+    ``folder`` and ``cluster_name`` are what is left of it, None where nothing is; ``seconds`` counts from the start to
+    the verdict.
     """
 
     cluster: ClusterUp
@@ -73,8 +74,8 @@ class SentimentDemonstration:
     aggregate: AggregateResult
     mix: tuple[PageMix, ...]
     statuses: Mapping[str, int]
-    highest: ScoredPost | None
-    lowest: ScoredPost | None
+    highest: RankedPost | None
+    lowest: RankedPost | None
     verification: ScoredOnce
     passed: bool
     seconds: float
@@ -208,7 +209,7 @@ def _read(client: Client, topic: str, stop: threading.Event) -> list[ConsumedRec
     return found
 
 
-def _look_at(scored: Sequence[ConsumedRecord]) -> tuple[dict[str, int], list[ScoredPost]]:
+def _look_at(scored: Sequence[ConsumedRecord]) -> tuple[dict[str, int], list[RankedPost]]:
     """How many have which status, and those with a score, the lowest first."""
     rows = [decode(record.value) for record in scored if record.value is not None]
     statuses = Counter(str(row.get("status")) for row in rows)
@@ -225,9 +226,9 @@ def _counted(scored: Sequence[ConsumedRecord]) -> dict[str, tuple[int, ...]]:
     return {page: tuple(found[label] for label in (*reversed(LABELS), None)) for page, found in labels.items()}
 
 
-def _post(row: Row) -> ScoredPost:
+def _post(row: Row) -> RankedPost:
     text = " ".join(str(row.get("text")).split())
-    return ScoredPost(str(row.get("id")), str(row.get("page")), float(str(row["compound"])), text[:_SHOWN_TEXT])
+    return RankedPost(str(row.get("id")), str(row.get("page")), float(str(row["compound"])), text[:_SHOWN_TEXT])
 
 
 def _make(folder: Path) -> Path:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from sensorstream.lab.mix import PageMix
-    from sensorstream.lab.sentiment_demo import ScoredPost, SentimentDemonstration
+    from sensorstream.lab.sentiment_demo import RankedPost, SentimentDemonstration
 
 BAR: Final = 40
 _SHOWN: Final = 60
@@ -119,7 +119,7 @@ def _trend(mix: "PageMix", *, drawn: bool) -> "Text":
     return trend
 
 
-def _post(post: "ScoredPost") -> str:
+def _post(post: "RankedPost") -> str:
     from sensorstream.cli.terminal import visible
 
     text = post.text if len(post.text) <= _SHOWN else post.text[: _SHOWN - 3] + "..."

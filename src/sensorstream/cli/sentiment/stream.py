@@ -60,6 +60,7 @@ def stream(
     unless -e, -c or --timeout ends it; Ctrl-C commits what is open and stops.
     """
     from sensorstream.config import parse_pairs
+    from sensorstream.pipelines.stream_job import COMMIT_EVERY_S
     from sensorstream.pipelines.stream_plan import StreamOptions
 
     if _is_path(target):
@@ -74,7 +75,7 @@ def stream(
             timeout=timeout,
             topics_only={
                 "--plain": plain, "--workers": workers > 1, "--dead-letters": dead_letters, "--create": create,
-                "--instance": instance,
+                "--instance": instance, "--commit-every": commit_every != COMMIT_EVERY_S,
             },
         )  # fmt: skip
     chosen = StreamOptions(
