@@ -95,9 +95,9 @@ def produce(
     Ctrl-C stops cleanly and prints where each source goes on.
     """
     from sensorstream.clients import open_client
-    from sensorstream.pipelines.processes import replay_in_processes
     from sensorstream.pipelines.replay import replay
     from sensorstream.pipelines.replay_job import ReplayOptions, client_settings, make_job
+    from sensorstream.pipelines.replay_processes import replay_in_processes
     from sensorstream.sources.formats import SourceForm, column_names
 
     settings = session.settings_with(thread=thread, delay=delay)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sensorstream.errors import UsageError
 from sensorstream.pipelines.replay import ReplayJob
-from sensorstream.pipelines.share import Share
+from sensorstream.pipelines.replay_share import Share
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from sensorstream.events import Event, Progress
 from sensorstream.pipelines import lane
 from sensorstream.pipelines.replay import ReplayResult, replay
 from sensorstream.pipelines.replay_job import ReplayOptions, make_job
-from sensorstream.pipelines.share import Share
-from sensorstream.pipelines.shares import Part, check, plan
+from sensorstream.pipelines.replay_plan import Part, check, plan
+from sensorstream.pipelines.replay_share import Share
 from sensorstream.sources.base import Block, PlainRows
 
 

@@ -21,7 +21,7 @@ from sensorstream.errors import SensorstreamError
 from sensorstream.events import Event, Progress
 from sensorstream.pipelines.replay import ReplayResult, replay
 from sensorstream.pipelines.replay_job import ReplayOptions, client_settings, make_job
-from sensorstream.pipelines.shares import Part
+from sensorstream.pipelines.replay_plan import Part
 
 _TELL_EVERY_S: Final = 0.1
 
