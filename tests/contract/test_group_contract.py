@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
-from contract_labs import Lab, group_name, numbered, publish, until
+from contract_labs import KafkaLab, Lab, group_name, numbered, publish, until
 from sensorstream.clients.base import Rebalance
 from sensorstream.errors import UsageError
 from sensorstream.records import ConsumedRecord, TopicPartition
@@ -145,3 +146,44 @@ def test_a_group_member_can_not_be_assigned_partitions_by_hand(lab: Lab) -> None
         reader.subscribe([topic], Rebalance(lambda _: {}, lambda _: None, lambda _: None))
         with pytest.raises(UsageError):
             reader.assign({TopicPartition(topic, 0): 0})
+
+
+@pytest.mark.broker
+def test_librdkafka_asks_nothing_through_the_consumer_in_its_own_callback(broker: tuple[str, ...]) -> None:
+    """The binding forgets the call in progress when list_topics is called inside of it: the next callback aborts."""
+    from sensorstream.clients.librdkafka_reader import LibrdkafkaReader
+
+    kafka = KafkaLab(broker, "librdkafka")
+    topic = kafka.topic(2)
+    asked: list[bool] = []
+    inside = False
+
+    class Watched:
+        def __init__(self, consumer: Any) -> None:
+            self.consumer = consumer
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "list_topics":
+                asked.append(inside)
+            return getattr(self.consumer, name)
+
+    with kafka.client.reader(group=group_name()) as reader:
+        assert isinstance(reader, LibrdkafkaReader)
+        reader._consumer = Watched(reader._consumer)  # type: ignore[assignment]
+
+        def assigned(partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+            nonlocal inside
+            inside = True
+            reader.identity(topic)
+            reader.end_offsets(partitions)
+            first = reader.beginning_offsets(partitions)
+            inside = False
+            positions.update(first)
+            return first
+
+        positions: dict[TopicPartition, int] = {}
+        reader.subscribe([topic], Rebalance(assigned, lambda _: None, lambda _: None))
+        until(lambda: bool(reader.poll(0.2)) or bool(positions), "partitions have come")
+    kafka.clean()
+    assert asked, "outside of callbacks it is asked"
+    assert not any(asked)

@@ -112,13 +112,21 @@ class LibrdkafkaReader:
 
     def partitions_for(self, topic: str) -> int:
         """The topic's number of partitions."""
-        return count_partitions(self._consumer, topic)
+        return count_partitions(self._asker(), topic)
+
+    def _asker(self) -> Any:
+        """Whom to ask for metadata: inside a callback the admin client, or the next callback ends the process.
+
+        The binding (confluent-kafka 2.16, ``CallState_begin``) keeps the call in progress by thread and handle, and a
+        ``list_topics`` of the same handle inside of it forgets that call.
+        """
+        return self._topics.admin() if self._in_callback else self._consumer
 
     def identity(self, topic: str) -> TopicIdentity:
         """Which cluster and which topic id this name stands for now; ids as Kafka's own tools show them."""
         # Not through the consumer after the first time: there a question waits for the fetch ahead of it.
         if self._cluster_id is None:
-            self._cluster_id = metadata(self._consumer).cluster_id
+            self._cluster_id = metadata(self._asker()).cluster_id
             self.partitions_for(topic)
         return TopicIdentity(self._cluster_id, self._topics.topic_id(topic))
 

@@ -85,12 +85,16 @@ class TopicWatch:
                 return refusals.topic_replaced(topic)
         return None
 
-    def _describe(self, topics: list[str]) -> dict[str, Any]:
+    def admin(self) -> Any:
+        """The admin client, made when it is first needed."""
         if self._admin is None:
             from confluent_kafka.admin import AdminClient
 
             self._admin = AdminClient(self._options, logger=LOG)
-        answer: dict[str, Any] = self._admin.describe_topics(TopicCollection(topics), request_timeout=ASK_S)
+        return self._admin
+
+    def _describe(self, topics: list[str]) -> dict[str, Any]:
+        answer: dict[str, Any] = self.admin().describe_topics(TopicCollection(topics), request_timeout=ASK_S)
         return answer
 
     def close(self) -> None:

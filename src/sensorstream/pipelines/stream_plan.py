@@ -164,6 +164,10 @@ def run_worker(
             batch_rows=options.batch_rows,
             commit_every_s=options.commit_every,
         )
+        # One that was killed in this seat may still be a member, and be waited for. Killed in the middle of a
+        # rebalance, it would even keep what it had just given up from everybody: a static member that comes back
+        # is given its old share without a new round.
+        _leave(settings, seat, listener)
         settings = _as_member(settings, seat)
         result = stream(open_client(settings, listener), job, make_transform, stop=stop, listener=listener)
         # Not after an error: then it may be another one's place by now.
