@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from sensorstream.clients.librdkafka_net import PASSING, broker_error
 from sensorstream.clients.librdkafka_reader import _ask
-from sensorstream.errors import BrokerError, ClusterUnreachable
+from sensorstream.errors import BrokerError, ClusterUnreachable, UnknownTopic
 
 
 @pytest.mark.parametrize("code", sorted(PASSING))
@@ -39,7 +39,15 @@ def test_a_question_is_put_again_while_a_new_leader_catches_up() -> None:
         found: Iterable[Any] = answer
         return found
 
-    assert [one.offset for one in _ask("asked", question)] == [7]
+    assert [one.offset for one in _ask("asked", question, "AIR")] == [7]
+
+
+def test_a_topic_that_brokers_no_longer_know_is_gone() -> None:
+    def question(_: float) -> Iterable[Any]:
+        return [SimpleNamespace(error=KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))]
+
+    with pytest.raises(UnknownTopic, match="AIR"):
+        _ask("asked", question, "AIR")
 
 
 def test_a_refusal_is_told_at_once() -> None:
@@ -47,4 +55,4 @@ def test_a_refusal_is_told_at_once() -> None:
         raise KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
 
     with pytest.raises(BrokerError, match="not allowed"):
-        _ask("asked", question)
+        _ask("asked", question, "AIR")

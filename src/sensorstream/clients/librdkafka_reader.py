@@ -59,6 +59,8 @@ COMMIT_S: Final = 5.0
 _LOOK_AT_TOPICS_S: Final = 1.0
 _LOOK_WHILE_BUSY_S: Final = 5.0
 _MOST_AT_ONCE: Final = 1_000_000
+_UNKNOWN_S: Final = 1.0
+"""How long a broker may not know a topic that is known elsewhere."""
 _LATEST: Final = -1
 _EARLIEST: Final = -2
 _OUT_OF_RANGE: Final = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._NO_OFFSET)
@@ -351,7 +353,7 @@ class LibrdkafkaReader:
         return {TopicPartition(one.topic, one.partition): one.offset for one in found}
 
     def _ask_offsets(self, what: str, wanted: list[Any]) -> list[Any]:
-        return _ask(what, lambda left: self._consumer.offsets_for_times(wanted, timeout=left))
+        return _ask(what, lambda left: self._consumer.offsets_for_times(wanted, timeout=left), wanted[0].topic)
 
     def offset_for_time(self, partition: TopicPartition, timestamp_ms: int) -> int | None:
         """The first offset whose record has this timestamp or a later one."""
@@ -365,7 +367,7 @@ class LibrdkafkaReader:
         if self._group is None:
             return None
         what, wanted = f"{partition}: the committed offset can't be read", [KafkaPartition(*partition)]
-        found = _ask(what, lambda left: self._consumer.committed(wanted, timeout=left))[0]
+        found = _ask(what, lambda left: self._consumer.committed(wanted, timeout=left), partition.topic)[0]
         return None if found.offset < 0 else int(found.offset)
 
     def commit(self, positions: Mapping[TopicPartition, int], note: str = "") -> None:
@@ -429,19 +431,26 @@ class LibrdkafkaReader:
         self.close()
 
 
-def _ask(what: str, question: Callable[[float], Iterable[Any] | None]) -> list[Any]:
-    """Put a question about partitions until all are answered; again, for ASK_S, while brokers come and go."""
-    deadline = time.monotonic() + ASK_S
+def _ask(what: str, question: Callable[[float], Iterable[Any] | None], topic: str) -> list[Any]:
+    """Put a question about partitions of ``topic`` until all are answered.
+
+    Again, for ASK_S, while brokers come and go; for a little while where one does not know the topic, which may be new.
+    """
+    began = time.monotonic()
     while True:
         try:
-            found = list(question(max(0.1, deadline - time.monotonic())) or ())
+            found = list(question(max(0.1, began + ASK_S - time.monotonic())) or ())
             failed = next((one.error for one in found if one.error is not None), None)
             if failed is None:
                 return found
             error = KafkaException(failed)
         except KafkaException as failure:
             error = failure
-        if time.monotonic() >= deadline or not passes(error.args[0]):
+        waited = time.monotonic() - began
+        if error.args[0].code() in GONE:
+            if waited >= _UNKNOWN_S:
+                raise refusals.topic_gone(topic) from error
+        elif waited >= ASK_S or not passes(error.args[0]):
             raise broker_error(what, error) from error
         threading.Event().wait(0.1)
 
