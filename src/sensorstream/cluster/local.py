@@ -9,7 +9,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -31,13 +31,15 @@ from sensorstream.errors import ClusterUnreachable, Interrupted, LocalClusterErr
 from sensorstream.events import Listener, Notice, ignore
 
 if TYPE_CHECKING:
-    pass
+    import psutil
 
 Probe: TypeAlias = Callable[[Sequence[str], float], ClusterHealth]
 
 READY_TIMEOUT_S: Final = 90.0
 _STOP_DEADLINE_S: Final = 20.0
 _POLL_S: Final = 0.1
+_ELECTION_S: Final = 6.0
+"""How long brokers that run may have nothing to say; with the last question it stays under 10 s."""
 
 
 class LocalCluster:
@@ -216,6 +218,19 @@ class LocalCluster:
 
     # -- the running cluster ----------------------------------------------------------------------------------
 
+    def _health(self, known: state.ClusterState, live: Mapping[int, "psutil.Process"]) -> ClusterHealth | None:
+        """What the cluster says of itself; asked again for a while, as it says nothing while it elects a leader."""
+        asked = addresses({node_id: known.ports[node_id] for node_id in live})
+        deadline = time.monotonic() + _ELECTION_S
+        while True:
+            try:
+                return self._probe(asked, 3.0)
+            except ClusterUnreachable:
+                frozen = all(node.condition(process) == "frozen" for process in live.values())
+                if frozen or time.monotonic() >= deadline:
+                    return None
+            threading.Event().wait(0.2)
+
     def status(self) -> ClusterStatus:
         """What runs, and what the cluster says of itself; changes nothing."""
         known = state.load_state(self.folder)
@@ -223,10 +238,7 @@ class LocalCluster:
             return ClusterStatus(self.name, "absent")
         formatted = state.load_formatted(Path(known.data_dir))
         live, _ = processes(self.folder, known)
-        health: ClusterHealth | None = None
-        if live:
-            with contextlib.suppress(ClusterUnreachable):
-                health = self._probe(addresses({node_id: known.ports[node_id] for node_id in live}), 3.0)
+        health = self._health(known, live) if live else None
         brokers = []
         for node_id, port in known.ports.items():
             process = live.get(node_id)
