@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 
 RATE = 100.0
-ROWS = 1000
+ROWS = 800
 WARM_UP = 100
 VALUE = b'{"Time":"31/08/2023 23:59:00","Station":"SVDT1","Temperature":23.1,"Moisture":92.2,"Light":0,"PM2.5":17.9}'
 
