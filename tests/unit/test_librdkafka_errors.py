@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from sensorstream.clients.librdkafka_net import PASSING, broker_error
+from sensorstream.clients.librdkafka_net import PASSING, BrokerWatch, broker_error
 from sensorstream.clients.librdkafka_reader import _ask
 from sensorstream.errors import BrokerError, ClusterUnreachable, UnknownTopic
 
@@ -56,3 +56,26 @@ def test_a_refusal_is_told_at_once() -> None:
 
     with pytest.raises(BrokerError, match="not allowed"):
         _ask("asked", question, "AIR")
+
+
+def test_the_most_telling_cause_is_kept_whatever_comes_after_it() -> None:
+    watch = BrokerWatch()
+    where = "ssl://127.0.0.1:9092/bootstrap: "
+    said = (
+        "Disconnected",
+        "SSL handshake failed: Disconnected: connecting to a PLAINTEXT broker listener?",
+        "Broken pipe",
+    )
+    for text in said:
+        watch.told(KafkaError(KafkaError._TRANSPORT, where + text))
+    assert "it does not speak TLS there" in watch.error(("127.0.0.1:9092",)).message
+    watch.told(KafkaError(KafkaError._AUTHENTICATION, where + "SASL authentication error: wrong"))
+    watch.told(KafkaError(KafkaError._TRANSPORT, where + "Send failed: Broken pipe"))
+    assert "refuses the connection" in watch.error(("127.0.0.1:9092",)).message
+
+
+@pytest.mark.parametrize("text", ["Send failed: Broken pipe", "Receive failed: Connection reset by peer"])
+def test_an_address_that_hangs_up_leads_to_the_security_options(text: str) -> None:
+    watch = BrokerWatch()
+    watch.told(KafkaError(KafkaError._TRANSPORT, f"127.0.0.1:9092/bootstrap: {text} (after 0ms in state UP)"))
+    assert "security.protocol" in watch.error(("127.0.0.1:9092",)).message

@@ -75,7 +75,10 @@ class BrokerWatch:
         with self._lock:
             if not self.connected:
                 if error.code() != KafkaError._ALL_BROKERS_DOWN:
-                    self.causes[address] = error
+                    known = self.causes.get(address)
+                    # Tries follow each other at once, and a later one may say less of the same thing.
+                    if known is None or _vagueness(error) <= _vagueness(known):
+                        self.causes[address] = error
                 return
             if self.closing or address in self._away or address not in self._known:
                 return
@@ -204,7 +207,8 @@ def _is_quick(error: KafkaError) -> bool:
     """Whether the address says no at once, and most likely will again."""
     text = error.str()
     return error.code() == KafkaError._RESOLVE or any(
-        mark in text for mark in ("refused", "unreachable", "Disconnected", "Invalid response size")
+        mark in text
+        for mark in ("refused", "unreachable", "Disconnected", "Invalid response size", "Broken pipe", "reset by peer")
     )
 
 
@@ -223,7 +227,19 @@ _PLAIN_WORDS: Final = (
     ("Connection setup timed out", "no answer in time"),
     ("timed out", "no answer in time"),
     ("Disconnected", "it closes the connection, see security.protocol and sasl.mechanism"),
+    ("Broken pipe", "it closes the connection, see security.protocol and sasl.mechanism"),
+    ("Connection reset", "it closes the connection, see security.protocol and sasl.mechanism"),
 )
+"""What librdkafka's texts mean, the most telling ones first."""
+
+
+def _vagueness(error: KafkaError) -> int:
+    """How little an error says of why an address can't be used: 0 for a refusal, else its place in the list."""
+    if _is_refusal(error):
+        return 0
+    text = error.str().lower()
+    places = (place for place, (mark, _) in enumerate(_PLAIN_WORDS, start=1) if mark.lower() in text)
+    return next(places, len(_PLAIN_WORDS) + 1)
 
 
 def error_of(error: BaseException) -> KafkaError | None:
