@@ -41,6 +41,8 @@ _MORE_S: Final = 0.02
 """How long an open transaction waits for more rows before it is committed."""
 _LONGEST_PAUSE_S: Final = 2.0
 _LOOK_EVERY_S: Final = 0.5
+_JOIN_S: Final = 5.0
+"""How long a first join may take."""
 _UNSETTLED_S: Final = 90.0
 """How long a member that was killed may keep the committed offsets unsettled: until its transaction times out."""
 
@@ -94,7 +96,7 @@ class _Stream:
         self._finished: list[StreamedPartition] = []
         self._ends: dict[TopicPartition, int] = {}
         self._at_end: set[TopicPartition] = set()
-        self._began_at = self._heard_at = self._looked_at = 0.0
+        self._began_at = self._heard_at = self._looked_at = self._joined_at = 0.0
         self._away_since: float | None = None
         self._failing_since: float | None = None
         self._failures = self._fenced = 0
@@ -106,6 +108,7 @@ class _Stream:
         self._publisher = self._open_publisher()
         if job.stop_at_end:
             self._ends = self._reader.end_offsets([TopicPartition(job.source, one) for one in range(partitions)])
+        self._joined_at = time.monotonic()
         self._reader.subscribe([job.source], Rebalance(self._assigned, self._revoked, self._lost))
         ended = self._loop()
         self._finish()
@@ -389,6 +392,9 @@ class _Stream:
         others = [tp for tp, end in self._ends.items() if end and tp not in self._parts]
         if others:
             now = time.monotonic()
+            # A member that leaves in the middle of its first join can wait for that join without an end.
+            if not self._parts and not self._finished and now - self._joined_at < _JOIN_S:
+                return False
             if now - self._looked_at < _LOOK_EVERY_S:
                 return False
             self._looked_at = now
