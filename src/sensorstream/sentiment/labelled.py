@@ -18,7 +18,8 @@ from sensorstream.errors import SourceError, UsageError
 from sensorstream.events import Listener, ignore
 from sensorstream.records import Rejected
 from sensorstream.sentiment.base import LABELS, Label, Thresholds
-from sensorstream.sources.csv_file import MAX_ROW, CsvSource
+from sensorstream.sources.csv_file import CsvSource
+from sensorstream.sources.line_source import MAX_ROW
 from sensorstream.sources.text_lines import LineReader, LongLine
 
 Format: TypeAlias = Literal["csv", "tsv", "jsonl", "goemotions", "vader"]

@@ -12,11 +12,13 @@ import select
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from sensorstream.events import Listener, ignore
 from sensorstream.sources.base import Batch, Block, PlainRows
-from sensorstream.sources.csv_file import DELIMITERS, MAX_ROW, CsvSource
+from sensorstream.sources.csv_file import DELIMITERS, CsvSource
+from sensorstream.sources.line_source import MAX_ROW
+from sensorstream.sources.opening import Opened
 from sensorstream.sources.text_lines import LineReader
 
 BLOCK_BYTES: Final = 1 << 18
@@ -158,11 +160,11 @@ class CsvBlocks(CsvSource):
             self._go_carefully(self._offset)
         return super().read(limit)
 
-    def _open_file(self) -> tuple[BinaryIO | None, Callable[[int], bytes]]:
-        file, raw = super()._open_file()
+    def _open_file(self) -> Opened:
+        opened = super()._open_file()
 
         def counted(size: int) -> bytes:
-            data = raw(size)
+            data = opened.read_some(size)
             self._bytes_read += len(data)
             self._ended = not data
             return data
@@ -174,7 +176,7 @@ class CsvBlocks(CsvSource):
             return data
 
         self._read_raw = counted
-        return file, head
+        return opened._replace(read_some=head)
 
     def _whole_lines(self, max_bytes: int) -> bytes:
         """The pending bytes, filled up to ``max_bytes``, as far as they are whole lines; all of them at the end."""

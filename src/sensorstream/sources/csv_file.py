@@ -7,35 +7,31 @@ with the file: neither with its rows nor, ``max_row`` being the bound, with one 
 
 import csv
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Final, Self
+from typing import TYPE_CHECKING, Final
 
-from sensorstream.errors import SensorstreamError, SourceError, UsageError
+from sensorstream.errors import SourceError, UsageError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.records import Rejected, SourceRow
-from sensorstream.sources.base import Batch
-from sensorstream.sources.opening import open_bytes, too_short
-from sensorstream.sources.text_lines import LineReader, LongLine
+from sensorstream.sources.line_source import MAX_ROW, LineSource
+from sensorstream.sources.text_lines import LongLine
 
 if TYPE_CHECKING:
     from _csv import Reader
 
-MAX_ROW: Final = 1 << 20
 DELIMITERS: Final = (",", ";", "\t", "|")
 
 
-class CsvSource:
-    """One CSV source; a context manager, opened on entering.
+class CsvSource(LineSource):
+    """One CSV source.
 
-    ``path`` "-" is standard input. ``delimiter`` is one character, "auto" for the one that the header uses
+    ``delimiter`` is one character, "auto" for the one that the header uses
     most, or None for the comma. ``quoted`` False: a quote is a letter like others, and every line is a row.
-    ``columns`` names the columns of a source without a header. Rows before ``start_row`` are passed over.
-    ``max_row`` is in characters: a row that is longer, or whose quote is still open after so many, is rejected
-    and reading goes on with the next line. Wholly blank lines are skipped. Raises UsageError for a wrong option,
-    SourceError as the protocol says, and for a source that has fewer than ``start_row`` rows.
+    ``columns`` names the columns of a source without a header. A row that is longer than ``max_row``, or whose
+    quote is still open after so many characters, is rejected and reading goes on with the next line. Wholly blank
+    lines are skipped. Everything else is as in :class:`~sensorstream.sources.line_source.LineSource`.
     """
 
     def __init__(
@@ -50,25 +46,13 @@ class CsvSource:
         max_row: int = MAX_ROW,
         listener: Listener = ignore,
     ) -> None:
-        if start_row < 0:
-            raise UsageError(f"first row {start_row} is negative", hint="rows are counted from 0")
+        super().__init__(path, encoding=encoding, start_row=start_row, max_row=max_row)
         if delimiter not in (None, "auto") and (len(delimiter) != 1 or delimiter in '"\r\n'):
             raise UsageError(f"delimiter {delimiter!r} is not one character", hint="for example ';', or auto")
-        self._path = path
-        self._encoding = encoding
         self._delimiter = delimiter or ","
         self._quoted = quoted
         self._given_columns = tuple(columns)
-        self._start_row = start_row
-        self._max_row = max_row
         self._listener = listener
-        self.name = "stdin" if str(path) == "-" else str(path)
-        self.columns: tuple[str, ...] = ()
-        self.size_bytes: int | None = None
-        self._file: BinaryIO | None = None
-        self._lines: LineReader | None = None
-        self._error: SensorstreamError | None = None
-        self._next = 0
         # Lines are counted from 0 here. _line: the first line that is not of a finished row; _held: the lines
         # from _held_from on that were fed to the parser; _queue: lines to be fed (again) before new ones.
         self._line = 0
@@ -79,65 +63,10 @@ class CsvSource:
         self._long: LongLine | None = None
         self._row_too_long = False
 
-    @property
-    def position(self) -> int:
-        """The index of the next row to be read."""
-        return max(self._next, self._start_row)
-
-    @property
-    def bytes_read(self) -> int:
-        """How many bytes have been read, at most a chunk of 256 KiB ahead of the rows."""
-        return self._lines.bytes_read if self._lines else 0
-
-    def open(self) -> None:
-        """Open the file and read its header. Raises SourceError, UsageError for an unknown encoding."""
+    def _begin(self) -> None:
         # The parser's own limit is one for the whole process and only ever raised here; ours is below it.
         csv.field_size_limit(max(csv.field_size_limit(), self._max_row + 1))
-        self._file, read_some = self._open_file()
-        try:
-            self._lines = LineReader(read_some, self.name, self._encoding, self._max_row)
-            self._blocks = self._lines.blocks()
-            self.columns = self._read_header()
-        except BaseException:
-            self.close()
-            raise
-
-    def read(self, limit: int) -> Batch:
-        """Up to ``limit`` rows, rejected ones included; see :class:`~sensorstream.sources.base.Source`."""
-        rows: list[SourceRow] = []
-        rejected: list[Rejected] = []
-        if self._error is not None:
-            raise self._error
-        try:
-            while len(rows) + len(rejected) < limit and self._fill(rows, rejected, limit):
-                pass
-        except SensorstreamError as error:
-            self._error = error
-            if not rows and not rejected:
-                raise
-        if not rows and not rejected and self._next < self._start_row:
-            raise too_short(self.name, self._next, self._start_row)
-        return Batch(rows, rejected)
-
-    def close(self) -> None:
-        """Close the file; standard input is left open."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _open_file(self) -> tuple[BinaryIO | None, Callable[[int], bytes]]:
-        opened = open_bytes(self._path, self.name)
-        self.size_bytes = opened.size
-        return opened.file, opened.read_some
+        self.columns = self._read_header()
 
     def _read_header(self) -> tuple[str, ...]:
         if self._delimiter == "auto":
@@ -239,7 +168,6 @@ class CsvSource:
             yield block
 
     def _fill(self, rows: list[SourceRow], rejected: list[Rejected], limit: int) -> bool:
-        """Read rows until the limit, or until those at hand are used up. False at the end of the source."""
         parser, base, width, first = self._parser, self._parser_from, len(self.columns), self._start_row
         index, line = self._next, self._line
         room = limit - len(rows) - len(rejected)

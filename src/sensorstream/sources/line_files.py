@@ -6,111 +6,51 @@ skipped. Memory doesn't grow with the file, nor, ``max_row`` being the bound, wi
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import Final
 
-from sensorstream.errors import DecodeError, SensorstreamError, UsageError
+from sensorstream.errors import DecodeError
 from sensorstream.records import Rejected, SourceRow, Value
 from sensorstream.serde.json import decode, quote
-from sensorstream.sources.base import Batch
-from sensorstream.sources.csv_file import MAX_ROW
-from sensorstream.sources.opening import open_bytes, too_short
-from sensorstream.sources.text_lines import LineReader, LongLine
+from sensorstream.sources.line_source import MAX_ROW, LineSource
+from sensorstream.sources.text_lines import LongLine
 
 _BLANKS: Final = " \t\r\n"
 
 
-class TextSource:
+class TextSource(LineSource):
     """A source of plain text: every line that is not blank is a row of one cell, ``text``.
 
-    ``path`` "-" is standard input. Rows before ``start_row`` are passed over; ``max_row`` is in characters, and a
-    longer line is rejected. Raises UsageError for a wrong option, SourceError as the protocol of
-    :class:`~sensorstream.sources.base.Source` says, and for a source that has fewer than ``start_row`` rows.
+    A line longer than ``max_row`` is rejected. Everything else is as in
+    :class:`~sensorstream.sources.line_source.LineSource`.
     """
 
     def __init__(
         self, path: str | Path, *, encoding: str = "utf-8", start_row: int = 0, max_row: int = MAX_ROW
     ) -> None:
-        if start_row < 0:
-            raise UsageError(f"first row {start_row} is negative", hint="rows are counted from 0")
-        self._path = path
-        self._encoding = encoding
-        self._start_row = start_row
-        self._max_row = max_row
-        self.name = "stdin" if str(path) == "-" else str(path)
-        self.columns: tuple[str, ...] = ("text",)
-        self.size_bytes: int | None = None
-        self._file: BinaryIO | None = None
-        self._lines: LineReader | None = None
-        self._blocks: Iterator[list[str] | LongLine] = iter(())
-        self._error: SensorstreamError | None = None
+        super().__init__(path, encoding=encoding, start_row=start_row, max_row=max_row)
+        self.columns = ("text",)
         self._pending: deque[str | LongLine] = deque()
-        self._next = 0
         self._line = 0
 
-    @property
-    def position(self) -> int:
-        """The index of the next row to be read."""
-        return max(self._next, self._start_row)
+    def _begin(self) -> None:
+        if self.size_bytes is not None:
+            # A file that can't be read is found now; a pipe may have nothing to say for a long time.
+            self._read_lines()
 
-    @property
-    def bytes_read(self) -> int:
-        """How many bytes have been read, at most a chunk of 256 KiB ahead of the rows."""
-        return self._lines.bytes_read if self._lines else 0
+    def _read_lines(self) -> bool:
+        block = next(self._blocks, None)
+        if block is None:
+            return False
+        self._pending.extend(block if isinstance(block, list) else [block])
+        return True
 
-    def open(self) -> None:
-        """Open the file and read its beginning. Raises SourceError, UsageError for an unknown encoding."""
-        self._file, read_some, self.size_bytes = open_bytes(self._path, self.name)
-        try:
-            self._lines = LineReader(read_some, self.name, self._encoding, self._max_row)
-            self._blocks = self._lines.blocks()
-            if self.size_bytes is not None:
-                # A file that can't be read is found now; a pipe may have nothing to say for a long time.
-                self._fill()
-        except BaseException:
-            self.close()
-            raise
-
-    def read(self, limit: int) -> Batch:
-        """Up to ``limit`` rows, rejected ones included; see :class:`~sensorstream.sources.base.Source`."""
-        rows: list[SourceRow] = []
-        rejected: list[Rejected] = []
-        if self._error is not None:
-            raise self._error
-        try:
-            while not rows and not rejected and (self._pending or self._fill()):
-                self._take(rows, rejected, limit)
-        except SensorstreamError as error:
-            self._error = error
-            raise
-        if not rows and not rejected and self._next < self._start_row:
-            raise too_short(self.name, self._next, self._start_row)
-        return Batch(rows, rejected)
-
-    def close(self) -> None:
-        """Close the file; standard input is left open."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _fill(self) -> bool:
-        """Read the next lines; False at the end."""
-        for block in islice(self._blocks, 1):
-            self._pending.extend(block if isinstance(block, list) else [block])
-            return True
-        return False
+    def _fill(self, rows: list[SourceRow], rejected: list[Rejected], limit: int) -> bool:
+        if not self._pending and not self._read_lines():
+            return False
+        self._take(rows, rejected, limit)
+        return not rows and not rejected
 
     def _take(self, rows: list[SourceRow], rejected: list[Rejected], limit: int) -> None:
         """Make rows of the lines at hand, up to the limit."""
