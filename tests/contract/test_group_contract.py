@@ -1,14 +1,18 @@
 """What every client does in a consumer group, stated once and run on the broker in memory and on real ones."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from contract_labs import KafkaLab, Lab, group_name, numbered, publish, until
 from sensorstream.clients.base import Rebalance
-from sensorstream.errors import UsageError
+from sensorstream.errors import BrokerError, UsageError
 from sensorstream.records import ConsumedRecord, TopicPartition
 
 
@@ -169,7 +173,7 @@ def test_librdkafka_asks_nothing_through_the_consumer_in_its_own_callback(broker
 
     with kafka.client.reader(group=group_name()) as reader:
         assert isinstance(reader, LibrdkafkaReader)
-        reader._consumer = Watched(reader._consumer)  # type: ignore[assignment]
+        reader._consumer = Watched(reader._consumer)
 
         def assigned(partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
             nonlocal inside
@@ -187,3 +191,70 @@ def test_librdkafka_asks_nothing_through_the_consumer_in_its_own_callback(broker
     kafka.clean()
     assert asked, "outside of callbacks it is asked"
     assert not any(asked)
+
+
+def test_a_member_that_can_not_begin_gives_its_partitions_up_like_any_other(lab: Lab) -> None:
+    topic, group = lab.topic(4), group_name()
+    asked: list[int] = []
+
+    def assigned(partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        asked.append(len(partitions))
+        raise BrokerError("not now")
+
+    second: Member | None = None
+    with lab.client.reader(group=group) as first:
+        first.subscribe([topic], Rebalance(assigned, lambda _: None, lambda _: None))
+        try:
+
+            def tried(times: int) -> bool:
+                with suppress(BrokerError):
+                    first.poll(0.1)
+                if second is not None:
+                    second.poll()
+                return len(asked) >= times
+
+            until(lambda: tried(2), "the first member is asked again")
+            second = Member(lab, group, topic, {})
+            until(lambda: tried(0) and second is not None and len(second.owned) == 2, "the second one has its share")
+            until(lambda: tried(len(asked) + 1) and asked[-1] == 2, "the first one is asked for what is left to it")
+        finally:
+            if second is not None:
+                second.reader.close()
+
+
+CLOSED_UNPOLLED = """
+import sys
+from contract_labs import group_name, until
+from sensorstream import admin
+from sensorstream.clients import open_client
+from sensorstream.clients.base import Rebalance
+from sensorstream.config import Settings
+
+bootstrap, topic = sys.argv[1:]
+settings = Settings(bootstrap=(bootstrap,), client="librdkafka", properties={"group.instance.id": "member"})
+client = open_client(settings)
+rebalance = Rebalance(lambda partitions: dict.fromkeys(partitions, 0), lambda _: None, lambda _: None)
+for _ in range(30):
+    group = group_name()
+    with client.reader(group=group) as reader:
+        reader.subscribe([topic], rebalance)
+        until(lambda: group in admin.list_groups(settings), "the group is known")
+        until(lambda: admin.describe_group(settings, group).state == "Stable", "the member has joined")
+print("all closed")
+"""
+
+
+@pytest.mark.broker
+def test_librdkafka_is_closed_with_partitions_that_it_has_not_been_told_of(broker: tuple[str, ...]) -> None:
+    """A callback inside of its close waits for an answer that may be lost, and stops the whole interpreter meanwhile.
+
+    So it runs in a process of its own: the fault, which is a race, would stop this one as well.
+    """
+    kafka = KafkaLab(broker, "librdkafka")
+    topic = kafka.topic(2)
+    command = [sys.executable, "-c", CLOSED_UNPOLLED, broker[0], topic]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=90, cwd=Path(__file__).parents[1], check=False
+    )
+    kafka.clean()
+    assert done.stdout == "all closed\n", done.stderr

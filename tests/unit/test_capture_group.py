@@ -170,18 +170,29 @@ def test_kafka_pythons_reader_asks_again_when_taking_over_failed() -> None:
             raise ClusterUnreachable("no broker answers")
         return dict.fromkeys(partitions, 7)
 
+    def answered(timeout_ms: float | None) -> bool:
+        polled.append(timeout_ms)
+        return True
+
+    polled: list[Any] = []
     sought: list[tuple[Any, int]] = []
     partition = TopicPartition("AIR", 0)
     consumer = SimpleNamespace(
-        _coordinator=SimpleNamespace(poll=None, _do_join_and_sync_async=None, _on_join_complete_async=None),
+        _coordinator=SimpleNamespace(
+            poll=answered,
+            _do_join_and_sync_async=None,
+            _on_join_complete_async=None,
+        ),
+        _subscription=SimpleNamespace(assignment={}),
         assignment=lambda: {("AIR", 0)},
         seek=lambda where, offset: sought.append((tuple(where), offset)),
     )
     rounds = _GroupRounds(consumer, Rebalance(assigned, lambda gone: None, lambda gone: None))
     rounds.notes.on_partitions_assigned([partition])
     with pytest.raises(ClusterUnreachable):
-        rounds.run_callbacks()
-    rounds.run_callbacks()
-    rounds.run_callbacks()
+        rounds.poll()
+    assert polled, "the group is answered all the same"
+    rounds.poll()
+    rounds.poll()
     assert sought == [(("AIR", 0), 7)]
     assert asked == ["assigned", "assigned"]

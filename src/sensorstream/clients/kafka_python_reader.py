@@ -98,6 +98,7 @@ class _GroupRounds:
         self._library_poll = self._coordinator.poll
         self._library_join = self._coordinator._do_join_and_sync_async
         self._library_joined = self._coordinator._on_join_complete_async
+        self._owed: set[TopicPartition] = set()
         self._unclaimed: tuple[Any, Any] | None = None
         self._coordinator.poll = self.poll
         self._coordinator._do_join_and_sync_async = self.join
@@ -105,12 +106,14 @@ class _GroupRounds:
 
     def poll(self, timeout_ms: float | None = None) -> bool:
         """Called by the consumer's ``poll`` on the caller's thread, before each fetch."""
-        self.run_callbacks()
+        self._sort_out()
         for partition, state in list(self._consumer._subscription.assignment.items()):
             if state.position is not None:
                 self.last_positions[TopicPartition(*partition)] = state.position.offset
         ready = bool(self._library_poll(timeout_ms))
-        self.run_callbacks()
+        self._sort_out()
+        # Last, since it may fail: the group is to be answered whether the caller can begin or not.
+        self._claim()
         return ready
 
     async def join(self) -> Any:
@@ -130,26 +133,31 @@ class _GroupRounds:
         self._unclaimed = None
         return await self._library_joined(*arguments)
 
-    def run_callbacks(self) -> None:
-        """Tell the caller, on its own thread, what has happened to its partitions."""
+    def _sort_out(self) -> None:
+        """Tell the caller, on its own thread, which of its partitions are gone, and note those that are new."""
         while self.notes.changes:
-            what, partitions = self.notes.changes[0]
+            what, partitions = self.notes.changes.pop(0)
             if what == "assigned":
-                positions = self._rebalance.assigned(partitions)
-                # Only what was dealt with is forgotten: after an outage the next poll asks again.
-                self.notes.changes.pop(0)
-                for partition in partitions:
-                    if KafkaPartition(*partition) in self._consumer.assignment():
-                        self._consumer.seek(KafkaPartition(*partition), positions[partition])
-                    self.last_positions[partition] = positions[partition]
+                self._owed.update(partitions)
                 continue
-            self.notes.changes.pop(0)
-            if what == "revoked":
-                self._rebalance.revoked(partitions)
-            else:
-                self._rebalance.lost(partitions)
-            for partition in partitions:
+            held = [partition for partition in partitions if partition not in self._owed]
+            self._owed.difference_update(partitions)
+            if held:
+                (self._rebalance.revoked if what == "revoked" else self._rebalance.lost)(held)
+            for partition in held:
                 self.last_positions.pop(partition, None)
+
+    def _claim(self) -> None:
+        """Ask the caller where to begin in new partitions. When it can't say, the next poll asks again."""
+        if not self._owed:
+            return
+        partitions = sorted(self._owed)
+        positions = self._rebalance.assigned(partitions)
+        self._owed.clear()
+        for partition in partitions:
+            if KafkaPartition(*partition) in self._consumer.assignment():
+                self._consumer.seek(KafkaPartition(*partition), positions[partition])
+            self.last_positions[partition] = positions[partition]
 
 
 class KafkaPythonReader:

@@ -4,6 +4,9 @@ librdkafka calls the rebalance callbacks inside ``consume``, on the caller's thr
 by then that the caller has not seen, so positions are kept here: what was handed out, and the ends of partitions
 (which lie past control records and aborted ones). A callback that fails is called again in the next poll: an
 exception inside ``consume`` would throw the gathered messages away.
+
+No callback may be left for ``Consumer.close`` (librdkafka 2.16, its issue 4884): a group that ends loses the answer
+to one now and then, and the binding waits for that without an end, holding the interpreter's lock.
 """
 
 import threading
@@ -56,6 +59,9 @@ PROMISED: Final = {
 NO_GROUP: Final = "sensorstream-no-group"
 """librdkafka wants a group's name even where there is no group; nothing is asked or told under it."""
 COMMIT_S: Final = 5.0
+_SETTLE_S: Final = 3.0
+_QUIET_S: Final = 0.05
+"""After such a silence no callback is on its way any more to a reader that has unsubscribed."""
 _LOOK_AT_TOPICS_S: Final = 1.0
 _LOOK_WHILE_BUSY_S: Final = 5.0
 _MOST_AT_ONCE: Final = 1_000_000
@@ -89,7 +95,7 @@ class LibrdkafkaReader:
         }
         self._most_records: int = properties.values.get("max.poll.records", _MOST_AT_ONCE)
         self._watch = BrokerWatch(listener)
-        self._consumer = connect(Consumer, bootstrap, self._watch, options)
+        self._consumer: Any = connect(Consumer, bootstrap, self._watch, options)
         self._group = group
         self._positions: dict[TopicPartition, int] = {}
         self._given_up: dict[TopicPartition, int] = {}
@@ -98,6 +104,7 @@ class LibrdkafkaReader:
         self._taken_back: set[TopicPartition] = set()
         self._failure: Exception | None = None
         self._in_callback = False
+        self._callbacks = 0
         self._topics = TopicWatch(self._admin_options)
         self._cluster_id: str | None = None
         self._only: TopicPartition | None = None
@@ -158,6 +165,7 @@ class LibrdkafkaReader:
     # The next three are called by librdkafka inside consume, and must not raise.
 
     def _assigned(self, consumer: Any, partitions: list[Any]) -> None:
+        self._callbacks += 1
         consumer.incremental_assign([])  # we do it ourselves, with positions
         self._owed += sorted(TopicPartition(one.topic, one.partition) for one in partitions)
         self._in_callback = True
@@ -165,12 +173,12 @@ class LibrdkafkaReader:
         self._in_callback = False
 
     def _revoked(self, consumer: Any, partitions: list[Any]) -> None:
-        self._give_up(partitions, lost=False)
-        consumer.incremental_unassign(partitions)
+        held = self._give_up(partitions, lost=False)
+        consumer.incremental_unassign([KafkaPartition(*one) for one in held])
 
     def _lost(self, consumer: Any, partitions: list[Any]) -> None:
-        self._give_up(partitions, lost=True)
-        consumer.incremental_unassign(partitions)
+        held = self._give_up(partitions, lost=True)
+        consumer.incremental_unassign([KafkaPartition(*one) for one in held])
 
     def _claim(self) -> None:
         """Ask the caller where to begin in the new partitions, and begin there."""
@@ -186,7 +194,9 @@ class LibrdkafkaReader:
         self._owed = []
         self._note_assignment()
 
-    def _give_up(self, partitions: list[Any], *, lost: bool) -> None:
+    def _give_up(self, partitions: list[Any], *, lost: bool) -> list[TopicPartition]:
+        """Tell the caller; the partitions that are to be unassigned: not those that are still owed."""
+        self._callbacks += 1
         gone = sorted(TopicPartition(one.topic, one.partition) for one in partitions)
         self._taken_back.update(gone)
         self._owed = [partition for partition in self._owed if partition not in gone]
@@ -202,6 +212,7 @@ class LibrdkafkaReader:
         finally:
             self._in_callback = False
             self._given_up = {}
+        return told
 
     def _note_assignment(self) -> None:
         self._only = next(iter(self._positions)) if len(self._positions) == 1 else None
@@ -227,7 +238,7 @@ class LibrdkafkaReader:
         """What has come, in runs of one partition; the positions are past it."""
         if self._owed:
             self._claim()
-        self._raise_failure()
+        # Also after a failure: the group may want to be answered.
         messages = self._consume(timeout_s, min(most, self._most_records))
         if self._taken_back:
             # A partition that went and came back in one call is read from its new position alone.
@@ -420,7 +431,24 @@ class LibrdkafkaReader:
         self._closed = True
         self._watch.close()
         self._topics.close()
-        end_within(timeout_s, "sensorstream-reader-close", self._consumer.close)
+        end_within(timeout_s, "sensorstream-reader-close", self._let_go)
+
+    def _let_go(self) -> None:
+        if self._rebalance is None or self._settle():
+            self._consumer.close()
+        else:
+            self._consumer = None  # without a word to the group, and without callbacks
+
+    def _settle(self) -> bool:
+        """Leave the group while callbacks can still be answered; whether none is left."""
+        deadline = time.monotonic() + _SETTLE_S
+        self._consumer.unsubscribe()
+        while time.monotonic() < deadline:
+            before = self._callbacks
+            self._consumer.consume(_MOST_AT_ONCE, _QUIET_S)
+            if self._callbacks == before and not self._consumer.assignment():
+                return True
+        return False
 
     def __enter__(self) -> Self:
         return self

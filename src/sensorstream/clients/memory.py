@@ -329,10 +329,12 @@ class MemoryReader:
             revoked = sorted(one for one in self._positions if group.target.get(one) != self._member)
         if revoked:
             self._give_up(revoked, rebalance.revoked)
-            with self._broker.changed:
-                for partition in revoked:
-                    if group.owners.get(partition) == self._member:
-                        del group.owners[partition]
+        with self._broker.changed:
+            # Those, too, for which the caller could not say where to begin.
+            gone = [one for one, owner in group.owners.items() if owner == self._member != group.target.get(one)]
+            for partition in gone:
+                del group.owners[partition]
+            if gone:
                 self._broker.changed.notify_all()
         with self._broker.changed:
             assigned = sorted(
