@@ -24,6 +24,7 @@ from sensorstream.errors import (
     UsageError,
 )
 from sensorstream.events import Event, Listener, Notice, ignore
+from sensorstream.pipelines.patience import Patience
 from sensorstream.pipelines.start_at import StartAt, resolve
 from sensorstream.records import ConsumedRecord, TopicPartition
 from sensorstream.sentiment.feed import PostFields, ScoredPost, SourceState
@@ -31,8 +32,6 @@ from sensorstream.serde import json as json_serde
 
 BATCH: Final = 250
 BATCHES: Final = 40
-GIVE_UP_S: Final = 120.0
-"""How long one that is to end by itself waits for brokers that are away."""
 LOOK_AGAIN_S: Final = 1.0
 LAG_EVERY_S: Final = 1.0
 COUNT_EVERY_S: Final = 10.0
@@ -81,8 +80,9 @@ class ScoredFeed:
         self._assigned: Reader | None = None
         self._posts = 0
         self._measured_at = self._counted_at = 0.0
-        self._away_since: float | None = None
-        self._heard = time.monotonic()
+        self._patience = Patience(
+            self._stop, idle_timeout_s=job.idle_timeout_s, has_end=job.stop_at_end or job.count is not None
+        )
         self.ended: Ended | None = None
         self.error: SensorstreamError | None = None
         self._thread = threading.Thread(target=self._run, name="scored-feed", daemon=True)
@@ -182,12 +182,12 @@ class ScoredFeed:
     def _read(self, reader: Reader) -> Ended | None:
         job = self._job
         self._begin(reader)
-        self._heard = time.monotonic()
+        self._patience.heard()
         while not self._stop.is_set():
             try:
-                polled = reader.poll(self._patience(), BATCH)
+                polled = reader.poll(self._patience.poll_s, BATCH)
                 if polled:
-                    self._heard = time.monotonic()
+                    self._patience.heard()
                     if not self._hand_over(reader, polled):
                         return "count" if self._posts == job.count else None
                 self._positions = {tp: reader.position(tp) for tp in self._positions}
@@ -195,18 +195,14 @@ class ScoredFeed:
                 if time.monotonic() - self._counted_at >= COUNT_EVERY_S:
                     self._begin(reader)
             except ClusterUnreachable as error:
-                self._sit_out(error)
+                self._tell("away", f"waiting for a broker to come back: {error.message}")
+                self._patience.sit_out(error)
                 continue
             if job.stop_at_end and all(self._positions[tp] >= end for tp, end in self._ends.items()):
                 return "end"
-            limit = job.idle_timeout_s
-            if limit is not None and time.monotonic() - self._heard >= limit:
+            if self._patience.idle:
                 return "timeout"
         return None
-
-    def _patience(self) -> float:
-        limit = self._job.idle_timeout_s
-        return _POLL_S if limit is None else max(0.0, min(_POLL_S, limit - (time.monotonic() - self._heard)))
 
     def _begin(self, reader: Reader) -> None:
         """Assign all partitions: where it was, where retention has left it, or where the job begins."""
@@ -286,16 +282,4 @@ class ScoredFeed:
         ends = reader.end_offsets(self._positions)
         lag = sum(max(0, ends[tp] - position) for tp, position in self._positions.items())
         self._change(kind="reading", text=f"reading {self._job.topic}", lag=lag)
-        self._away_since = None
-
-    def _sit_out(self, error: ClusterUnreachable) -> None:
-        """Wait a moment for brokers to come back. Raises ``error`` when it is time to give up."""
-        now = time.monotonic()
-        self._away_since = self._away_since or now
-        self._tell("away", f"waiting for a broker to come back: {error.message}")
-        job = self._job
-        bounded = job.stop_at_end or job.count is not None or job.idle_timeout_s is not None
-        if bounded and now - self._away_since >= max(GIVE_UP_S, job.idle_timeout_s or 0.0):
-            raise error
-        self._stop.wait(_POLL_S)
-        self._heard = time.monotonic()
+        self._patience.answered()

@@ -21,6 +21,7 @@ from sensorstream.errors import (
     UsageError,
 )
 from sensorstream.events import Listener, Notice, Progress, ignore
+from sensorstream.pipelines.patience import Patience
 from sensorstream.pipelines.start_at import StartAt, resolve
 from sensorstream.records import ConsumedRecord, Row, TopicIdentity, TopicPartition, Value
 from sensorstream.serde import json as json_serde
@@ -28,12 +29,9 @@ from sensorstream.transforms.event_time import EventTimeRule, iso
 from sensorstream.transforms.measures import Place
 from sensorstream.transforms.windows import WindowRule, Windows, WindowState, load_state
 
-GIVE_UP_S: Final = 120.0
-"""How long a run that is to end by itself waits for brokers that are away; an endless one waits on."""
 NOTICED: Final = 3
 """Rejected records that are told one by one; the others are counted."""
 STORE_EVERY_S: Final = 5.0
-_POLL_S: Final = 0.5
 
 Ended = Literal["end", "timeout", "stopped"]
 
@@ -222,25 +220,27 @@ class _Aggregation:
         return positions
 
     def _loop(self) -> Ended:
-        away_since: float | None = None
-        heard = time.monotonic()
+        patience = Patience(
+            self._stop,
+            self._listener,
+            idle_timeout_s=self._job.idle_timeout_s,
+            has_end=self._job.stop_at_end,
+        )
         while not self._stop.is_set():
             if self._ends and all(self._reader.position(tp) >= end for tp, end in self._ends.items()):
                 return "end"
-            limit = self._job.idle_timeout_s
-            patience = _POLL_S if limit is None else max(0.0, min(_POLL_S, limit - (time.monotonic() - heard)))
             try:
-                polled = self._reader.poll(patience)
-                away_since = None
+                polled = self._reader.poll(patience.poll_s)
                 if polled:
-                    heard = time.monotonic()
-                    self._take(polled, heard)
-                elif limit is not None and time.monotonic() - heard >= limit:
+                    patience.heard()
+                    self._take(polled, time.monotonic())
+                elif patience.idle:
                     return "timeout"
                 self._follow()
+                patience.answered()
             except ClusterUnreachable as error:
-                away_since = self._sit_out(error, away_since)
-                heard = time.monotonic()
+                patience.sit_out(error)
+                self._heard = dict.fromkeys(self._parts, time.monotonic())
                 continue
             closed = self._windows.closed()
             if closed:
@@ -352,19 +352,6 @@ class _Aggregation:
             self._target.write((), self._windows.state().dump())
             self._stored_at = time.monotonic()
             self._dirty = False
-
-    def _sit_out(self, error: ClusterUnreachable, away_since: float | None) -> float:
-        """Wait a moment for brokers to come back. Raises ``error`` when it is time to give up."""
-        now = time.monotonic()
-        if away_since is None:
-            away_since = now
-            self._listener(Notice(f"no broker answers ({error.message}); waiting for one to come back", "warning"))
-        bounded = self._job.stop_at_end or self._job.idle_timeout_s is not None
-        if bounded and now - away_since >= max(GIVE_UP_S, self._job.idle_timeout_s or 0.0):
-            raise error
-        self._stop.wait(_POLL_S)
-        self._heard = dict.fromkeys(self._parts, time.monotonic())
-        return away_since
 
 
 def _loaded(stored: str, name: str) -> WindowState:

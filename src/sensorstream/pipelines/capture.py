@@ -23,6 +23,7 @@ from sensorstream.errors import (
     UsageError,
 )
 from sensorstream.events import Listener, Notice, PartitionEnd, Progress, RowStored, ignore
+from sensorstream.pipelines.patience import Patience
 from sensorstream.pipelines.start_at import StartAt, resolve
 from sensorstream.records import TopicIdentity, TopicPartition, commit_note
 from sensorstream.sinks.base import Sink
@@ -33,9 +34,6 @@ COMMIT_EVERY_ROWS: Final = 5000
 POLLED_ROWS: Final = 50_000
 LOGGED_ROWS: Final = 100
 """A poll that brings more rows than this is told as progress, not row by row."""
-GIVE_UP_S: Final = 120.0
-"""How long a capture that is to end by itself waits for brokers that are away; an endless one waits on."""
-_POLL_S: Final = 0.5
 _BUSY_FILE_S: Final = 10.0
 
 Ended = Literal["end", "count", "timeout", "stopped"]
@@ -155,8 +153,9 @@ class _Capture:
         self._taken = 0
         self._stored_at = 0.0
         self._committed_at = 0.0
-        self._heard_at = 0.0
-        self._away_since: float | None = None
+        self._patience = Patience(
+            stop, listener, idle_timeout_s=job.idle_timeout_s, has_end=job.stop_at_end or job.count is not None
+        )
         self._note = commit_note(job.client_id, job.host)
 
     def run(self) -> CaptureResult:
@@ -190,15 +189,15 @@ class _Capture:
             part.sink.close()
 
     def _loop(self) -> Ended:
-        self._heard_at = time.monotonic()
+        self._patience.heard()
         while not self._stop.is_set():
             try:
                 ended = self._turn()
             except ClusterUnreachable as error:
-                self._wait_for_brokers(error)
+                self._patience.sit_out(error)
                 self._store_if_due()
             else:
-                self._away_since = None
+                self._patience.answered()
                 if ended is not None:
                     return ended
         return "stopped"
@@ -211,37 +210,17 @@ class _Capture:
         if job.stop_at_end and self._at_end():
             return "end"
         wanted = POLLED_ROWS if job.count is None else min(POLLED_ROWS, job.count - self._taken)
-        batches = self._reader.poll_values(self._patience(), wanted)
+        batches = self._reader.poll_values(self._patience.poll_s, wanted)
         if any(batch.offsets for batch in batches.values()):
             self._take(batches, wanted)
-            self._heard_at = time.monotonic()
+            self._patience.heard()
         else:
             self._follow()
             self._tell_ends()
-            if job.idle_timeout_s is not None and time.monotonic() - self._heard_at >= job.idle_timeout_s:
+            if self._patience.idle:
                 return "timeout"
         self._store_if_due()
         return None
-
-    def _wait_for_brokers(self, error: ClusterUnreachable) -> None:
-        """Sit out an outage; a capture that has an end of its own gives up after a while. Raises ``error`` then."""
-        now = time.monotonic()
-        if self._away_since is None:
-            self._away_since = now
-            self._listener(Notice(f"no broker answers ({error.message}); waiting for one to come back", "warning"))
-        bounded = self._job.stop_at_end or self._job.count is not None
-        idle = self._job.idle_timeout_s
-        if (bounded or idle is not None) and now - self._away_since >= max(GIVE_UP_S, idle or 0.0):
-            raise error
-        self._stop.wait(_POLL_S)
-        # Brokers that are away say nothing about whether records have come.
-        self._heard_at = time.monotonic()
-
-    def _patience(self) -> float:
-        """How long a poll may wait: not past the next commit, nor past the idle timeout."""
-        limit = self._job.idle_timeout_s
-        left = _POLL_S if limit is None else min(_POLL_S, limit - (time.monotonic() - self._heard_at))
-        return max(left, 0.0)
 
     def _take(self, batches: Mapping[TopicPartition, ValueBatch], wanted: int) -> None:
         job = self._job

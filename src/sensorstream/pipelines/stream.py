@@ -26,6 +26,7 @@ from sensorstream.errors import (
     SensorstreamError,
 )
 from sensorstream.events import Listener, Notice, PartitionEnd, Progress, ignore
+from sensorstream.pipelines.patience import Patience
 from sensorstream.pipelines.stream_job import Ended, StreamedPartition, StreamJob, StreamResult
 from sensorstream.pipelines.stream_part import StreamPart
 from sensorstream.pipelines.stream_records import Letter, Made, RecordTransformer, Route
@@ -33,16 +34,13 @@ from sensorstream.records import ConsumedRecord, TopicPartition
 from sensorstream.transforms.base import Transform
 
 GIVE_UP_S: Final = 120.0
-"""How long a stream that is to end by itself waits for brokers that are away, and any stream tries the same rows."""
+"""How long the same rows are tried again."""
 FENCED_TIMES: Final = 3
 """So many times in a row a stream takes its transactional id back; then somebody else is using it."""
-_POLL_S: Final = 0.5
 _MORE_S: Final = 0.02
 """How long an open transaction waits for more rows before it is committed."""
 _LONGEST_PAUSE_S: Final = 2.0
 _LOOK_EVERY_S: Final = 0.5
-_JOIN_S: Final = 5.0
-"""How long a first join may take."""
 _UNSETTLED_S: Final = 90.0
 """How long a member that was killed may keep the committed offsets unsettled: until its transaction times out."""
 
@@ -96,8 +94,13 @@ class _Stream:
         self._finished: list[StreamedPartition] = []
         self._ends: dict[TopicPartition, int] = {}
         self._at_end: set[TopicPartition] = set()
-        self._began_at = self._heard_at = self._looked_at = self._joined_at = 0.0
-        self._away_since: float | None = None
+        self._began_at = self._looked_at = 0.0
+        self._patience = Patience(
+            self._stop,
+            listener,
+            idle_timeout_s=job.idle_timeout_s,
+            has_end=job.stop_at_end or job.count is not None,
+        )
         self._failing_since: float | None = None
         self._failures = self._fenced = 0
         self._rows_in = self._transactions = self._aborted = 0
@@ -108,7 +111,6 @@ class _Stream:
         self._publisher = self._open_publisher()
         if job.stop_at_end:
             self._ends = self._reader.end_offsets([TopicPartition(job.source, one) for one in range(partitions)])
-        self._joined_at = time.monotonic()
         self._reader.subscribe([job.source], Rebalance(self._assigned, self._revoked, self._lost))
         ended = self._loop()
         self._finish()
@@ -133,7 +135,7 @@ class _Stream:
             self._publisher = None
 
     def _loop(self) -> Ended:
-        self._heard_at = time.monotonic()
+        self._patience.heard()
         while not self._stop.is_set():
             try:
                 if self._retrying:
@@ -141,9 +143,11 @@ class _Stream:
                     continue
                 ended = self._turn()
             except ClusterUnreachable as error:
-                self._wait_for_brokers(error)
+                self._patience.sit_out(error)
+                # Nor do they say anything about whether the rows would be taken.
+                self._failing_since = None
             else:
-                self._away_since = None
+                self._patience.answered()
                 if ended is not None:
                     return ended
         return "stopped"
@@ -158,10 +162,10 @@ class _Stream:
         if job.stop_at_end and not self._open and self._group_is_at_end():
             return "end"
         wanted = job.batch_rows if job.count is None else min(job.batch_rows, job.count - taken)
-        batches = self._reader.poll(_MORE_S if self._open else self._patience(), wanted)
+        batches = self._reader.poll(_MORE_S if self._open else self._patience.poll_s, wanted)
         came = any(batches.values())
         if came:
-            self._heard_at = time.monotonic()
+            self._patience.heard()
             self._take(batches)
         if self._open:
             rows = sum(len(part.made) for part in self._parts.values())
@@ -174,29 +178,9 @@ class _Stream:
             if any(part.moved for part in self._parts.values()):
                 self._commit()
             self._tell_ends()
-            if job.idle_timeout_s is not None and time.monotonic() - self._heard_at >= job.idle_timeout_s:
+            if self._patience.idle:
                 return "timeout"
         return None
-
-    def _patience(self) -> float:
-        limit = self._job.idle_timeout_s
-        left = _POLL_S if limit is None else min(_POLL_S, limit - (time.monotonic() - self._heard_at))
-        return max(left, 0.0)
-
-    def _wait_for_brokers(self, error: ClusterUnreachable) -> None:
-        """Sit out an outage; a stream that has an end of its own gives up after a while. Raises ``error`` then."""
-        now = time.monotonic()
-        if self._away_since is None:
-            self._away_since = now
-            self._listener(Notice(f"no broker answers ({error.message}); waiting for one to come back", "warning"))
-        job = self._job
-        bounded = job.stop_at_end or job.count is not None or job.idle_timeout_s is not None
-        if bounded and now - self._away_since >= max(GIVE_UP_S, job.idle_timeout_s or 0.0):
-            raise error
-        self._stop.wait(_POLL_S)
-        # Brokers that are away say nothing about whether records have come, nor about whether they would be taken.
-        self._heard_at = time.monotonic()
-        self._failing_since = None
 
     # Publishing
 
@@ -392,9 +376,6 @@ class _Stream:
         others = [tp for tp, end in self._ends.items() if end and tp not in self._parts]
         if others:
             now = time.monotonic()
-            # A member that leaves in the middle of its first join can wait for that join without an end.
-            if not self._parts and not self._finished and now - self._joined_at < _JOIN_S:
-                return False
             if now - self._looked_at < _LOOK_EVERY_S:
                 return False
             self._looked_at = now

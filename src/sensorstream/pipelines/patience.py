@@ -1,0 +1,69 @@
+"""Station 6: how long a loop that reads waits: for the next records, and for brokers that are away."""
+
+import threading
+import time
+from typing import Final
+
+from sensorstream.errors import ClusterUnreachable
+from sensorstream.events import Listener, Notice, ignore
+
+POLL_S: Final = 0.5
+"""The longest wait of one poll: so long at the most until a wish to stop is seen."""
+GIVE_UP_S: Final = 120.0
+"""How long a loop that is to end by itself waits for brokers that are away."""
+
+
+class Patience:
+    """When a reading loop polls again, when it has heard nothing for too long, when it gives up on the brokers.
+
+    ``idle_timeout_s``: seconds without records after which the loop is to end. ``has_end``: it is to end by itself in
+    some other way. A loop that has neither waits for brokers until ``stop`` is set.
+    """
+
+    def __init__(
+        self,
+        stop: threading.Event,
+        listener: Listener = ignore,
+        *,
+        idle_timeout_s: float | None = None,
+        has_end: bool = False,
+    ) -> None:
+        self._stop = stop
+        self._listener = listener
+        self._idle_timeout_s = idle_timeout_s
+        self._bounded = has_end or idle_timeout_s is not None
+        self._heard_at = time.monotonic()
+        self._away_since: float | None = None
+
+    def heard(self) -> None:
+        """Records have come."""
+        self._heard_at = time.monotonic()
+
+    def answered(self) -> None:
+        """The brokers answer: an outage, if there was one, is over."""
+        self._away_since = None
+
+    @property
+    def poll_s(self) -> float:
+        """How long the next poll may wait: not past the idle timeout."""
+        limit = self._idle_timeout_s
+        left = POLL_S if limit is None else min(POLL_S, limit - (time.monotonic() - self._heard_at))
+        return max(left, 0.0)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no record has come for the whole idle timeout."""
+        limit = self._idle_timeout_s
+        return limit is not None and time.monotonic() - self._heard_at >= limit
+
+    def sit_out(self, error: ClusterUnreachable) -> None:
+        """Wait a moment for brokers that are away, and tell of it once. Raises ``error`` when it is time to give up."""
+        now = time.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+            self._listener(Notice(f"no broker answers ({error.message}); waiting for one to come back", "warning"))
+        if self._bounded and now - self._away_since >= max(GIVE_UP_S, self._idle_timeout_s or 0.0):
+            raise error
+        self._stop.wait(POLL_S)
+        # Brokers that are away say nothing about whether records have come.
+        self.heard()
