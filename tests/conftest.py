@@ -9,9 +9,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sensorstream.cluster import LocalCluster
 from sensorstream.cluster.preflight import NODE_MARK
+
+# How long an example takes is the machine's affair.
+settings.register_profile("sensorstream", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("sensorstream")
 
 KEPT = ("SENSORSTREAM_CACHE_DIR", "SENSORSTREAM_JAVA", "SENSORSTREAM_TEST_KAFKA_VERSION", "SENSORSTREAM_TEST_DATA")
 

@@ -132,7 +132,7 @@ def carefully(columns: Sequence[str], values: Sequence[bytes], raw: bool) -> byt
 @example((["a", "b"], [b'{"a":1,"b":2},{"a":3', b'"b":4}']), False, 1 << 19)
 @example((["a", "b"], [b'{"a":1', b'"b":2},{"a":3,"b":4}']), False, 1 << 19)
 @example((["a", "b"], [b'{"a":","b":"x"y"}']), False, 1 << 19)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 def test_in_bulk_or_not_the_lines_are_the_same(case: tuple[list[str], list[bytes]], raw: bool, chunk: int) -> None:
     columns, values = case
     whole, bulk_csv.CHUNK_BYTES = bulk_csv.CHUNK_BYTES, chunk  # type: ignore[misc]
@@ -169,7 +169,7 @@ def test_any_one_byte_more_or_less(columns: list[str], value: bytes) -> None:
 
 
 @given(records(sane_name, plain), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_plain_values_are_not_refused(case: tuple[list[str], list[bytes]], raw: bool) -> None:
     columns, values = case
     lines = CsvWriter(columns, raw).lines(values)

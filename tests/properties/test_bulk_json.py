@@ -137,7 +137,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @example(data=b'a,b\n"a,b"\n', max_bytes=99, start_row=0, limit=9)
 @example(data=b'a\n""\n1\n', max_bytes=99, start_row=0, limit=9)
 @example(data="a,b\n\ufeff1,2\nx\u069a,1\n".encode(), max_bytes=99, start_row=0, limit=9)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_in_bulk_or_not_the_values_are_the_same(
     file: Path, data: bytes, max_bytes: int, start_row: int, limit: int
 ) -> None:
@@ -147,7 +147,7 @@ def test_in_bulk_or_not_the_values_are_the_same(
 
 
 @given(files(plain_cell))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_odd_cells_do_not_keep_a_block_from_being_encoded(file: Path, data: bytes) -> None:
     file.write_bytes(data)
     seen, error, _ = in_bulk(file, 1 << 20)

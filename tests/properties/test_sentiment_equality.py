@@ -124,7 +124,7 @@ def test_sixty_thousand_fuzzed_texts() -> None:
         assert_equal(fuzz.text(number))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(st.one_of(st.text(max_size=8), st.sampled_from(["good", "BAD", "but", "not", "so", "kind", "of", "!"])))
 )
@@ -132,7 +132,7 @@ def test_any_text(words: list[str]) -> None:
     assert_equal(" ".join(words))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from(["good", "bad", "great", "no", "but", "nice", "x"]), max_size=60))
 def test_any_number_of_buts(words: list[str]) -> None:
     assert_equal(" ".join(words))

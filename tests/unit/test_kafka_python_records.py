@@ -21,7 +21,7 @@ GZIP = 1
 
 a_record = st.tuples(
     st.none() | st.binary(max_size=200),
-    st.none() | st.binary(max_size=200) | st.binary(min_size=16380, max_size=16390),
+    st.none() | st.binary(max_size=200) | st.integers(16380, 16390).map(bytes),
     st.integers(0, 2**40),
     st.lists(st.tuples(st.text(max_size=70), st.binary(max_size=70)), max_size=3),
 )
