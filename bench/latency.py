@@ -25,8 +25,8 @@ def ours(client: str, bootstrap: str, topic: str) -> tuple[Publish, Poll]:
     """Our publisher and reader, as ``produce`` and ``consume`` use them."""
     from sensorstream.clients import open_client
     from sensorstream.config import Settings
-    from sensorstream.pipelines.outbox import Outbox
-    from sensorstream.pipelines.replay_job import for_single_rows
+    from sensorstream.pipelines.replay.job import for_single_rows
+    from sensorstream.pipelines.replay.outbox import Outbox
     from sensorstream.records import TopicPartition
 
     settings = Settings(bootstrap=tuple(bootstrap.split(",")), client=client)

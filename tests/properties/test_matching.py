@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorstream.pipelines import matching
-from sensorstream.pipelines.matching import CapturedRows, Matcher, Tally
+from sensorstream.pipelines.verify import matching
+from sensorstream.pipelines.verify.matching import CapturedRows, Matcher, Tally
 
 
 def compare(expected: list[str], *captured: list[str]) -> Tally[str]:

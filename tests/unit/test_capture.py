@@ -20,8 +20,8 @@ from sensorstream.errors import (
     UsageError,
 )
 from sensorstream.events import Event, Notice, PartitionEnd, RowStored
-from sensorstream.pipelines.capture import CaptureResult, capture
-from sensorstream.pipelines.capture_job import CaptureOptions, make_job
+from sensorstream.pipelines.capture.capture import CaptureResult, capture
+from sensorstream.pipelines.capture.job import CaptureOptions, make_job
 from sensorstream.records import TopicPartition, parse_commit_note
 
 

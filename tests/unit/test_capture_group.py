@@ -15,8 +15,8 @@ from sensorstream.clients.memory import MemoryBroker, MemoryClient, MemoryReader
 from sensorstream.config import load
 from sensorstream.errors import ClusterUnreachable
 from sensorstream.events import Event, Listener, PartitionEnd, RowStored, ignore
-from sensorstream.pipelines.capture import CaptureResult, capture
-from sensorstream.pipelines.capture_job import CaptureOptions, make_job
+from sensorstream.pipelines.capture.capture import CaptureResult, capture
+from sensorstream.pipelines.capture.job import CaptureOptions, make_job
 from sensorstream.records import TopicPartition
 
 

@@ -18,7 +18,7 @@ from sensorstream.cli.run import _outcome
 from sensorstream.errors import ConfigError, ExitCode
 from sensorstream.lab.consumers import ConsumerProcess
 from sensorstream.lab.run import LabRun
-from sensorstream.pipelines.replay import ReplayResult
+from sensorstream.pipelines.replay.replay import ReplayResult
 from sensorstream.records import ConsumedRecord, TopicPartition
 from sensorstream.sinks.stream import StreamSink
 
@@ -159,10 +159,10 @@ def test_an_unbuffered_stream_gets_every_byte(tmp_path: Path) -> None:
 
 def test_a_reader_that_has_seen_enough_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     from sensorstream.cli import app
-    from sensorstream.pipelines import capture_job
+    from sensorstream.pipelines.capture import job
 
     def gone(*arguments: object) -> None:
         raise BrokenPipeError(32, "Broken pipe")
 
-    monkeypatch.setattr(capture_job, "make_job", gone)
+    monkeypatch.setattr(job, "make_job", gone)
     assert app.run(["consume", "-t", "AIR", "-p", "0", "--to", "-"]) == ExitCode.DONE

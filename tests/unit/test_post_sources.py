@@ -19,8 +19,8 @@ from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.config import load
 from sensorstream.errors import SourceError, UsageError
 from sensorstream.events import Event, Notice
-from sensorstream.pipelines.replay import ReplayResult, replay
-from sensorstream.pipelines.replay_job import ReplayOptions, make_job
+from sensorstream.pipelines.replay.job import ReplayOptions, make_job
+from sensorstream.pipelines.replay.replay import ReplayResult, replay
 from sensorstream.records import ConsumedRecord, Rejected, SourceRow
 from sensorstream.sources import text_lines
 from sensorstream.sources.base import Source

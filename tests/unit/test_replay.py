@@ -13,8 +13,8 @@ from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.config import load
 from sensorstream.errors import SourceError, UnknownTopic, UsageError
 from sensorstream.events import Event, RowPublished
-from sensorstream.pipelines.replay import ReplayResult, replay
-from sensorstream.pipelines.replay_job import ReplayOptions, make_job
+from sensorstream.pipelines.replay.job import ReplayOptions, make_job
+from sensorstream.pipelines.replay.replay import ReplayResult, replay
 from sensorstream.sources.formats import SourceForm
 
 

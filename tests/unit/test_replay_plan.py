@@ -12,11 +12,11 @@ from sensorstream.clients.memory import MemoryBroker, MemoryClient
 from sensorstream.config import load
 from sensorstream.errors import UsageError
 from sensorstream.events import Event, Progress
-from sensorstream.pipelines import lane
-from sensorstream.pipelines.replay import ReplayResult, replay
-from sensorstream.pipelines.replay_job import ReplayOptions, make_job
-from sensorstream.pipelines.replay_plan import Part, check, plan
-from sensorstream.pipelines.replay_share import Share
+from sensorstream.pipelines.replay import lane
+from sensorstream.pipelines.replay.job import ReplayOptions, make_job
+from sensorstream.pipelines.replay.plan import Part, check, plan
+from sensorstream.pipelines.replay.replay import ReplayResult, replay
+from sensorstream.pipelines.replay.share import Share
 from sensorstream.sources.base import Block, PlainRows
 
 

@@ -16,7 +16,7 @@ from sensorstream.cli.app import run
 from sensorstream.cli.sentiment.demo import show_mix
 from sensorstream.lab.mix import PageMix, Trend, as_svg, cells, page_mixes
 from sensorstream.lab.scored_once import ScoredOnce, check_scored
-from sensorstream.pipelines.stream_records import Letter, RecordTransformer, Route
+from sensorstream.pipelines.stream.records import Letter, RecordTransformer, Route
 from sensorstream.records import ConsumedRecord
 from sensorstream.sentiment.transform import make
 

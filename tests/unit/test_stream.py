@@ -19,8 +19,8 @@ from sensorstream.errors import (
     UnknownTopic,
 )
 from sensorstream.events import Event, Listener, Notice, Progress, ignore
-from sensorstream.pipelines.stream import stream
-from sensorstream.pipelines.stream_job import StreamJob, StreamResult
+from sensorstream.pipelines.stream.job import StreamJob, StreamResult
+from sensorstream.pipelines.stream.stream import stream
 from sensorstream.records import ConsumedRecord, Number
 from sensorstream.transforms.base import InputRow, OutputRow, Transformed, Unusable
 
@@ -245,7 +245,7 @@ def test_one_who_is_fenced_again_and_again_says_so() -> None:
 
 
 def test_rows_that_can_never_be_published_end_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sensorstream.pipelines.stream.GIVE_UP_S", 0.0)
+    monkeypatch.setattr("sensorstream.pipelines.stream.stream.GIVE_UP_S", 0.0)
     broker = filled()
     with pytest.raises(DeliveryError, match="planned"):
         run(broker, client=BreakingClient(broker, *["abort"] * 100))

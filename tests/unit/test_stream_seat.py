@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sensorstream.errors import SensorstreamError
-from sensorstream.pipelines.stream_seat import take_seat
+from sensorstream.pipelines.stream.seat import take_seat
 
 
 @pytest.fixture(autouse=True)

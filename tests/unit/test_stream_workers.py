@@ -7,7 +7,7 @@ import pytest
 
 from sensorstream.errors import SensorstreamError
 from sensorstream.events import Event, Notice
-from sensorstream.pipelines.stream_workers import Workers, ended_together
+from sensorstream.pipelines.stream.workers import Workers, ended_together
 
 
 def test_a_worker_that_tells_a_result_has_not_failed_though_its_exit_code_says_that_not_all_is_well(

@@ -12,9 +12,9 @@ import pytest
 from sensorstream.clients.memory import MemoryBroker, MemoryClient
 from sensorstream.config import load
 from sensorstream.errors import ConfigError, PositionMismatch, UsageError
-from sensorstream.pipelines.capture import CaptureResult, capture
-from sensorstream.pipelines.capture_job import CaptureOptions, make_job
-from sensorstream.pipelines.transformed import TransformedSink
+from sensorstream.pipelines.capture.capture import CaptureResult, capture
+from sensorstream.pipelines.capture.job import CaptureOptions, make_job
+from sensorstream.pipelines.capture.transformed import TransformedSink
 from sensorstream.records import ConsumedRecord, Json, Number, Row
 from sensorstream.serde.json import decode
 from sensorstream.sinks.checkpoint import Checkpoint

@@ -11,7 +11,7 @@ import pytest
 from sensorstream.cli.app import run
 from sensorstream.errors import Interrupted, SourceError, UsageError
 from sensorstream.events import Event, Notice
-from sensorstream.pipelines.verify import TopicVerdict, VerifyOptions, verify
+from sensorstream.pipelines.verify.verify import TopicVerdict, VerifyOptions, verify
 from sensorstream.records import ConsumedRecord
 from sensorstream.serde.json import RowEncoder
 from sensorstream.sinks.checkpoint import Checkpoint

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from sensorstream.pipelines.aggregate import AggregateResult
+    from sensorstream.pipelines.aggregate.aggregate import AggregateResult
     from sensorstream.records import Row, Value
 
 MEASURES = "Measures"
@@ -126,9 +126,9 @@ def aggregate(
     """
     from sensorstream.clients import open_client
     from sensorstream.errors import UsageError
-    from sensorstream.pipelines.aggregate import aggregate as run
-    from sensorstream.pipelines.aggregate_job import AggregateOptions, make_job, make_target
-    from sensorstream.pipelines.aggregate_targets import Kept, Streamed, table_rows
+    from sensorstream.pipelines.aggregate.aggregate import aggregate as run
+    from sensorstream.pipelines.aggregate.job import AggregateOptions, make_job, make_target
+    from sensorstream.pipelines.aggregate.targets import Kept, Streamed, table_rows
 
     chosen = AggregateOptions(
         topic=topic,

@@ -38,7 +38,7 @@ def bench(
     """
     from sensorstream.clients import open_client
     from sensorstream.lab.benchmark import benchmark
-    from sensorstream.pipelines.replay_job import for_single_rows
+    from sensorstream.pipelines.replay.job import for_single_rows
 
     settings = session.settings
     with session.interruptible() as stop:

@@ -11,8 +11,8 @@ from sensorstream.errors import ExitCode
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sensorstream.pipelines.capture import CaptureResult
-    from sensorstream.pipelines.capture_job import CaptureOptions
+    from sensorstream.pipelines.capture.capture import CaptureResult
+    from sensorstream.pipelines.capture.job import CaptureOptions
 
 
 def add_to(app: typer.Typer) -> None:
@@ -91,7 +91,7 @@ def consume(
     With -p the partitions are pinned, and the group's offsets are committed so that lag can be shown. Without -p the
     group's members share the topic's partitions. Endless unless -e, -c or --timeout ends it; Ctrl-C stops cleanly.
     """
-    from sensorstream.pipelines.capture_job import CaptureOptions
+    from sensorstream.pipelines.capture.job import CaptureOptions
 
     chosen = CaptureOptions(
         topic=topic,
@@ -114,8 +114,8 @@ def consume(
 def capture_with(session: Session, chosen: "CaptureOptions", group: str | None) -> Outcome:
     """Run a capture and tell what it came to."""
     from sensorstream.clients import open_client
-    from sensorstream.pipelines.capture import capture
-    from sensorstream.pipelines.capture_job import make_job
+    from sensorstream.pipelines.capture.capture import capture
+    from sensorstream.pipelines.capture.job import make_job
 
     settings = session.settings_with(group=group)
     target = make_job(settings, chosen, session.listener)

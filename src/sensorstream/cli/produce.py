@@ -13,7 +13,7 @@ from sensorstream.errors import ExitCode
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sensorstream.pipelines.replay import ReplayResult
+    from sensorstream.pipelines.replay.replay import ReplayResult
 
 
 def add_to(app: typer.Typer) -> None:
@@ -95,9 +95,9 @@ def produce(
     Ctrl-C stops cleanly and prints where each source goes on.
     """
     from sensorstream.clients import open_client
-    from sensorstream.pipelines.replay import replay
-    from sensorstream.pipelines.replay_job import ReplayOptions, client_settings, make_job
-    from sensorstream.pipelines.replay_processes import replay_in_processes
+    from sensorstream.pipelines.replay.job import ReplayOptions, client_settings, make_job
+    from sensorstream.pipelines.replay.processes import replay_in_processes
+    from sensorstream.pipelines.replay.replay import replay
     from sensorstream.sources.formats import SourceForm, column_names
 
     settings = session.settings_with(thread=thread, delay=delay)

@@ -36,7 +36,7 @@ def run(
     from sensorstream.clients import open_client
     from sensorstream.lab.run import LabJob
     from sensorstream.lab.run import run as run_lab
-    from sensorstream.pipelines.replay_job import ReplayOptions, client_settings, make_job
+    from sensorstream.pipelines.replay.job import ReplayOptions, client_settings, make_job
 
     settings = session.settings_with(thread=thread, delay=delay, group=group)
     replay_options = ReplayOptions(sources=tuple(source or ()), delay_given=delay is not None, rejects_folder=to)

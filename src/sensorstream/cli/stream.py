@@ -10,8 +10,8 @@ from sensorstream.errors import ExitCode
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sensorstream.pipelines.stream_job import StreamResult
-    from sensorstream.pipelines.stream_plan import StreamOptions
+    from sensorstream.pipelines.stream.job import StreamResult
+    from sensorstream.pipelines.stream.plan import StreamOptions
 
 WORKER_PANEL: Final = "Workers"
 
@@ -115,7 +115,7 @@ def stream(
     Output, dead letters and the group's position are one transaction. Goes on where the group has committed; endless
     unless -e, -c or --timeout ends it; Ctrl-C commits what is open and stops.
     """
-    from sensorstream.pipelines.stream_plan import StreamOptions
+    from sensorstream.pipelines.stream.plan import StreamOptions
     from sensorstream.transforms.load import open_chain
 
     chosen = StreamOptions(
@@ -137,8 +137,8 @@ def stream(
 
 def run(session: Session, chosen: "StreamOptions", make_transform: Any, words: list[str], group: str | None) -> Outcome:
     """Run a stream and tell what it came to; ``words`` are the command and its own options, for the workers."""
-    from sensorstream.pipelines.stream_plan import default_group
-    from sensorstream.pipelines.stream_plan import run as run_stream
+    from sensorstream.pipelines.stream.plan import default_group
+    from sensorstream.pipelines.stream.plan import run as run_stream
 
     settings = session.settings_with(group=group or default_group(chosen.source, chosen.target))
     words += ["--from", chosen.source, "--to", chosen.target, "--dead-letters", chosen.dead, "--group", settings.group]

@@ -13,7 +13,7 @@ from sensorstream.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sensorstream.pipelines.verify import TopicVerdict, Verification
+    from sensorstream.pipelines.verify.verify import TopicVerdict, Verification
 
 
 class PartitionRule(StrEnum):
@@ -70,9 +70,9 @@ def verify(
 
     Exit code 0: each source row was captured exactly once. 4: it was not; the first difference is named.
     """
-    from sensorstream.pipelines.replay_job import source_files
-    from sensorstream.pipelines.verify import VerifyOptions
-    from sensorstream.pipelines.verify import verify as compare
+    from sensorstream.pipelines.replay.job import source_files
+    from sensorstream.pipelines.verify.verify import VerifyOptions
+    from sensorstream.pipelines.verify.verify import verify as compare
     from sensorstream.sources.formats import SourceForm, column_names
 
     pairs = source_files(session.settings, source or ())

@@ -3,7 +3,7 @@
 import sys
 
 from sensorstream.cli import client_log
-from sensorstream.pipelines.replay_worker import work
+from sensorstream.pipelines.replay.worker import work
 
 if __name__ == "__main__":
     # What comes on stderr is shown by the owner, when it is asked to be verbose.

@@ -18,7 +18,7 @@ from sensorstream.config import Settings, TopicSettings, samples_folder
 from sensorstream.errors import Interrupted, SensorstreamError
 from sensorstream.events import Listener, Notice, Progress, ignore
 from sensorstream.monitor.latency import Latency, summarise
-from sensorstream.pipelines.outbox import Outbox
+from sensorstream.pipelines.replay.outbox import Outbox
 from sensorstream.records import TopicPartition
 from sensorstream.serde.json import RowEncoder
 

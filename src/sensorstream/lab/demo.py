@@ -21,8 +21,8 @@ from sensorstream.config import DEFAULT_GROUP, FILE_NAME, Settings, sensor_topic
 from sensorstream.errors import Interrupted, SensorstreamError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.lab.run import LabJob, LabRun, run
-from sensorstream.pipelines.replay_job import ReplayOptions, make_job, source_files
-from sensorstream.pipelines.verify import Verification, verify
+from sensorstream.pipelines.replay.job import ReplayOptions, make_job, source_files
+from sensorstream.pipelines.verify.verify import Verification, verify
 
 THREADS: Final = 3
 

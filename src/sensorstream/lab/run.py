@@ -18,7 +18,7 @@ from sensorstream.errors import SensorstreamError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.lab.consumers import ConsumerEnd, Consumers
 from sensorstream.monitor.lag import GroupLag, group_lag
-from sensorstream.pipelines.replay import ReplayJob, ReplayResult, replay
+from sensorstream.pipelines.replay.replay import ReplayJob, ReplayResult, replay
 from sensorstream.records import TopicPartition
 
 CAPTURED_WITHIN_S: Final = 120.0

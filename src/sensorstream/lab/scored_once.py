@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from sensorstream.errors import DecodeError
-from sensorstream.pipelines.stream_records import HEADER, Letter, RecordTransformer
+from sensorstream.pipelines.stream.records import HEADER, Letter, RecordTransformer
 from sensorstream.records import ConsumedRecord, Row
 from sensorstream.serde.json import decode
 

@@ -12,7 +12,7 @@ from sensorstream.config import FILE_NAME, Settings
 from sensorstream.errors import BrokerError, ExitCode, Interrupted, SensorstreamError, UsageError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.pipelines.command_process import CommandProcess
-from sensorstream.pipelines.stream_job import StreamedPartition, StreamResult
+from sensorstream.pipelines.stream.job import StreamedPartition, StreamResult
 
 STOP_S: Final = 70.0
 """How long the workers may take to commit what they have and end, before they are killed."""

@@ -25,14 +25,14 @@ from sensorstream.lab.demo import clean_up
 from sensorstream.lab.mix import WINDOWS_OF, PageMix, as_svg, page_mixes
 from sensorstream.lab.scored_once import ScoredOnce, check_scored
 from sensorstream.lab.scorers import Scorers
-from sensorstream.pipelines.aggregate import AggregateResult, aggregate
-from sensorstream.pipelines.aggregate_job import AggregateOptions, make_job
-from sensorstream.pipelines.aggregate_targets import Kept, table_rows
-from sensorstream.pipelines.replay import ReplayResult, replay
-from sensorstream.pipelines.replay_job import ReplayOptions
-from sensorstream.pipelines.replay_job import make_job as make_replay
-from sensorstream.pipelines.stream_job import StreamResult
-from sensorstream.pipelines.stream_records import RecordTransformer, Route
+from sensorstream.pipelines.aggregate.aggregate import AggregateResult, aggregate
+from sensorstream.pipelines.aggregate.job import AggregateOptions, make_job
+from sensorstream.pipelines.aggregate.targets import Kept, table_rows
+from sensorstream.pipelines.replay.job import ReplayOptions
+from sensorstream.pipelines.replay.job import make_job as make_replay
+from sensorstream.pipelines.replay.replay import ReplayResult, replay
+from sensorstream.pipelines.stream.job import StreamResult
+from sensorstream.pipelines.stream.records import RecordTransformer, Route
 from sensorstream.records import ConsumedRecord, Row, TopicPartition
 from sensorstream.sentiment.base import LABELS
 from sensorstream.serde.csv_cells import csv_text, to_cell

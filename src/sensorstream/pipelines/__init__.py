@@ -1,1 +1,1 @@
-"""Stations joined: replay (1-4), capture (6-9), verify (1 against 9). Own threads, stop event, commit order."""
+"""Stations joined, a folder for each way through. Own threads, stop event, commit order."""

@@ -60,8 +60,8 @@ def stream(
     unless -e, -c or --timeout ends it; Ctrl-C commits what is open and stops.
     """
     from sensorstream.config import parse_pairs
-    from sensorstream.pipelines.stream_job import COMMIT_EVERY_S
-    from sensorstream.pipelines.stream_plan import StreamOptions
+    from sensorstream.pipelines.stream.job import COMMIT_EVERY_S
+    from sensorstream.pipelines.stream.plan import StreamOptions
 
     if _is_path(target):
         return _into_files(
@@ -124,7 +124,7 @@ def _into_files(
     """Scored posts into files: a capture whose records go through the scorer on their way."""
     from sensorstream.cli.consume import capture_with
     from sensorstream.errors import UsageError
-    from sensorstream.pipelines.capture_job import CaptureOptions
+    from sensorstream.pipelines.capture.job import CaptureOptions
 
     for option, given in topics_only.items():
         if given:

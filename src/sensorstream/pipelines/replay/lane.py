@@ -16,8 +16,8 @@ from sensorstream.clients.base import Publisher
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.errors import DecodeError, DeliveryError, RecordTooLarge, SourceError, UsageError
 from sensorstream.events import Listener, Notice, Progress, RowPublished
-from sensorstream.pipelines.outbox import Outbox
-from sensorstream.pipelines.replay_share import Share
+from sensorstream.pipelines.replay.outbox import Outbox
+from sensorstream.pipelines.replay.share import Share
 from sensorstream.records import Rejected, SourceRow
 from sensorstream.serde.bulk_json import BlockEncoder
 from sensorstream.serde.json import RowEncoder

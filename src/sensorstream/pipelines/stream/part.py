@@ -1,7 +1,7 @@
 """Station 6: one partition of a stream's source on its way into a transaction."""
 
-from sensorstream.pipelines.stream_job import StreamedPartition
-from sensorstream.pipelines.stream_records import Made
+from sensorstream.pipelines.stream.job import StreamedPartition
+from sensorstream.pipelines.stream.records import Made
 from sensorstream.records import TopicPartition
 
 

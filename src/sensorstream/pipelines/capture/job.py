@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sensorstream.config import Settings
 from sensorstream.errors import SinkError, UsageError
 from sensorstream.events import Listener, ignore
-from sensorstream.pipelines.capture import CaptureJob, SinkFactory
+from sensorstream.pipelines.capture.capture import CaptureJob, SinkFactory
 from sensorstream.pipelines.start_at import parse
 from sensorstream.records import TopicIdentity, TopicPartition, check_topic_name
 from sensorstream.sinks.base import Sink
@@ -103,7 +103,7 @@ def _transform(options: CaptureOptions) -> "tuple[Transform | None, str]":
     """What the records go through, and what their file says of it."""
     if not options.transforms and not options.transform_settings:
         return None, ""
-    from sensorstream.pipelines.transformed import transform_mark
+    from sensorstream.pipelines.capture.transformed import transform_mark
     from sensorstream.transforms.load import open_chain
 
     transform = open_chain(options.transforms, options.transform_settings)
@@ -113,7 +113,7 @@ def _transform(options: CaptureOptions) -> "tuple[Transform | None, str]":
 def _transformed(
     tp: TopicPartition, identity: TopicIdentity, *, make_sink: SinkFactory, transform: "Transform"
 ) -> Sink:
-    from sensorstream.pipelines.transformed import TransformedSink
+    from sensorstream.pipelines.capture.transformed import TransformedSink
 
     return TransformedSink(make_sink(tp, identity), transform)
 

@@ -10,8 +10,8 @@ from typing import Final
 from sensorstream.clients.base import Client
 from sensorstream.config import Settings, nearest
 from sensorstream.errors import UsageError
-from sensorstream.pipelines.aggregate import AggregateJob, Target
-from sensorstream.pipelines.aggregate_targets import GrowingFile, Kept, Streamed, ToTopic, WholeFile
+from sensorstream.pipelines.aggregate.aggregate import AggregateJob, Target
+from sensorstream.pipelines.aggregate.targets import GrowingFile, Kept, Streamed, ToTopic, WholeFile
 from sensorstream.pipelines.start_at import parse
 from sensorstream.records import check_topic_name
 from sensorstream.transforms.event_time import EventTimeRule, parse_duration

@@ -11,9 +11,9 @@ from sensorstream.clients import open_client, refusals
 from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import SensorstreamError, UsageError
 from sensorstream.events import Listener, Notice, ignore
-from sensorstream.pipelines.stream import stream
-from sensorstream.pipelines.stream_job import BATCH_ROWS, COMMIT_EVERY_S, StreamJob, StreamResult
-from sensorstream.pipelines.stream_seat import Seat, check_instance, default_instance, take_seat
+from sensorstream.pipelines.stream.job import BATCH_ROWS, COMMIT_EVERY_S, StreamJob, StreamResult
+from sensorstream.pipelines.stream.seat import Seat, check_instance, default_instance, take_seat
+from sensorstream.pipelines.stream.stream import stream
 from sensorstream.records import check_topic_name
 from sensorstream.transforms.base import Transform
 
@@ -117,7 +117,7 @@ def run(
     """Check, make the topics that may be made, and stream: in this process, or in ``options.workers`` of them.
 
     ``worker`` are the arguments that make this program one such worker. Raises UsageError, UnknownTopic, and what
-    :func:`~sensorstream.pipelines.stream.stream` raises.
+    :func:`~sensorstream.pipelines.stream.stream.stream` raises.
     """
     check(options)
     make_transform()  # so that a wrong option is told before anything is connected
@@ -128,7 +128,7 @@ def run(
         listener(
             Notice(f"{options.source} has {partitions} partitions: so many of the {options.workers} workers are busy")
         )
-    from sensorstream.pipelines.stream_workers import run_workers
+    from sensorstream.pipelines.stream.workers import run_workers
 
     names = (options.source, options.target, options.dead, settings.group)
     nothing = StreamResult(*names, "stopped", 0, 0, 0, 0, 0, ())
@@ -145,7 +145,7 @@ def run_worker(
 ) -> StreamResult:
     """Stream in this process, under a seat of its own, until ``stop`` is set or the options' end is reached.
 
-    The topics must exist. Raises what :func:`~sensorstream.pipelines.stream.stream` raises.
+    The topics must exist. Raises what :func:`~sensorstream.pipelines.stream.stream.stream` raises.
     """
     cluster_id = admin.describe_cluster(settings).cluster_id or ",".join(settings.bootstrap)
     with take_seat(cluster_id, settings.group, options.instance or default_instance()) as seat:

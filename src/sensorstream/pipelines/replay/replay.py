@@ -17,7 +17,7 @@ from typing import Final, Self
 from sensorstream.clients.base import Client, Publisher
 from sensorstream.errors import DeliveryError, SensorstreamError, UsageError
 from sensorstream.events import Listener, Notice, ignore
-from sensorstream.pipelines.lane import Lane, Rules
+from sensorstream.pipelines.replay.lane import Lane, Rules
 from sensorstream.sources.base import Source
 
 FLUSH_S: Final = 30.0

@@ -19,9 +19,9 @@ from typing import BinaryIO, Final, TypeAlias
 from sensorstream.config import Settings
 from sensorstream.errors import SensorstreamError
 from sensorstream.events import Event, Progress
-from sensorstream.pipelines.replay import ReplayResult, replay
-from sensorstream.pipelines.replay_job import ReplayOptions, client_settings, make_job
-from sensorstream.pipelines.replay_plan import Part
+from sensorstream.pipelines.replay.job import ReplayOptions, client_settings, make_job
+from sensorstream.pipelines.replay.plan import Part
+from sensorstream.pipelines.replay.replay import ReplayResult, replay
 
 _TELL_EVERY_S: Final = 0.1
 

@@ -27,9 +27,9 @@ from sensorstream.errors import (
 )
 from sensorstream.events import Listener, Notice, PartitionEnd, Progress, ignore
 from sensorstream.pipelines.patience import Patience
-from sensorstream.pipelines.stream_job import Ended, StreamedPartition, StreamJob, StreamResult
-from sensorstream.pipelines.stream_part import StreamPart
-from sensorstream.pipelines.stream_records import Letter, Made, RecordTransformer, Route
+from sensorstream.pipelines.stream.job import Ended, StreamedPartition, StreamJob, StreamResult
+from sensorstream.pipelines.stream.part import StreamPart
+from sensorstream.pipelines.stream.records import Letter, Made, RecordTransformer, Route
 from sensorstream.records import ConsumedRecord, TopicPartition
 from sensorstream.transforms.base import Transform
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sensorstream.errors import UsageError
-from sensorstream.pipelines.replay import ReplayJob
-from sensorstream.pipelines.replay_share import Share
+from sensorstream.pipelines.replay.replay import ReplayJob
+from sensorstream.pipelines.replay.share import Share
 
 
 @dataclass(frozen=True, slots=True)

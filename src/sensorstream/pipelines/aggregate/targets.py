@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final
 
 from sensorstream.clients.base import Client, TransactionalPublisher
 from sensorstream.errors import SensorstreamError, SinkError
-from sensorstream.pipelines.aggregate import JobMark
+from sensorstream.pipelines.aggregate.aggregate import JobMark
 from sensorstream.records import Json, Number, Row, TopicPartition, Value
 from sensorstream.serde import json as json_serde
 from sensorstream.serde.csv_cells import csv_text, to_cell

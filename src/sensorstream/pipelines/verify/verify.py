@@ -1,7 +1,7 @@
 """Station 1 against 9: was each source row captured exactly once, in order per partition, value by value?
 
 Source and captured files are read side by side, so memory doesn't grow with them. How rows are matched stands in
-:mod:`sensorstream.pipelines.matching`.
+:mod:`sensorstream.pipelines.verify.matching`.
 """
 
 import threading
@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from sensorstream.errors import Interrupted, UsageError
 from sensorstream.events import Listener, Notice, Progress, ignore
-from sensorstream.pipelines.captured_files import (
+from sensorstream.pipelines.verify.captured_files import (
     CapturedFile,
     CsvForm,
     Form,
@@ -20,7 +20,7 @@ from sensorstream.pipelines.captured_files import (
     WholeForm,
     find_captured,
 )
-from sensorstream.pipelines.matching import CapturedRows, Found, Matcher, Tally
+from sensorstream.pipelines.verify.matching import CapturedRows, Found, Matcher, Tally
 from sensorstream.records import SourceRow
 from sensorstream.sources.base import Source
 from sensorstream.sources.formats import SourceForm

@@ -9,8 +9,8 @@ from typing import Final
 from sensorstream.config import Settings, parse_pairs
 from sensorstream.errors import UsageError
 from sensorstream.events import Listener, ignore
-from sensorstream.pipelines.lane import Rules
-from sensorstream.pipelines.replay import ReplayJob, ReplaySource
+from sensorstream.pipelines.replay.lane import Rules
+from sensorstream.pipelines.replay.replay import ReplayJob, ReplaySource
 from sensorstream.records import check_topic_name
 from sensorstream.sources.base import Source
 from sensorstream.sources.formats import SourceForm

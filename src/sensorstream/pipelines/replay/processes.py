@@ -20,10 +20,10 @@ from sensorstream.clients.base import Client
 from sensorstream.config import Settings
 from sensorstream.errors import SensorstreamError
 from sensorstream.events import Event, Listener, Notice, Progress, RowRejected, ignore
-from sensorstream.pipelines.replay import FLUSH_S, ReplayedSource, ReplayJob, ReplayResult
-from sensorstream.pipelines.replay_job import ReplayOptions, is_paced, make_job, source_files
-from sensorstream.pipelines.replay_plan import Part, check, plan
-from sensorstream.pipelines.replay_worker import Message, Order, Ready, Refused, Told
+from sensorstream.pipelines.replay.job import ReplayOptions, is_paced, make_job, source_files
+from sensorstream.pipelines.replay.plan import Part, check, plan
+from sensorstream.pipelines.replay.replay import FLUSH_S, ReplayedSource, ReplayJob, ReplayResult
+from sensorstream.pipelines.replay.worker import Message, Order, Ready, Refused, Told
 
 STOP_S: Final = FLUSH_S + 15.0
 """How long a process may take to end when it was asked to: it waits for the answers to what it has sent."""
@@ -41,10 +41,10 @@ def replay_in_processes(
     stop: threading.Event | None = None,
     listener: Listener = ignore,
 ) -> ReplayResult:
-    """Publish all sources as :func:`~sensorstream.pipelines.replay.replay` does, by several processes.
+    """Publish all sources as :func:`~sensorstream.pipelines.replay.replay.replay` does, by several processes.
 
     The same rows come into the same partitions, in the same order. ``command`` starts a process that does
-    :func:`sensorstream.pipelines.replay_worker.work`; ``client`` is asked how many partitions there are. Raises, before
+    :func:`sensorstream.pipelines.replay.worker.work`; ``client`` is asked how many partitions there are. Raises, before
     the first row is sent, what ``replay`` raises, and UsageError for what processes can't share. When a process dies,
     the others are stopped; what it had not told yet is not counted as sent.
     """

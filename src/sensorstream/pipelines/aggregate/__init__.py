@@ -1,0 +1,1 @@
+"""Stations 6-9: a topic into event-time windows."""

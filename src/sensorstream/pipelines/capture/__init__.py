@@ -1,0 +1,1 @@
+"""Stations 6-9: partitions to files, each record once."""
