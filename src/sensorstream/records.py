@@ -8,7 +8,7 @@ literals through Python without a detour through ``float``.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, NewType, TypeAlias
 
 from sensorstream.errors import UsageError
 
@@ -30,6 +30,14 @@ Value: TypeAlias = str | Number | Json | bool | None
 
 Row: TypeAlias = Mapping[str, Value]
 """One decoded record: column name to value, in the record's own order."""
+
+PlainRows = NewType("PlainRows", bytes)
+"""CSV rows as bytes that need no CSV parser: splitting at ``\\n`` and at the delimiter gives the cells.
+
+Valid UTF-8; every row ends with ``\\n`` and has as many cells as the source has columns; there is no quote and
+no control character in a cell, and in a source of one column no empty cell. Only
+:func:`sensorstream.sources.csv_blocks.plain_rows` makes them.
+"""
 
 Headers: TypeAlias = tuple[tuple[str, bytes], ...]
 

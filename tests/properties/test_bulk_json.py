@@ -8,9 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sensorstream.errors import SensorstreamError
+from sensorstream.records import PlainRows
 from sensorstream.serde.bulk_json import BlockEncoder
 from sensorstream.serde.json import RowEncoder
-from sensorstream.sources.base import PlainRows
 from sensorstream.sources.csv_blocks import CsvBlocks, plain_rows
 from sensorstream.sources.csv_file import CsvSource
 

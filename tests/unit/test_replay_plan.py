@@ -17,7 +17,8 @@ from sensorstream.pipelines.replay.job import ReplayOptions, make_job
 from sensorstream.pipelines.replay.plan import Part, check, plan
 from sensorstream.pipelines.replay.replay import ReplayResult, replay
 from sensorstream.pipelines.replay.share import Share
-from sensorstream.sources.base import Block, PlainRows
+from sensorstream.records import PlainRows
+from sensorstream.sources.base import Block
 
 
 def planned(folder: Path, sizes: list[int], partitions: int, processes: int, delay: float = 0.0) -> list[list[Part]]:

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from sensorstream.records import PlainRows
 from sensorstream.serde.cell_kinds import NUMBER, PERHAPS, TEXT, CellKinds
 from sensorstream.serde.json import is_number, quote
-from sensorstream.sources.base import PlainRows
 
 if TYPE_CHECKING:
     from numpy import uint8

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from types import TracebackType
-from typing import NewType, Protocol, Self
+from typing import Protocol, Self
 
-from sensorstream.records import Rejected, SourceRow
+from sensorstream.records import PlainRows, Rejected, SourceRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +19,6 @@ class Batch:
 
     def __bool__(self) -> bool:
         return bool(self.rows or self.rejected)
-
-
-PlainRows = NewType("PlainRows", bytes)
-"""CSV rows as bytes that need no CSV parser: splitting at ``\\n`` and at the delimiter gives the cells.
-
-Valid UTF-8; every row ends with ``\\n`` and has as many cells as the source has columns; there is no quote and
-no control character in a cell, and in a source of one column no empty cell. Only
-:func:`sensorstream.sources.csv_blocks.plain_rows` makes them.
-"""
 
 
 @dataclass(frozen=True, slots=True)

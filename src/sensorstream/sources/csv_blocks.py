@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from sensorstream.events import Listener, ignore
-from sensorstream.sources.base import Batch, Block, PlainRows
+from sensorstream.records import PlainRows
+from sensorstream.sources.base import Batch, Block
 from sensorstream.sources.csv_file import DELIMITERS, CsvSource
 from sensorstream.sources.line_source import MAX_ROW
 from sensorstream.sources.opening import Opened

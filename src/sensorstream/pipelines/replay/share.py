@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress, cycle
 
-from sensorstream.sources.base import Block, PlainRows
+from sensorstream.records import PlainRows
+from sensorstream.sources.base import Block
 
 
 @dataclass(frozen=True, slots=True)
