@@ -25,7 +25,7 @@
     └── Interrupted                    130  stopped by the user before the work was complete
 
 Every error is one line: what happened, then (after ``hint``) what to do next. Exceptions of the Kafka
-clients are translated in ``clients/`` and ``admin.py`` and reach nobody else.
+clients are translated in ``clients/`` and ``admin/`` and reach nobody else.
 """
 
 from enum import IntEnum

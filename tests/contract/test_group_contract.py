@@ -155,7 +155,7 @@ def test_a_group_member_can_not_be_assigned_partitions_by_hand(lab: Lab) -> None
 @pytest.mark.broker
 def test_librdkafka_asks_nothing_through_the_consumer_in_its_own_callback(broker: tuple[str, ...]) -> None:
     """The binding forgets the call in progress when list_topics is called inside of it: the next callback aborts."""
-    from sensorstream.clients.librdkafka_reader import LibrdkafkaReader
+    from sensorstream.clients.librdkafka.reader import LibrdkafkaReader
 
     kafka = KafkaLab(broker, "librdkafka")
     topic = kafka.topic(2)

@@ -160,7 +160,7 @@ def test_an_outage_is_not_taken_for_a_quiet_topic(broker: MemoryBroker, tmp_path
 
 def test_kafka_pythons_reader_asks_again_when_taking_over_failed() -> None:
     """Forgotten partitions would be read from the group's offsets, and what came be thrown away in silence."""
-    from sensorstream.clients.kafka_python_reader import _GroupRounds
+    from sensorstream.clients.kafka_python.reader import _GroupRounds
 
     asked: list[str] = []
 

@@ -12,8 +12,8 @@ from kafka.record import MemoryRecords
 from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.structs import TopicPartition as KafkaPartition
 
-from sensorstream.clients.kafka_python_delivery import Futures, Part
-from sensorstream.clients.kafka_python_records import Run, RunRecords, append_values, runs
+from sensorstream.clients.kafka_python.delivery import Futures, Part
+from sensorstream.clients.kafka_python.records import Run, RunRecords, append_values, runs
 from sensorstream.records import ConsumedRecord
 
 AIR0 = KafkaPartition("AIR", 0)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from sensorstream.clients.librdkafka_net import PASSING, BrokerWatch, broker_error
-from sensorstream.clients.librdkafka_reader import _ask
+from sensorstream.clients.librdkafka.net import PASSING, BrokerWatch, broker_error
+from sensorstream.clients.librdkafka.reader import _ask
 from sensorstream.errors import BrokerError, ClusterUnreachable, UnknownTopic
 
 

@@ -1,7 +1,7 @@
 """Station 5 managed: the brokers, and who controls the cluster."""
 
 from sensorstream.admin.results import BrokerDescription, ClusterDescription
-from sensorstream.clients.kafka_python_admin import Session, administer
+from sensorstream.clients.kafka_python.admin import Session, administer
 from sensorstream.clients.probe import quorum_leader
 from sensorstream.config import Settings
 

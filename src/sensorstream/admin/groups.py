@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sensorstream.admin.results import GroupDescription, GroupMember
-from sensorstream.clients.kafka_python_admin import Session, administer
+from sensorstream.clients.kafka_python.admin import Session, administer
 from sensorstream.config import Settings, nearest
 from sensorstream.errors import BrokerError, SensorstreamError, UsageError
 from sensorstream.records import TopicPartition

@@ -17,7 +17,7 @@ from sensorstream.admin.results import (
     TopicSummary,
 )
 from sensorstream.clients import refusals
-from sensorstream.clients.kafka_python_admin import (
+from sensorstream.clients.kafka_python.admin import (
     Session,
     administer,
     answer_error,
@@ -197,7 +197,7 @@ def _description(
     after: Mapping[TopicPartition, int],
     configs: Mapping[str, Mapping[str, str | None]],
 ) -> TopicDescription:
-    from sensorstream.clients.kafka_python_reader import topic_id_text
+    from sensorstream.clients.kafka_python.reader import topic_id_text
 
     partitions = []
     for one in sorted(row.partitions, key=lambda one: int(one.partition_index)):

@@ -46,9 +46,9 @@ def open_client(settings: "Settings", listener: "Listener | None" = None) -> "Cl
         chosen = f"{name} (auto)" if settings.client == "auto" else name
         listener(Notice(f"Kafka client: {chosen}", "debug"))
     if name == "librdkafka":
-        from sensorstream.clients.librdkafka import LibrdkafkaClient
+        from sensorstream.clients.librdkafka.client import LibrdkafkaClient
 
         return LibrdkafkaClient(settings.bootstrap, properties)
-    from sensorstream.clients.kafka_python import KafkaPythonClient
+    from sensorstream.clients.kafka_python.client import KafkaPythonClient
 
     return KafkaPythonClient(settings.bootstrap, properties)

@@ -15,7 +15,7 @@ import kafka.errors as kafka_errors
 from kafka.admin import KafkaAdminClient
 from kafka.structs import TopicPartition as KafkaPartition
 
-from sensorstream.clients.kafka_python_net import (
+from sensorstream.clients.kafka_python.net import (
     BrokerWatch,
     broker_error,
     connect,

@@ -8,7 +8,7 @@ from typing import Any
 
 import kafka.errors as kafka_errors
 
-from sensorstream.clients.kafka_python_net import reason
+from sensorstream.clients.kafka_python.net import reason
 from sensorstream.errors import DeliveryError, DeliveryTimeout, Fenced, RecordTooLarge
 from sensorstream.records import TopicPartition
 

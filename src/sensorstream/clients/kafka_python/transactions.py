@@ -18,10 +18,10 @@ from kafka.structs import OffsetAndMetadata
 from kafka.structs import TopicPartition as KafkaPartition
 
 from sensorstream.clients.base import Reader
-from sensorstream.clients.kafka_python_delivery import RecordDelivery, RunDelivery
-from sensorstream.clients.kafka_python_net import broker_error, reason
-from sensorstream.clients.kafka_python_publisher import KafkaPythonPublisher, _Lane
-from sensorstream.clients.kafka_python_reader import KafkaPythonReader
+from sensorstream.clients.kafka_python.delivery import RecordDelivery, RunDelivery
+from sensorstream.clients.kafka_python.net import broker_error, reason
+from sensorstream.clients.kafka_python.publisher import KafkaPythonPublisher, _Lane
+from sensorstream.clients.kafka_python.reader import KafkaPythonReader
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.clients.transaction import TRANSACTION_S, Stage
 from sensorstream.errors import DeliveryError, DeliveryTimeout, Fenced, SensorstreamError, UsageError

@@ -21,7 +21,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from sensorstream.clients import refusals
 from sensorstream.clients.base import Rebalance, ValueBatch
-from sensorstream.clients.librdkafka_net import (
+from sensorstream.clients.librdkafka.net import (
     ASK_S,
     COMMON,
     BrokerWatch,
@@ -33,7 +33,7 @@ from sensorstream.clients.librdkafka_net import (
     passes,
     reason,
 )
-from sensorstream.clients.librdkafka_topics import GONE, TopicWatch
+from sensorstream.clients.librdkafka.topics import GONE, TopicWatch
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.errors import BrokerError, UsageError
 from sensorstream.events import Listener

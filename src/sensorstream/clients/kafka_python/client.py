@@ -1,40 +1,40 @@
-"""Stations 4 and 6 with librdkafka, the fast client (PyPI ``confluent-kafka``, extra ``[fast]``)."""
+"""Stations 4 and 6 with kafka-python, the client that comes with the program (PyPI ``kafka-python``)."""
 
 from typing import Final
 
-from sensorstream.clients.librdkafka_publisher import LibrdkafkaPublisher
-from sensorstream.clients.librdkafka_reader import LibrdkafkaReader
-from sensorstream.clients.librdkafka_transactions import LibrdkafkaTransactionalPublisher
+from sensorstream.clients.kafka_python.publisher import KafkaPythonPublisher
+from sensorstream.clients.kafka_python.reader import KafkaPythonReader
+from sensorstream.clients.kafka_python.transactions import KafkaPythonTransactionalPublisher
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.events import Listener, ignore
 
 
-class LibrdkafkaClient:
+class KafkaPythonClient:
     """A :class:`~sensorstream.clients.base.Client`; it connects when a publisher or reader is made."""
 
-    name: Final = "librdkafka"
+    name: Final = "kafka-python"
 
     def __init__(self, bootstrap: tuple[str, ...], properties: ClientProperties | None = None) -> None:
         self._bootstrap = bootstrap
         self._properties = properties or ClientProperties()
 
-    def publisher(self, *, client_id: str = "sensorstream", listener: Listener = ignore) -> LibrdkafkaPublisher:
+    def publisher(self, *, client_id: str = "sensorstream", listener: Listener = ignore) -> KafkaPythonPublisher:
         """A connected publisher. Raises ClusterUnreachable or CredentialsRefused within 10 s."""
-        return LibrdkafkaPublisher(self._bootstrap, self._properties, client_id, listener)
+        return KafkaPythonPublisher(self._bootstrap, self._properties, client_id, listener)
 
     def transactional_publisher(
         self, transactional_id: str, *, client_id: str = "sensorstream", listener: Listener = ignore
-    ) -> LibrdkafkaTransactionalPublisher:
+    ) -> KafkaPythonTransactionalPublisher:
         """A connected publisher of transactions; older ones of the same id are fenced by now.
 
         Raises ClusterUnreachable or CredentialsRefused within 10 s, BrokerError when the id can't be had within 30 s.
         """
-        return LibrdkafkaTransactionalPublisher(
+        return KafkaPythonTransactionalPublisher(
             self._bootstrap, self._properties, transactional_id, client_id, listener
         )
 
     def reader(
         self, *, group: str | None = None, client_id: str = "sensorstream", listener: Listener = ignore
-    ) -> LibrdkafkaReader:
+    ) -> KafkaPythonReader:
         """A connected reader. Raises ClusterUnreachable or CredentialsRefused within 10 s."""
-        return LibrdkafkaReader(self._bootstrap, self._properties, group, client_id, listener)
+        return KafkaPythonReader(self._bootstrap, self._properties, group, client_id, listener)

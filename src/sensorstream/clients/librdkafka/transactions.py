@@ -9,9 +9,9 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from sensorstream.clients.base import Reader
-from sensorstream.clients.librdkafka_net import broker_error, error_of, reason
-from sensorstream.clients.librdkafka_publisher import LibrdkafkaPublisher, RdDelivery
-from sensorstream.clients.librdkafka_reader import LibrdkafkaReader
+from sensorstream.clients.librdkafka.net import broker_error, error_of, reason
+from sensorstream.clients.librdkafka.publisher import LibrdkafkaPublisher, RdDelivery
+from sensorstream.clients.librdkafka.reader import LibrdkafkaReader
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.clients.transaction import TRANSACTION_S, Stage
 from sensorstream.errors import (

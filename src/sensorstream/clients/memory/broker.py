@@ -1,4 +1,11 @@
-"""Stations 4-6 in memory: the broker itself, its topics, logs and groups; see :mod:`sensorstream.clients.memory`."""
+"""Stations 4-6 in memory: a broker for tests and dry runs that keeps the promises of a real one.
+
+Topics have partitions with real offsets and timestamps, groups have committed offsets and share partitions
+cooperatively. Everything is deterministic: a record is in the log when ``publish`` returns, keys choose the
+same partitions as on Kafka, partitions are shared in the order in which members joined. Faults are asked for
+by name: :meth:`MemoryBroker.hold`, :meth:`~MemoryBroker.refuse`, :meth:`~MemoryBroker.delete_records`,
+:meth:`~MemoryBroker.evict`, :meth:`~MemoryBroker.stop` and the deletion of a topic.
+"""
 
 import itertools
 import threading

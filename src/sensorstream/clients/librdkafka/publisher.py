@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from sensorstream.clients import refusals
-from sensorstream.clients.librdkafka_net import BrokerWatch, connect, count_partitions, end_within, error_of, reason
+from sensorstream.clients.librdkafka.net import BrokerWatch, connect, count_partitions, end_within, error_of, reason
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.errors import DeliveryError, DeliveryTimeout, Fenced, RecordTooLarge

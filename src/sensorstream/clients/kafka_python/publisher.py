@@ -28,8 +28,8 @@ from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.structs import TopicPartition as KafkaPartition
 
 from sensorstream.clients import refusals
-from sensorstream.clients.kafka_python_delivery import Abandoned, Futures, Part, RecordDelivery, RunDelivery
-from sensorstream.clients.kafka_python_net import (
+from sensorstream.clients.kafka_python.delivery import Abandoned, Futures, Part, RecordDelivery, RunDelivery
+from sensorstream.clients.kafka_python.net import (
     ASK_S,
     BrokerWatch,
     broker_error,
@@ -37,7 +37,7 @@ from sensorstream.clients.kafka_python_net import (
     describe_topic,
     release,
 )
-from sensorstream.clients.kafka_python_records import append_values
+from sensorstream.clients.kafka_python.records import append_values
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.errors import BrokerError, DeliveryError, DeliveryTimeout

@@ -35,7 +35,7 @@ from kafka.structs import TopicPartition as KafkaPartition
 
 from sensorstream.clients import refusals
 from sensorstream.clients.base import Rebalance, ValueBatch
-from sensorstream.clients.kafka_python_net import (
+from sensorstream.clients.kafka_python.net import (
     ASK_S,
     BrokerWatch,
     broker_error,
@@ -44,7 +44,7 @@ from sensorstream.clients.kafka_python_net import (
     reason,
     wait_for,
 )
-from sensorstream.clients.kafka_python_records import Run, RunRecords, runs
+from sensorstream.clients.kafka_python.records import Run, RunRecords, runs
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.errors import BrokerError, UnknownTopic, UsageError
 from sensorstream.events import Listener

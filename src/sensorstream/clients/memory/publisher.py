@@ -1,0 +1,192 @@
+"""Station 4, publish, on the broker in memory: in transactions or without."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from sensorstream.clients import refusals
+from sensorstream.clients.base import Reader
+from sensorstream.clients.memory.broker import (
+    MemoryBatchDelivery,
+    MemoryBroker,
+    MemoryDelivery,
+    Transaction,
+    check_size,
+)
+from sensorstream.clients.memory.reader import MemoryReader
+from sensorstream.clients.partitioner import partition_for_key
+from sensorstream.clients.transaction import Stage
+from sensorstream.errors import BrokerError, ClusterUnreachable, DeliveryError, DeliveryTimeout, UsageError
+from sensorstream.records import Headers, TopicPartition
+
+
+class MemoryPublisher:
+    """A :class:`~sensorstream.clients.base.Publisher` on a :class:`MemoryBroker`."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        broker.answer()
+        self._broker = broker
+        self._open: list[MemoryDelivery] = []
+        self._turns = itertools.count()
+        self._transaction: Transaction | None = None
+        self._closed = False
+
+    def partitions_for(self, topic: str) -> int:
+        """The topic's number of partitions."""
+        with self._broker.changed:
+            return len(self._broker.topic(topic).logs)
+
+    def publish(
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        key: bytes | None = None,
+        timestamp_ms: int | None = None,
+        headers: Headers = (),
+    ) -> MemoryDelivery:
+        """Queue one record."""
+        if self._closed:
+            raise DeliveryError("the publisher is closed")
+        with self._broker.changed:
+            count = self.partitions_for(topic)
+            if partition is None:
+                partition = next(self._turns) % count if key is None else partition_for_key(key, count)
+            elif not 0 <= partition < count:
+                raise refusals.unknown_partition(TopicPartition(topic, partition), count)
+            check_size(topic, key, value, headers)
+            where = TopicPartition(topic, partition)
+            delivery = self._broker.append(where, key, value, timestamp_ms, tuple(headers), self._transaction)
+            if not delivery.done():
+                self._open.append(delivery)
+            return delivery
+
+    def publish_batch(self, topic: str, values: Sequence[bytes | str], *, partition: int) -> MemoryBatchDelivery:
+        """Queue many records without keys for one partition, in order."""
+        ready = [value.encode() if isinstance(value, str) else value for value in values]
+        with self._broker.changed:
+            for value in ready:
+                check_size(topic, None, value, ())
+            if self._closed:
+                raise DeliveryError("the publisher is closed")
+            self._broker.log(TopicPartition(topic, partition))
+            return MemoryBatchDelivery([self.publish(topic, value, partition=partition) for value in ready])
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait until every queued record has an outcome."""
+        with self._broker.changed:
+            waiting, self._open = self._open, []
+            if not self._broker.changed.wait_for(lambda: all(one.done() for one in waiting), timeout_s):
+                self._open = [one for one in waiting if not one.done()] + self._open
+                raise DeliveryTimeout(f"some records are still not acknowledged after {timeout_s:.0f} s")
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Flush for at most ``timeout_s``, then let go."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self.flush(timeout_s)
+        except DeliveryTimeout:
+            with self._broker.changed:
+                for delivery in self._open:
+                    delivery.settle(None, DeliveryTimeout("it is not known whether a record was delivered: closed"))
+                self._broker.changed.notify_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class MemoryTransactionalPublisher(MemoryPublisher):
+    """A :class:`~sensorstream.clients.base.TransactionalPublisher` on a :class:`MemoryBroker`."""
+
+    def __init__(self, broker: MemoryBroker, transactional_id: str) -> None:
+        super().__init__(broker)
+        self._stage = Stage(transactional_id)
+        self._id = transactional_id
+        self._epoch = broker.fence(transactional_id)
+        self._deliveries: list[MemoryDelivery] = []
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._check()
+        self._stage.begin()
+        self._transaction = self._broker.begin(self._id, self._epoch)
+        self._deliveries = []
+
+    def publish(
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        key: bytes | None = None,
+        timestamp_ms: int | None = None,
+        headers: Headers = (),
+    ) -> MemoryDelivery:
+        """Queue one record of the transaction."""
+        if not self._closed:
+            self._stage.require_open()
+            self._check()
+        delivery = super().publish(
+            topic, value, partition=partition, key=key, timestamp_ms=timestamp_ms, headers=headers
+        )
+        self._deliveries.append(delivery)
+        return delivery
+
+    def send_offsets(self, positions: Mapping[TopicPartition, int], reader: Reader, timeout_s: float = 30.0) -> None:
+        """Commit these positions for the reader's group with the transaction."""
+        self._stage.require_open()
+        self._check()
+        group = reader.group if isinstance(reader, MemoryReader) else None
+        if group is None or self._transaction is None or not isinstance(reader, MemoryReader):
+            raise UsageError("positions can only be sent for a reader of this client that has a group")
+        if not reader.is_member():
+            self._end(committed=False)
+            raise BrokerError("the positions can't be sent with the transaction: no longer a member of the group")
+        self._transaction.positions.setdefault(group, {}).update(positions)
+
+    def commit(self, timeout_s: float = 30.0) -> None:
+        """Wait until every record is delivered, then make them seen."""
+        self._stage.require_open()
+        self._check()
+        try:
+            self.flush(timeout_s)
+            for delivery in self._deliveries:
+                delivery.wait(0)
+            self._broker.answer()
+        except (DeliveryError, ClusterUnreachable) as error:
+            self._end(committed=False)
+            raise DeliveryError(f"the transaction was aborted: {error.message}") from error
+        self._end(committed=True)
+
+    def abort(self, timeout_s: float = 30.0) -> None:
+        """Make sure that none of the transaction's records is ever seen."""
+        self._stage.require_open()
+        self._check()
+        self._end(committed=False)
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Abort what is open, and let go."""
+        if self._stage.is_open and not self._broker.is_fenced(self._id, self._epoch):
+            self._end(committed=False)
+        super().close(timeout_s)
+
+    def _end(self, *, committed: bool) -> None:
+        self._transaction = None
+        self._broker.end(self._id, committed=committed)
+        if committed:
+            self._stage.committed()
+        else:
+            self._stage.spend()
+
+    def _check(self) -> None:
+        if self._broker.is_fenced(self._id, self._epoch):
+            raise self._stage.fenced()
