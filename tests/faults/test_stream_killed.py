@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from running import Started, cli, ok, started, until
+from sensorstream.admin import describe_group
 from sensorstream.clients import open_client
 from sensorstream.clients.base import Reader
 from sensorstream.cluster import LocalCluster
@@ -149,6 +150,44 @@ def kill_one(running: Started, dice: random.Random, count: int) -> None:
     workers = sorted(child.pid for child in psutil.Process(running.process.pid).children())
     os.kill(dice.choice(workers), signal.SIGKILL)
     until(lambda: running.told.count("was killed by SIGKILL; another one goes on") == count, "another worker")
+
+
+@pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
+def test_a_worker_that_was_frozen_finds_its_partitions_taken_and_doubles_nothing(
+    broker: tuple[str, ...], client: str
+) -> None:
+    """It wakes up in the middle of what it did, after the others have gone on with its share."""
+    b = ["--bootstrap", ",".join(broker), "--client", client]
+    topic, target, group = (f"{name}-{client}" for name in ("frozen-posts", "frozen-scored", "frozen"))
+    ok("topics", "create", topic, target, "--partitions", str(PARTITIONS), *b)
+    stream = ["sentiment", "stream", "--from", topic, "--to", target, "--group", group, *b]
+    settings = Settings(bootstrap=broker)
+
+    def members() -> int:
+        return len(describe_group(settings, group).members)
+
+    with (
+        Feed(broker, topic).running() as feed,
+        progress(broker, group, topic) as group_progress,
+        started(*stream, "--instance", "a") as first,
+        started(*stream, "--instance", "b") as second,
+    ):
+        group_progress.until_there_is_some()
+        until(lambda: members() == 2, "both are members")
+        group_progress.until_there_is_some()
+        first.signal(signal.SIGSTOP)
+        until(lambda: members() == 1, "the group has given the frozen one up")
+        group_progress.until_there_is_some()
+        first.signal(signal.SIGCONT)
+        until(lambda: members() == 2, "it is a member again")
+        group_progress.until_there_is_some()
+        for running in (first, second):
+            running.signal(signal.SIGTERM)
+        for running in (first, second):
+            assert running.end() in (0, 1), running.told
+    done = cli(*stream, "--exit", "--output", "json")
+    assert done.returncode in (0, 1), done.stderr
+    check(broker, feed.sent, target)
 
 
 ROUNDS = [
