@@ -5,9 +5,10 @@ import time
 
 import pytest
 
-from contract_labs import WAIT_S, Lab, group_name, numbered, publish, read, until
+from contract_labs import WAIT_S, KafkaLab, Lab, group_name, numbered, publish, read, until
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.errors import (
+    BrokerError,
     DeliveryError,
     OffsetOutOfRange,
     RecordTooLarge,
@@ -289,6 +290,36 @@ def test_an_offset_past_the_end_is_an_error_not_a_silent_wait(lab: Lab) -> None:
         reader.assign({TopicPartition(topic, 0): 7})
         with pytest.raises(OffsetOutOfRange, match=r"offset 7 .*ends at 3"):
             until(lambda: reader.poll(0.5) is None, "the error comes")
+
+
+@pytest.mark.broker
+def test_librdkafka_tells_a_failure_before_what_is_waiting_is_read(broker: tuple[str, ...]) -> None:
+    from sensorstream.clients.librdkafka.reader import LibrdkafkaReader
+
+    kafka = KafkaLab(broker, "librdkafka")
+    topic, many = kafka.topic(), 2000
+    with kafka.client.publisher() as publisher:
+        publisher.publish_batch(topic, numbered(many), partition=1)
+        publisher.flush(WAIT_S)
+    offsets: list[int] = []
+    with kafka.client.reader() as reader:
+        assert isinstance(reader, LibrdkafkaReader)
+        reader.assign({TopicPartition(topic, 1): 0})
+
+        def read_to(count: int) -> bool:
+            offsets.extend(record.offset for batch in reader.poll(0.5, max_records=70).values() for record in batch)
+            return len(offsets) >= count
+
+        until(lambda: read_to(100), "records come")
+        for _ in range(3):
+            reader._failure = BrokerError("what another partition ended with")
+            taken = len(offsets)
+            with pytest.raises(BrokerError, match="another partition"):
+                read_to(many)
+            assert len(offsets) == taken
+        until(lambda: read_to(many), "reading goes on")
+    kafka.clean()
+    assert offsets == list(range(many)), "nothing is lost over it"
 
 
 def test_the_offset_for_a_time(lab: Lab) -> None:

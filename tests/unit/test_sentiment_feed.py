@@ -290,6 +290,26 @@ def test_what_retention_has_eaten_is_counted_as_missed(monkeypatch: pytest.Monke
         until(lambda: taken.more(source, 1) + source.state.missed == 20, "all others")
 
 
+def test_a_reader_that_takes_its_time_is_no_quiet_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scored_feed, "BATCH", 1)
+    monkeypatch.setattr(scored_feed, "BATCHES", 1)
+    broker = broker_with(*[scored(GOOD)] * 6, partitions=1)
+    tries: list[float] = []
+    with ScoredFeed(MemoryClient(broker), FeedJob(TOPIC, BEGINNING, idle_timeout_s=0.3)) as source:
+        until(source._queue.full, "it waits")
+        put_once = source._queue.put
+
+        def put(posts: list[ScoredPost], timeout: float) -> None:
+            tries.append(timeout)
+            put_once(posts, timeout=timeout)
+
+        monkeypatch.setattr(source._queue, "put", put)
+        until(lambda: sum(tries) > 0.6, "it has waited for longer than the timeout")
+        taken = Taken()
+        until(lambda: taken.more(source, 1) == 6, "all posts")
+    assert source.ended in ("timeout", "stopped")
+
+
 def test_partitions_that_are_added_are_read_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scored_feed, "COUNT_EVERY_S", 0.05)
     broker = broker_with(scored(GOOD), partitions=1)

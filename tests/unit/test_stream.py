@@ -21,7 +21,7 @@ from sensorstream.errors import (
 from sensorstream.events import Event, Listener, Notice, Progress, ignore
 from sensorstream.pipelines.stream.job import StreamJob, StreamResult
 from sensorstream.pipelines.stream.stream import stream
-from sensorstream.records import ConsumedRecord, Number
+from sensorstream.records import ConsumedRecord, Number, TopicPartition
 from sensorstream.transforms.base import InputRow, OutputRow, Transformed, Unusable
 
 
@@ -271,6 +271,14 @@ def test_an_outage_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
     timers.clear()
     with pytest.raises(ClusterUnreachable):
         run(broker, listener=lambda event: broker.stop() if isinstance(event, Progress) else None, batch_rows=1)
+
+
+def test_a_group_that_is_further_than_the_log_is_not_at_its_end() -> None:
+    broker = filled(4)
+    with MemoryClient(broker).reader(group="g") as reader:
+        reader.commit({TopicPartition("IN", 0): 2, TopicPartition("IN", 1): 9})
+    with pytest.raises(OffsetOutOfRange, match="behind the end of the log"):
+        run(broker)
 
 
 def test_members_that_come_and_go_share_the_work() -> None:

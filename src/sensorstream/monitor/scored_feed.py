@@ -81,7 +81,10 @@ class ScoredFeed:
         self._posts = 0
         self._measured_at = self._counted_at = 0.0
         self._patience = Patience(
-            self._stop, idle_timeout_s=job.idle_timeout_s, has_end=job.stop_at_end or job.count is not None
+            self._stop,
+            idle_timeout_s=job.idle_timeout_s,
+            has_end=job.stop_at_end or job.count is not None,
+            poll_s=_POLL_S,
         )
         self.ended: Ended | None = None
         self.error: SensorstreamError | None = None
@@ -267,7 +270,7 @@ class ScoredFeed:
                 self._queue.put(posts, timeout=_POLL_S)
             except queue.Full:
                 self._measure(reader)
-                self._heard = time.monotonic()
+                self._patience.heard()
                 continue
             return True
         return False

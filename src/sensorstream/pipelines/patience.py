@@ -17,7 +17,8 @@ class Patience:
     """When a reading loop polls again, when it has heard nothing for too long, when it gives up on the brokers.
 
     ``idle_timeout_s``: seconds without records after which the loop is to end. ``has_end``: it is to end by itself in
-    some other way. A loop that has neither waits for brokers until ``stop`` is set.
+    some other way. A loop that has neither waits for brokers until ``stop`` is set. ``poll_s`` is the longest wait of a
+    poll, and of a look at brokers that are away, in seconds.
     """
 
     def __init__(
@@ -27,10 +28,12 @@ class Patience:
         *,
         idle_timeout_s: float | None = None,
         has_end: bool = False,
+        poll_s: float = POLL_S,
     ) -> None:
         self._stop = stop
         self._listener = listener
         self._idle_timeout_s = idle_timeout_s
+        self._longest_s = poll_s
         self._bounded = has_end or idle_timeout_s is not None
         self._heard_at = time.monotonic()
         self._away_since: float | None = None
@@ -47,7 +50,7 @@ class Patience:
     def poll_s(self) -> float:
         """How long the next poll may wait: not past the idle timeout."""
         limit = self._idle_timeout_s
-        left = POLL_S if limit is None else min(POLL_S, limit - (time.monotonic() - self._heard_at))
+        left = self._longest_s if limit is None else min(self._longest_s, limit - (time.monotonic() - self._heard_at))
         return max(left, 0.0)
 
     @property
@@ -64,6 +67,6 @@ class Patience:
             self._listener(Notice(f"no broker answers ({error.message}); waiting for one to come back", "warning"))
         if self._bounded and now - self._away_since >= max(GIVE_UP_S, self._idle_timeout_s or 0.0):
             raise error
-        self._stop.wait(POLL_S)
+        self._stop.wait(self._longest_s)
         # Brokers that are away say nothing about whether records have come.
         self.heard()

@@ -6,7 +6,8 @@ by then that the caller has not seen, so positions are kept here: what was hande
 exception inside ``consume`` would throw the gathered messages away.
 
 No callback may be left for ``Consumer.close`` (librdkafka 2.16, its issue 4884): a group that ends loses the answer
-to one now and then, and the binding waits for that without an end, holding the interpreter's lock.
+to one now and then, and the binding waits for that without an end, holding the interpreter's lock. So a reader
+unsubscribes first, with which a static member (``group.instance.id``) leaves its group, too.
 """
 
 import threading
@@ -103,6 +104,7 @@ class LibrdkafkaReader:
         self._owed: list[TopicPartition] = []
         self._taken_back: set[TopicPartition] = set()
         self._failure: Exception | None = None
+        self._held: list[Any] = []
         self._in_callback = False
         self._callbacks = 0
         self._topics = TopicWatch(self._admin_options)
@@ -238,11 +240,21 @@ class LibrdkafkaReader:
         """What has come, in runs of one partition; the positions are past it."""
         if self._owed:
             self._claim()
-        # Also after a failure: the group may want to be answered.
-        messages = self._consume(timeout_s, min(most, self._most_records))
+        failed = self._failure is not None
+        most = min(most, self._most_records)
+        messages = self._consume(0 if failed or self._held else timeout_s, most - len(self._held))
+        if failed or self._held:
+            self._held += messages
+            if failed:
+                # It was right to go on: the group may want to be answered. But nothing is handed out past a failure.
+                self._raise_failure()
+            messages, self._held = self._held[:most], self._held[most:]
         if self._taken_back:
             # A partition that went and came back in one call is read from its new position alone.
-            messages = [one for one in messages if (one.topic(), one.partition()) not in self._taken_back]
+            messages, self._held = (
+                [one for one in some if (one.topic(), one.partition()) not in self._taken_back]
+                for some in (messages, self._held)
+            )
             for partition in self._taken_back & self._positions.keys():
                 self._consumer.seek(KafkaPartition(*partition, self._positions[partition]))
             self._taken_back.clear()
@@ -275,6 +287,8 @@ class LibrdkafkaReader:
 
     def _consume(self, timeout_s: float, most: int) -> list[Any]:
         messages: list[Any] = []
+        if most <= 0:
+            return messages
         try:
             # Waits until it has as many as it may bring: so first what is there, then one, then what came with it.
             messages += self._consumer.consume(most, 0)
@@ -434,10 +448,14 @@ class LibrdkafkaReader:
         end_within(timeout_s, "sensorstream-reader-close", self._let_go)
 
     def _let_go(self) -> None:
-        if self._rebalance is None or self._settle():
+        try:
+            settled = self._rebalance is None or self._settle()
+        except Exception:  # after a fatal error it can't even unsubscribe
+            settled = False
+        if settled:
             self._consumer.close()
         else:
-            self._consumer = None  # without a word to the group, and without callbacks
+            self._consumer = None  # without callbacks, and without a word to the group
 
     def _settle(self) -> bool:
         """Leave the group while callbacks can still be answered; whether none is left."""
@@ -446,7 +464,7 @@ class LibrdkafkaReader:
         while time.monotonic() < deadline:
             before = self._callbacks
             self._consumer.consume(_MOST_AT_ONCE, _QUIET_S)
-            if self._callbacks == before and not self._consumer.assignment():
+            if self._callbacks == before and not self._owed and not self._consumer.assignment():
                 return True
         return False
 

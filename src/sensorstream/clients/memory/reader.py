@@ -141,7 +141,11 @@ class MemoryReader:
             self._give_up(revoked, rebalance.revoked)
         with self._broker.changed:
             # Those, too, for which the caller could not say where to begin.
-            gone = [one for one, owner in group.owners.items() if owner == self._member != group.target.get(one)]
+            gone = [
+                partition
+                for partition, owner in group.owners.items()
+                if owner == self._member != group.target.get(partition) and partition not in self._positions
+            ]
             for partition in gone:
                 del group.owners[partition]
             if gone:

@@ -379,8 +379,13 @@ class _Stream:
             if now - self._looked_at < _LOOK_EVERY_S:
                 return False
             self._looked_at = now
-            if any((self._reader.committed(tp) or 0) < self._ends[tp] for tp in others):
+            committed = {tp: self._reader.committed(tp) or 0 for tp in others}
+            if any(committed[tp] < self._ends[tp] for tp in others):
                 return False
+            further = [tp for tp in others if committed[tp] > self._ends[tp]]
+            ends = self._reader.end_offsets(further)
+            if any(committed[tp] > ends[tp] for tp in further):
+                return False  # behind the log's end: whoever is given that partition refuses it
         for part in self._parts.values():
             self._tell_end(part)
         return True
