@@ -98,6 +98,23 @@ def test_topics_are_made_when_asked_and_results_are_told(broker: tuple[str, ...]
 
 
 @pytest.mark.broker
+@pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
+def test_what_the_target_does_not_take_is_a_dead_letter(broker: tuple[str, ...], tmp_path: Path, client: str) -> None:
+    """A topic's own limit is one for whole batches, too: those of small records must not be refused either."""
+    b = ["--bootstrap", ",".join(broker), "--client", client]
+    source, target = f"small-in-{client}", f"small-out-{client}"
+    ok("topics", "create", source, "--partitions", "1", *b)
+    ok("topics", "create", target, "--partitions", "1", "--set", "max.message.bytes=3000", *b)
+    rows = [f'{{"n":{n},"s":"{"x" * (4000 if n == 77 else 50)}"}}' for n in range(300)]
+    produced(b, source, rows, tmp_path)
+    stream = ["stream", "--from", source, "--to", target, *ROUND, "--set", "digits=1", "-e", *b]
+    code, answer = told(*stream, cwd=tmp_path)
+    assert (code, answer["status"], answer["result"]["aborted"]) == (1, "partial", 0)
+    assert [answer["result"][name] for name in ("rows_in", "rows_out", "dead_letters")] == [300, 299, 1]
+    assert answer["errors"][0]["message"] == f"1 record could not be used, kept in {target}_DEAD"
+
+
+@pytest.mark.broker
 def test_plain_posts_are_scored_by_workers_and_stored_in_files(broker: tuple[str, ...], tmp_path: Path) -> None:
     b = ["--bootstrap", ",".join(broker)]
     ok("topics", "create", "cmd-posts", "cmd-scored", *b)

@@ -132,11 +132,13 @@ def capture_with(session: Session, chosen: "CaptureOptions", group: str | None) 
 
 
 def _outcome(result: "CaptureResult", *, bounded: bool, to_stdout: bool) -> Outcome:
+    from sensorstream.cli.render import counted
+
     errors: list[str] = []
     code = ExitCode.DONE
     if result.rejected:
         code = ExitCode.FAILED
-        errors.append(f"{result.rejected} records could not be used; they are kept in the .rejected.jsonl file")
+        errors.append(f"{counted(result.rejected, 'record')} could not be used, kept in the .rejected.jsonl file")
     if bounded and result.ended == "timeout":
         code = ExitCode.FAILED
         errors.append(f"no record came within the --timeout; {result.rows} were stored")

@@ -33,6 +33,11 @@ def envelope(command: str, status: str, result: object, errors: list[dict[str, A
     return text
 
 
+def counted(count: int, thing: str) -> str:
+    """So many of them, in words: ``1 row``, ``1,440 rows``."""
+    return f"1 {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
 def finish(session: Session, outcome: Outcome) -> None:
     """Write a command's outcome: the envelope or the text to stdout, the errors to stderr."""
     session.narrator.close()

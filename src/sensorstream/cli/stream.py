@@ -153,11 +153,14 @@ def run(session: Session, chosen: "StreamOptions", make_transform: Any, words: l
 
 
 def _outcome(result: "StreamResult", *, bounded: bool) -> Outcome:
+    from sensorstream.cli.render import counted
+
     errors = []
     code = ExitCode.DONE
     if result.dead_letters:
         code = ExitCode.FAILED
-        errors.append(f"{result.dead_letters} records could not be used; they are in {result.dead_letters_topic}")
+        unusable = counted(result.dead_letters, "record")
+        errors.append(f"{unusable} could not be used, kept in {result.dead_letters_topic}")
     if bounded and result.ended == "timeout":
         code = ExitCode.FAILED
         errors.append(f"no record came within the --timeout; {result.rows_in} were done")

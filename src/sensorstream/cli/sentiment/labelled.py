@@ -120,8 +120,9 @@ def label_values(pairs: Sequence[str] | None) -> "dict[str, Label | Excluded]":
 
 def rejected_line(name: str, rejected: int, rows: "Sequence[RejectedText]") -> str:
     """One line that says how many rows of a file could not be used, and why the first could not."""
-    count = "1 row" if rejected == 1 else f"{rejected:,} rows"
-    return f"{name}: {count} could not be used; the first, line {rows[0].line}: {rows[0].reason}"
+    from sensorstream.cli.render import counted
+
+    return f"{name}: {counted(rejected, 'row')} could not be used; the first, line {rows[0].line}: {rows[0].reason}"
 
 
 def gold_line(file: "LabelledFile") -> str:

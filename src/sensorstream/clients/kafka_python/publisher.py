@@ -40,6 +40,7 @@ from sensorstream.clients.kafka_python.net import (
 from sensorstream.clients.kafka_python.records import append_values
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.clients.properties import ClientProperties
+from sensorstream.clients.sizes import BATCH_OVERHEAD, RECORD_OVERHEAD
 from sensorstream.errors import BrokerError, DeliveryError, DeliveryTimeout
 from sensorstream.events import Listener
 from sensorstream.records import Headers, TopicPartition
@@ -52,10 +53,6 @@ DEFAULTS: Final = {
     "max_block_ms": int(ASK_S * 1000),
     "metrics_enabled": False,
 }
-_BATCH_OVERHEAD: Final = 61
-"""Bytes of a record batch of format 2 before its first record (Kafka protocol, RecordBatch)."""
-_RECORD_OVERHEAD: Final = 21
-"""The most bytes that format 2 adds to a record's key, value and headers."""
 
 
 class MendedProducer(KafkaProducer):  # type: ignore[misc]  # the library is untyped
@@ -116,7 +113,7 @@ class KafkaPythonPublisher:
         self._batch_size: int = self._producer.config["batch_size"]
         self._compression: int = self._producer.config["compression_attrs"]
         self._limit: int = self._producer.config["max_request_size"]
-        self._surely_small = self._limit - _BATCH_OVERHEAD - _RECORD_OVERHEAD
+        self._surely_small = self._limit - BATCH_OVERHEAD - RECORD_OVERHEAD
         self._lanes: dict[str, list[_Lane]] = {}
         self._turns: dict[str, int] = {}
         self._looking_up = threading.Lock()

@@ -19,12 +19,11 @@ from sensorstream.clients import refusals
 from sensorstream.clients.librdkafka.net import BrokerWatch, connect, count_partitions, end_within, error_of, reason
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.clients.properties import ClientProperties
+from sensorstream.clients.sizes import BATCH_OVERHEAD, RECORD_LIMIT, RECORD_OVERHEAD, batch_of_one
 from sensorstream.errors import DeliveryError, DeliveryTimeout, Fenced, RecordTooLarge
 from sensorstream.events import Listener
 from sensorstream.records import Headers, TopicPartition
 
-LIMIT: Final = 1048576
-"""The largest record in bytes, as ``max.request.size`` of Kafka's own producer."""
 DEFAULTS: Final = {
     "linger.ms": 5,
     "batch.size": 1000000,
@@ -32,18 +31,13 @@ DEFAULTS: Final = {
     "queue.buffering.max.messages": 10000000,  # the caller bounds its open records
     "queue.buffering.max.kbytes": 2097151,
     "delivery.timeout.ms": 0,  # for ever: the caller has deadlines of its own
-    "message.max.bytes": LIMIT,
+    "message.max.bytes": RECORD_LIMIT,
 }
 PROMISED: Final = {
     "enable.idempotence": True,
     "acks": "all",
     "allow.auto.create.topics": False,
 }
-_BATCH_OVERHEAD: Final = 61
-"""Bytes of a record batch of format 2 before its first record (Kafka protocol, RecordBatch)."""
-_RECORD_OVERHEAD: Final = 21
-"""The most bytes that format 2 adds to a record's key, value and headers."""
-_HEADER_OVERHEAD: Final = 10
 _SLICE_S: Final = 0.05
 _IDLE_S: Final = 0.1
 _UNCERTAIN: Final = (
@@ -138,7 +132,7 @@ class LibrdkafkaPublisher:
         """``wanted`` are options that a kind of publisher adds."""
         options = {**DEFAULTS, "client.id": client_id, **properties.for_librdkafka("producer"), **wanted}
         self._limit: int = options["message.max.bytes"]
-        self._surely_small = self._limit - _BATCH_OVERHEAD - _RECORD_OVERHEAD
+        self._surely_small = self._limit - BATCH_OVERHEAD - RECORD_OVERHEAD
         if "socket.timeout.ms" in options:
             options["request.timeout.ms"] = options["socket.timeout.ms"]
         self._watch = BrokerWatch(listener)
@@ -283,9 +277,8 @@ class LibrdkafkaPublisher:
             if size > self._surely_small:
                 self._check_size(topic, size, ())
 
-    def _check_size(self, topic: str, size: int, headers: Headers) -> None:
-        size += _BATCH_OVERHEAD + _RECORD_OVERHEAD
-        size += sum(len(name.encode()) + len(content) + _HEADER_OVERHEAD for name, content in headers)
+    def _check_size(self, topic: str, content: int, headers: Headers) -> None:
+        size = batch_of_one(content, headers)
         if size > self._limit:
             raise refusals.record_too_large(topic, size, self._limit)
 

@@ -12,15 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from sensorstream.clients import refusals
+from sensorstream.clients.sizes import RECORD_LIMIT, batch_of_one
 from sensorstream.errors import BrokerError, ClusterUnreachable, DeliveryError, DeliveryTimeout
 from sensorstream.records import ConsumedRecord, Headers, TopicPartition
-
-RECORD_LIMIT: Final = 1048576
-"""The largest record in bytes, as ``max.request.size`` of Kafka's own producer."""
-_RECORD_OVERHEAD: Final = 82
 
 
 class MemoryDelivery:
@@ -416,7 +412,6 @@ class MemoryBroker:
 
 def check_size(topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> None:
     """Raise RecordTooLarge for a record over the limit."""
-    size = _RECORD_OVERHEAD + len(key or b"") + len(value or b"")
-    size += sum(len(name) + len(content) for name, content in headers)
+    size = batch_of_one(len(key or b"") + len(value or b""), headers)
     if size > RECORD_LIMIT:
         raise refusals.record_too_large(topic, size, RECORD_LIMIT)

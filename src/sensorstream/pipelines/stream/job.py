@@ -16,7 +16,8 @@ class StreamJob:
     ``transactional_id`` is this worker's own. ``plain`` names the column for records that are plain text. ``count``
     stops after so many records, ``idle_timeout_s`` when none has come for that long, ``stop_at_end`` when the group
     has committed all partitions up to their ends as they are at the start. A transaction holds at the most
-    ``batch_rows`` consumed records (one poll more) and ``commit_every_s`` seconds.
+    ``batch_rows`` consumed records (one poll more) and ``commit_every_s`` seconds. The target takes
+    ``target_limit`` bytes at once; a record whose output is larger is a dead letter.
     """
 
     source: str
@@ -31,6 +32,7 @@ class StreamJob:
     idle_timeout_s: float | None = None
     batch_rows: int = BATCH_ROWS
     commit_every_s: float = COMMIT_EVERY_S
+    target_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from typing import Final
 
 from sensorstream import admin
 from sensorstream.clients import open_client, refusals
+from sensorstream.clients.sizes import RECORD_LIMIT
 from sensorstream.config import Settings, TopicSettings
-from sensorstream.errors import SensorstreamError, UsageError
+from sensorstream.errors import BrokerError, SensorstreamError, UsageError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.pipelines.stream.job import BATCH_ROWS, COMMIT_EVERY_S, StreamJob, StreamResult
 from sensorstream.pipelines.stream.seat import Seat, check_instance, default_instance, take_seat
@@ -150,6 +151,7 @@ def run_worker(
     cluster_id = admin.describe_cluster(settings).cluster_id or ",".join(settings.bootstrap)
     with take_seat(cluster_id, settings.group, options.instance or default_instance()) as seat:
         listener(Notice(f"group {settings.group}, transactional id {seat.transactional_id}", "debug"))
+        limit = _limit_of(settings, options.target)
         job = StreamJob(
             source=options.source,
             target=options.target,
@@ -163,12 +165,15 @@ def run_worker(
             idle_timeout_s=options.timeout,
             batch_rows=options.batch_rows,
             commit_every_s=options.commit_every,
+            target_limit=limit,
         )
         # One that was killed in this seat may still be a member, and be waited for. Killed in the middle of a
         # rebalance, it would even keep what it had just given up from everybody: a static member that comes back
         # is given its old share without a new round.
         _leave(settings, seat, listener)
         settings = _as_member(settings, seat)
+        if limit is not None:
+            settings = _within(settings, limit)
         result = stream(open_client(settings, listener), job, make_transform, stop=stop, listener=listener)
         # Not after an error: then it may be another one's place by now.
         _leave(settings, seat, listener)
@@ -178,6 +183,24 @@ def run_worker(
 def _as_member(settings: Settings, seat: Seat) -> Settings:
     properties = {"session.timeout.ms": SESSION_MS, **settings.properties, "group.instance.id": seat.member}
     return replace(settings, properties=properties)
+
+
+def _limit_of(settings: Settings, topic: str) -> int | None:
+    """The topic's ``max.message.bytes``, where it has one of its own, and this user may know it."""
+    try:
+        (described,) = admin.describe_topics(settings, [topic]).topics
+    except BrokerError:
+        return None
+    told = described.configs.get("max.message.bytes")
+    return None if told is None else int(told)
+
+
+def _within(settings: Settings, limit: int) -> Settings:
+    """With batches that such a topic takes: the brokers hold its limit against a whole batch, and refuse it whole."""
+    if limit >= RECORD_LIMIT:
+        return settings
+    size = min(limit, int(str(settings.properties.get("batch.size", limit))))
+    return replace(settings, properties={**settings.properties, "batch.size": str(size)})
 
 
 def _leave(settings: Settings, seat: Seat, listener: Listener) -> None:

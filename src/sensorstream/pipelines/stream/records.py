@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from sensorstream.clients.sizes import batch_of_one
 from sensorstream.errors import DecodeError, SensorstreamError
 from sensorstream.records import ConsumedRecord, Headers, Row
 from sensorstream.serde.json import decode, encode
@@ -36,7 +37,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """From where to where: topics and their numbers of partitions."""
+    """From where to where: topics, their numbers of partitions, and the most bytes that the target takes at once."""
 
     source: str
     source_partitions: int
@@ -44,6 +45,7 @@ class Route:
     target_partitions: int
     dead: str
     dead_partitions: int
+    target_limit: int | None = None
 
 
 class RecordTransformer:
@@ -77,6 +79,7 @@ class RecordTransformer:
                 continue
             try:
                 one.letters = [self._letter(one.record, output) for output in transformed]
+                self._check_size(one)
             except (TypeError, ValueError, AttributeError) as error:  # a plug-in that gives what is no row
                 self.bury(one, f"{self._transform.name} gave a row that can't be written: {error}")
         return made
@@ -122,6 +125,14 @@ class RecordTransformer:
         else:
             partition = record.partition % self._route.target_partitions
         return Letter(self._route.target, partition, key, encode(output.row), stamp if stamp >= 0 else None, ())
+
+    def _check_size(self, made: Made) -> None:
+        """Bury what the target's brokers would refuse, and with it all that is on its way together with it."""
+        limit = self._route.target_limit
+        if limit is not None:
+            size = max((batch_of_one(len(one.key or b"") + len(one.value or b"")) for one in made.letters), default=0)
+            if size > limit:
+                self.bury(made, f"its output of {size} bytes is too large: {self._route.target} takes {limit} at once")
 
     def bury(self, made: Made, reason: str) -> None:
         """Make a dead letter of a record: itself, as it was read, with headers that say why and where it was."""

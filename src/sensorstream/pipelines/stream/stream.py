@@ -62,7 +62,7 @@ def stream(
     transform = make_transform()
     with client.reader(group=job.group, client_id=job.client_id, listener=listener) as reader:
         counts = [reader.partitions_for(topic) for topic in (job.source, job.target, job.dead_letters)]
-        route = Route(job.source, counts[0], job.target, counts[1], job.dead_letters, counts[2])
+        route = Route(job.source, counts[0], job.target, counts[1], job.dead_letters, counts[2], job.target_limit)
         run = _Stream(client, reader, job, RecordTransformer(transform, route, job.plain), stop, listener)
         try:
             return run.run(counts[0])
