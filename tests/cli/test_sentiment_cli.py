@@ -143,3 +143,23 @@ def test_a_plain_score_loads_no_language_model() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_reader_that_has_seen_enough_of_a_table_is_no_failure() -> None:
+    """As in ``| head -1``; rich would end the program with exit code 1."""
+    program = subprocess.Popen(
+        [sys.executable, "-m", "sensorstream", "sentiment", "score"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert program.stdin is not None
+    assert program.stdout is not None
+    assert program.stderr is not None
+    program.stdin.write(b"a great day\n" * 5000)
+    program.stdin.close()
+    program.stdout.readline()
+    program.stdout.close()
+    told = program.stderr.read()
+    program.stderr.close()
+    assert (program.wait(60), told) == (0, b"")

@@ -13,8 +13,8 @@ import pytest
 from sensorstream.clients.base import Rebalance
 from sensorstream.clients.memory import MemoryBroker, MemoryClient, MemoryReader
 from sensorstream.config import load
-from sensorstream.errors import ClusterUnreachable
-from sensorstream.events import Event, Listener, PartitionEnd, RowStored, ignore
+from sensorstream.errors import ClusterUnreachable, UsageError
+from sensorstream.events import Event, Listener, Notice, PartitionEnd, RowStored, ignore
 from sensorstream.pipelines.capture.capture import CaptureResult, capture
 from sensorstream.pipelines.capture.job import CaptureOptions, make_job
 from sensorstream.records import TopicPartition
@@ -196,3 +196,39 @@ def test_kafka_pythons_reader_asks_again_when_taking_over_failed() -> None:
     rounds.poll()
     assert sought == [(("AIR", 0), 7)]
     assert asked == ["assigned", "assigned"]
+
+
+def test_a_member_that_is_given_nothing_says_so(
+    broker: MemoryBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensorstream.pipelines.capture.capture.WAITING_S", 0.1)
+    client, told = MemoryClient(broker), list[str]()
+
+    def note(event: Event) -> None:
+        if isinstance(event, Notice):
+            told.append(event.text)
+
+    with client.reader(group="sensor_data_group") as other:
+        other.subscribe(["AIR"], Rebalance(lambda given: dict.fromkeys(given, 0), lambda _: None, lambda _: None))
+        other.poll(0)
+        # It was there first, and never gives anything up: that would take another poll.
+        result = consume(client, str(tmp_path), note, timeout=0.5)
+    assert result.rows == 0
+    assert [text for text in told if text.startswith("waiting for partitions of AIR")] == [told[-1]]
+    told.clear()
+    assert consume(client, str(tmp_path), note, timeout=0.5).rows == 6
+    assert not [text for text in told if text.startswith("waiting")]
+
+
+def test_one_file_is_for_a_topic_of_one_partition(broker: MemoryBroker, tmp_path: Path) -> None:
+    one = tmp_path / "one.csv"
+    with pytest.raises(UsageError, match="AIR has 2 partitions"):
+        consume(MemoryClient(broker), str(one), exit_at_end=True)
+    assert not list(tmp_path.iterdir())
+    single = MemoryBroker({"AIR": 1})
+    with MemoryClient(single).publisher() as publisher:
+        for number in range(3):
+            publisher.publish("AIR", json.dumps({"n": number}).encode())
+    for rows in (3, 0):
+        assert consume(MemoryClient(single), str(one), exit_at_end=True).rows == rows
+    assert one.read_text(encoding="utf-8").split() == ["n", "0", "1", "2"]

@@ -1,6 +1,7 @@
 """What the window and the terminal view show: counts, trends, rate, filters, export; and the thread that reads."""
 
 import csv
+import io
 import json
 import threading
 from collections.abc import Iterable, Iterator
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from running import until
+from sensorstream.cli.sentiment.watch_screen import view
 from sensorstream.clients.memory import MemoryBroker, MemoryClient, MemoryReader
 from sensorstream.errors import ClusterUnreachable, SinkError, UnknownTopic, UsageError
 from sensorstream.events import Event, Listener, Notice, ignore
@@ -20,7 +23,7 @@ from sensorstream.monitor.watch import watch
 from sensorstream.pipelines.start_at import StartAt
 from sensorstream.records import ConsumedRecord, Number, TopicPartition, Value
 from sensorstream.sentiment.export import export
-from sensorstream.sentiment.feed import MOST_PAGES, OTHERS, Feed, PostFields, ScoredPost
+from sensorstream.sentiment.feed import KINDS, MOST_PAGES, OTHERS, Feed, PostFields, ScoredPost, SourceState
 from sensorstream.sentiment.scorers import open_scorer
 from sensorstream.sentiment.transform import ScoreTransform
 from sensorstream.sentiment.trend import COLUMNS, LADDER_MS, Trend
@@ -379,3 +382,21 @@ def test_texts_stand_out_from_what_they_stand_on(palette: Palette) -> None:
         for ground in (palette.background, palette.surface):
             dim, bright = sorted((luminance(text), luminance(ground)))
             assert (bright + 0.05) / (dim + 0.05) >= 4.5, (text, ground)
+
+
+@pytest.mark.parametrize("width", [60, 80, 110])
+def test_the_terminal_view_shows_every_label_on_a_small_screen(width: int) -> None:
+    feed = Feed()
+    strange = post("")._replace(label=None, compound=None, status="unsupported_language")
+    feed.add([post(GOOD)] * 264 + [post(PLAIN)] * 206 + [post(BAD)] * 71 + [strange] * 99)
+    screen = Console(width=width, height=15, file=io.StringIO(), force_terminal=False)
+    shown = view(feed, SourceState("reading", "reading SCORED", lag=0), "SCORED", 15, width=width)
+    lines = [
+        "".join(segment.text for segment in line).rstrip()
+        for line in screen.render_lines(shown, screen.options.update(width=width))
+    ]
+    assert len(lines) <= 15
+    (mix,) = (line for line in lines if "neutral 3" in line or "neutral 206" in line)
+    assert [word for word in ("positive", "neutral", "negative", "unscored") if word in mix] == list(KINDS)
+    assert "…" not in mix
+    assert ["one", "640"] in [line.split()[:2] for line in lines], "the pages' table has a row"

@@ -55,10 +55,15 @@ def console(stream: TextIO | None = None) -> "Console":
     """A rich console on stdout (or on ``stream``); plain and unwrapped where that is not a terminal."""
     from rich.console import Console
 
+    class Stoppable(Console):
+        def on_broken_pipe(self) -> None:
+            # Rich would end the program with exit code 1 on the spot; app.run knows better.
+            raise BrokenPipeError
+
     stream = stream or sys.stdout
     terminal = stream.isatty()
     width = None if terminal else 200
-    return Console(
+    return Stoppable(
         file=stream,
         force_terminal=terminal,
         width=width,

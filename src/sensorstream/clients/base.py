@@ -7,7 +7,7 @@ always the next offset to be read. Errors are those of :mod:`sensorstream.errors
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from sensorstream.events import Listener, ignore
 from sensorstream.records import ConsumedRecord, Headers, TopicIdentity, TopicPartition
@@ -113,6 +113,10 @@ class TransactionalPublisher(Publisher, Protocol):
 
     def abort(self, timeout_s: float = 30.0) -> None:
         """Make sure that none of the transaction's records is ever seen. Raises Fenced, DeliveryTimeout."""
+
+
+GROUP_SESSION_MS: Final = 10_000
+"""After such a silence a group gives a member's partitions to the others (``session.timeout.ms``)."""
 
 
 @dataclass(frozen=True, slots=True)

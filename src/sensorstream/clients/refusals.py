@@ -10,8 +10,8 @@ from sensorstream.records import TopicPartition
 def unknown_topic(topic: str, known: Iterable[str] = ()) -> UnknownTopic:
     """The cluster has no such topic; ``known`` are those it has, for the hint."""
     names = sorted(name for name in known if not name.startswith("__"))
-    hint = nearest(topic, names) or f"create it with: sensorstream topics create {topic}"
-    return UnknownTopic(f"topic {topic!r} does not exist", hint=hint)
+    guess, create = nearest(topic, names), f"create it with: sensorstream topics create {topic}"
+    return UnknownTopic(f"topic {topic!r} does not exist", hint=f"{guess} Or {create}" if guess else create)
 
 
 def topic_gone(topic: str) -> UnknownTopic:

@@ -270,7 +270,9 @@ def thresholds_of(options: Mapping[str, str]) -> Thresholds:
     values = Thresholds()._asdict()
     for name, text in options.items():
         if name not in values:
-            raise UsageError(f"the scorer has no option {name!r}", hint=f"it has {', '.join(values)}")
+            raise UsageError(
+                f"the scorer has no option {name!r}", hint=f"it has {', '.join(values)}, language, max_chars"
+            )
         try:
             values[name] = float(text)
         except ValueError as error:

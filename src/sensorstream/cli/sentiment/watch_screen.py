@@ -19,6 +19,7 @@ STYLES: Final[dict[Kind, str]] = {
 }
 _STEPS: Final = "▁▂▃▄▅▆▇█"
 _BAR: Final = 40
+_LEAST_BAR: Final = 15
 _PAGES: Final = 6
 _LEAST: Final = 3
 
@@ -49,20 +50,28 @@ class Screen:
     def show(self, feed: Feed, state: SourceState, posts: Sequence[ScoredPost]) -> None:
         """Show how the feed is now."""
         size = self._console.size
-        self._live.update(view(feed, state, self._topic, size.height, self._page, self._kind), refresh=True)
+        shown = view(feed, state, self._topic, size.height, self._page, self._kind, width=size.width)
+        self._live.update(shown, refresh=True)
 
 
 def view(
-    feed: Feed, state: SourceState, topic: str, height: int, page: str | None = None, kind: Kind | None = None
+    feed: Feed,
+    state: SourceState,
+    topic: str,
+    height: int,
+    page: str | None = None,
+    kind: Kind | None = None,
+    *,
+    width: int = 120,
 ) -> "RenderableType":
-    """The screen as something rich can show, of at most ``height`` lines."""
+    """The screen as something rich can show, of at most ``height`` lines of ``width`` characters."""
     from rich.console import Group
     from rich.text import Text
 
     # Two lines of head, three around the mix, and each table has four besides its rows.
     trends = _trends(feed, page, max(1, min(_PAGES, height - 13 - _LEAST)))
-    room = max(_LEAST, height - 13 - trends.row_count)
-    below: list[Any] = [Text(), _mix(feed, page), Text(), trends]
+    room = max(1, height - 13 - trends.row_count)
+    below: list[Any] = [Text(), _mix(feed, page, width), Text(), trends]
     return Group(_head(feed, state, topic, page, kind), _latest(feed, room, page, kind), *below)
 
 
@@ -116,7 +125,7 @@ def _latest(feed: Feed, most: int, page: str | None, kind: Kind | None) -> Any:
     return rows
 
 
-def _mix(feed: Feed, page: str | None) -> Any:
+def _mix(feed: Feed, page: str | None, width: int) -> Any:
     from rich.text import Text
 
     counts = feed.counts(page)
@@ -124,11 +133,14 @@ def _mix(feed: Feed, page: str | None) -> Any:
     line = Text(no_wrap=True, overflow="ellipsis")
     if not total:
         return line.append("no posts yet", style="dim")
+    said: dict[Kind, str] = {kind: f"  {kind} {n:,} ({n / total:.0%})" for kind, n in counts.items() if n}
+    if width - len("".join(said.values())) < _LEAST_BAR:
+        said = {kind: f" {kind} {n / total:.0%}" for kind, n in counts.items() if n}
+    bar = max(0, min(_BAR, width - len("".join(said.values()))))
     for kind, count in counts.items():
-        line.append(("█" if kind != "unscored" else "░") * round(_BAR * count / total), style=STYLES[kind])
-    for kind, count in counts.items():
-        if count:
-            line.append(f"  {kind} {count:,} ({count / total:.0%})", style=STYLES[kind])
+        line.append(("█" if kind != "unscored" else "░") * int(bar * count / total), style=STYLES[kind])
+    for kind, text in said.items():
+        line.append(text, style=STYLES[kind])
     return line
 
 

@@ -34,7 +34,7 @@ from kafka.structs import OffsetAndMetadata
 from kafka.structs import TopicPartition as KafkaPartition
 
 from sensorstream.clients import refusals
-from sensorstream.clients.base import Rebalance, ValueBatch
+from sensorstream.clients.base import GROUP_SESSION_MS, Rebalance, ValueBatch
 from sensorstream.clients.kafka_python.net import (
     ASK_S,
     BrokerWatch,
@@ -54,6 +54,7 @@ DEFAULTS: Final = {
     "metadata_max_age_ms": 5000,  # how late a topic that was deleted and made again is noticed
     "max_partition_fetch_bytes": 4 * 1024 * 1024,
     "reconnect_backoff_max_ms": 1000,
+    "session_timeout_ms": GROUP_SESSION_MS,
     "metrics_enabled": False,
 }
 PROMISED: Final = {

@@ -21,7 +21,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from sensorstream.clients import refusals
-from sensorstream.clients.base import Rebalance, ValueBatch
+from sensorstream.clients.base import GROUP_SESSION_MS, Rebalance, ValueBatch
 from sensorstream.clients.librdkafka.net import (
     ASK_S,
     COMMON,
@@ -47,6 +47,7 @@ DEFAULTS: Final = {
     "fetch.queue.backoff.ms": 5,
     "fetch.error.backoff.ms": 200,
     "fetch.wait.max.ms": 200,  # how late the end behind control records is told
+    "session.timeout.ms": GROUP_SESSION_MS,
 }
 PROMISED: Final = {
     "auto.offset.reset": "error",

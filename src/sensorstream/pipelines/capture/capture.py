@@ -34,6 +34,8 @@ COMMIT_EVERY_ROWS: Final = 5000
 POLLED_ROWS: Final = 50_000
 LOGGED_ROWS: Final = 100
 """A poll that brings more rows than this is told as progress, not row by row."""
+WAITING_S: Final = 4.0
+"""So long after it has joined a member says that it has no partitions; a first join takes about three seconds."""
 _BUSY_FILE_S: Final = 10.0
 
 Ended = Literal["end", "count", "timeout", "stopped"]
@@ -62,6 +64,7 @@ class CaptureJob:
     idle_timeout_s: float | None = None
     max_rejects: int | None = None
     log_rows: bool = True
+    one_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,7 @@ class _Capture:
         self._taken = 0
         self._stored_at = 0.0
         self._committed_at = 0.0
+        self._joined_at: float | None = None
         self._patience = Patience(
             stop, listener, idle_timeout_s=job.idle_timeout_s, has_end=job.stop_at_end or job.count is not None
         )
@@ -161,8 +165,14 @@ class _Capture:
     def run(self) -> CaptureResult:
         reader, job = self._reader, self._job
         known = reader.partitions_for(job.topic)
+        if job.one_file and job.partitions is None and known > 1:
+            raise UsageError(
+                f"the target is one file, but {job.topic} has {known} partitions",
+                hint="give a folder: each partition has a file of its own in it",
+            )
         self._identity = reader.identity(job.topic)
         if job.partitions is None:
+            self._joined_at = time.monotonic()
             reader.subscribe([job.topic], Rebalance(self._assigned, self._revoked, self._lost))
         else:
             for partition in job.partitions:
@@ -217,6 +227,7 @@ class _Capture:
         else:
             self._follow()
             self._tell_ends()
+            self._tell_waiting()
             if self._patience.idle:
                 return "timeout"
         self._store_if_due()
@@ -279,6 +290,18 @@ class _Capture:
         for part in waiting:
             if part.position >= ends[part.tp]:
                 self._tell_end(part, part.position)
+
+    def _tell_waiting(self) -> None:
+        """Say once that the group has given nothing yet, which may look as if nothing happened."""
+        joined_at = None if self._open or self._finished else self._joined_at
+        if joined_at is not None and time.monotonic() - joined_at >= WAITING_S:
+            self._joined_at = None
+            self._listener(
+                Notice(
+                    f"waiting for partitions of {self._job.topic}: others of group {self._job.group} have them, or one "
+                    "that was killed and has not been missed yet"
+                )
+            )
 
     def _tell_end(self, part: _Partition, offset: int) -> None:
         if part.end_told != offset:

@@ -77,6 +77,12 @@ def make_job(settings: Settings, options: CaptureOptions, listener: Listener = i
     start = None if options.offset is None else parse(options.offset)
     to_stdout = options.to == "-"
     transform, mark = _transform(options)
+    one_file = not to_stdout and _file_form(options) is not None
+    if one_file and len(options.partitions) > 1:
+        raise UsageError(
+            f"--to {options.to} is one file, but several partitions may come",
+            hint="give a folder, or one --partition",
+        )
     make_sink = _stdout(options, listener) if to_stdout else _files(options, mark, listener)
     if transform is not None:
         make_sink = partial(_transformed, make_sink=make_sink, transform=transform)
@@ -95,6 +101,7 @@ def make_job(settings: Settings, options: CaptureOptions, listener: Listener = i
         max_rejects=options.max_rejects,
         # What is stored of a record is no longer what the log would show.
         log_rows=options.log_rows and not to_stdout and transform is None,
+        one_file=one_file,
     )
     return CapturePlan(job, make_sink, to_stdout)
 
@@ -138,24 +145,24 @@ def _stdout(options: CaptureOptions, listener: Listener) -> SinkFactory:
     return make
 
 
+def _file_form(options: CaptureOptions) -> str | None:
+    """The format that the target's own name says, where it is one file; None for a folder."""
+    target = Path(options.to)
+    return None if target.is_dir() or options.to.endswith(os.sep) else ENDINGS.get(target.suffix.lower())
+
+
 def _files(options: CaptureOptions, mark: str, listener: Listener) -> SinkFactory:
     target = Path(options.to)
-    named = ENDINGS.get(target.suffix.lower())
-    is_folder = target.is_dir() or options.to.endswith(os.sep) or named is None
-    form = options.format or ("csv" if is_folder else named) or "csv"
-    if not is_folder and len(options.partitions) != 1:
-        raise UsageError(
-            f"--to {target} is one file, but several partitions may come",
-            hint="give a folder, or one --partition",
-        )
-    folder = target if is_folder else target.parent
+    named = _file_form(options)
+    form = options.format or named or "csv"
+    folder = target if named is None else target.parent
     _check_writable(folder)
     return partial(
         _file_sink,
         options=options,
         mark=mark,
         listener=listener,
-        path=None if is_folder else target,
+        path=None if named is None else target,
         folder=folder,
         form=form,
     )

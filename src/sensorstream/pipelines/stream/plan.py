@@ -8,6 +8,7 @@ from typing import Final
 
 from sensorstream import admin
 from sensorstream.clients import open_client, refusals
+from sensorstream.clients.base import GROUP_SESSION_MS
 from sensorstream.clients.sizes import RECORD_LIMIT
 from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import BrokerError, SensorstreamError, UsageError
@@ -19,8 +20,6 @@ from sensorstream.records import check_topic_name
 from sensorstream.transforms.base import Transform
 
 DEAD_ENDING: Final = "_DEAD"
-SESSION_MS: Final = "10000"
-"""After such a silence the group gives a worker's partitions to the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +180,7 @@ def run_worker(
 
 
 def _as_member(settings: Settings, seat: Seat) -> Settings:
-    properties = {"session.timeout.ms": SESSION_MS, **settings.properties, "group.instance.id": seat.member}
-    return replace(settings, properties=properties)
+    return replace(settings, properties={**settings.properties, "group.instance.id": seat.member})
 
 
 def _limit_of(settings: Settings, topic: str) -> int | None:
@@ -208,4 +206,4 @@ def _leave(settings: Settings, seat: Seat, listener: Listener) -> None:
     try:
         admin.remove_member(settings, seat.group, seat.member)
     except SensorstreamError as error:
-        listener(Notice(f"the group waits {int(SESSION_MS) // 1000} s for this worker: {error.message}", "debug"))
+        listener(Notice(f"the group waits {GROUP_SESSION_MS // 1000} s for this worker: {error.message}", "debug"))
