@@ -8,6 +8,7 @@ from typing import Any
 
 import kafka.errors as kafka_errors
 
+from sensorstream.clients.deliveries import wait_for_all
 from sensorstream.clients.kafka_python.net import reason
 from sensorstream.errors import DeliveryError, DeliveryTimeout, Fenced, RecordTooLarge
 from sensorstream.records import TopicPartition
@@ -82,8 +83,9 @@ class Part:
             return sum(record.failed for record in self._records)
         return self.count if self._batch.is_done and self._batch.value[2] is not None else 0
 
-    def wait(self, deadline: float) -> int:
+    def wait(self, timeout_s: float) -> int:
         """Wait for the outcome; the last record's offset."""
+        deadline = time.monotonic() + timeout_s
         while self._records is None:
             left = max(0.0, deadline - time.monotonic())
             if self._batch.is_done or left == 0:
@@ -91,17 +93,7 @@ class Part:
             self._batch.wait(left)
         while len(self._records) < self.count:
             time.sleep(0.001)  # the library is just at it
-        offset, failure = -1, None
-        for record in self._records:
-            try:
-                offset = record.wait(max(0.0, deadline - time.monotonic()))
-            except DeliveryError as error:
-                if not record.done():
-                    raise
-                failure = failure or error
-        if failure is not None:
-            raise failure
-        return offset
+        return wait_for_all(self._records, deadline - time.monotonic())
 
 
 class Futures(list[Any]):
@@ -132,18 +124,7 @@ class RunDelivery:
 
     def wait(self, timeout_s: float) -> int:
         """Wait for the outcomes; the last record's offset."""
-        deadline = time.monotonic() + timeout_s
-        offset, failure = -1, None
-        for part in self._parts:
-            try:
-                offset = part.wait(deadline)
-            except DeliveryError as error:
-                if not part.done():
-                    raise
-                failure = failure or error
-        if failure is not None:
-            raise failure
-        return offset
+        return wait_for_all(self._parts, timeout_s)
 
 
 def delivery_error(where: TopicPartition, error: BaseException) -> DeliveryError:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sensorstream.clients import refusals
+from sensorstream.clients.deliveries import wait_for_all
 from sensorstream.clients.sizes import RECORD_LIMIT, batch_of_one
 from sensorstream.errors import BrokerError, ClusterUnreachable, DeliveryError, DeliveryTimeout
 from sensorstream.records import ConsumedRecord, Headers, TopicPartition
@@ -73,18 +74,7 @@ class MemoryBatchDelivery:
 
     def wait(self, timeout_s: float) -> int:
         """Wait for the outcomes; the last record's offset."""
-        deadline = time.monotonic() + timeout_s
-        offset, failure = -1, None
-        for part in self._parts:
-            try:
-                offset = part.wait(max(0.0, deadline - time.monotonic()))
-            except DeliveryError as error:
-                if not part.done():
-                    raise
-                failure = failure or error
-        if failure is not None:
-            raise failure
-        return offset
+        return wait_for_all(self._parts, timeout_s)
 
 
 @dataclass(slots=True)
