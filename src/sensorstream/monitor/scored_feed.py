@@ -24,7 +24,7 @@ from sensorstream.errors import (
     UsageError,
 )
 from sensorstream.events import Event, Listener, Notice, ignore
-from sensorstream.pipelines.patience import Patience
+from sensorstream.pipelines.patience import Ended, Patience
 from sensorstream.pipelines.start_at import StartAt, resolve
 from sensorstream.records import ConsumedRecord, TopicPartition
 from sensorstream.sentiment.feed import PostFields, ScoredPost, SourceState
@@ -39,8 +39,6 @@ COUNT_EVERY_S: Final = 10.0
 CLOSE_S: Final = 20.0
 """Longer than any question to a cluster stays open: 10 s."""
 _POLL_S: Final = 0.2
-
-Ended = Literal["end", "count", "timeout", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from typing import Final, Literal
 
 from sensorstream.clients.base import Client
 from sensorstream.events import Listener, ignore
-from sensorstream.monitor.scored_feed import Ended, FeedJob, ScoredFeed
+from sensorstream.monitor.scored_feed import FeedJob, ScoredFeed
+from sensorstream.pipelines.patience import Ended
 from sensorstream.sentiment.feed import Feed, Kind, ScoredPost, SourceState
 
 EVERY_S: Final = 0.25

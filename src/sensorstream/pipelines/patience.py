@@ -2,11 +2,13 @@
 
 import threading
 import time
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from sensorstream.errors import ClusterUnreachable
 from sensorstream.events import Listener, Notice, ignore
 
+Ended: TypeAlias = Literal["end", "count", "timeout", "stopped"]
+"""How a loop that reads has ended; ``stopped``: because it was asked to."""
 POLL_S: Final = 0.5
 """The longest wait of one poll: so long at the most until a wish to stop is seen."""
 GIVE_UP_S: Final = 120.0

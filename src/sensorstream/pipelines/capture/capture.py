@@ -10,7 +10,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from sensorstream.clients.base import Client, Reader, Rebalance, ValueBatch
 from sensorstream.errors import (
@@ -23,7 +23,7 @@ from sensorstream.errors import (
     UsageError,
 )
 from sensorstream.events import Listener, Notice, PartitionEnd, Progress, RowStored, ignore
-from sensorstream.pipelines.patience import Patience
+from sensorstream.pipelines.patience import Ended, Patience
 from sensorstream.pipelines.start_at import StartAt, resolve
 from sensorstream.records import TopicIdentity, TopicPartition, commit_note
 from sensorstream.sinks.base import Sink
@@ -38,7 +38,6 @@ WAITING_S: Final = 4.0
 """So long after it has joined a member says that it has no partitions; a first join takes about three seconds."""
 _BUSY_FILE_S: Final = 10.0
 
-Ended = Literal["end", "count", "timeout", "stopped"]
 SinkFactory = Callable[[TopicPartition, TopicIdentity], Sink]
 
 

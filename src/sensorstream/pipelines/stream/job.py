@@ -1,12 +1,12 @@
 """Stations 6-8-4: what to stream, and what it came to."""
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
+
+from sensorstream.pipelines.patience import Ended
 
 BATCH_ROWS: Final = 5000
 COMMIT_EVERY_S: Final = 0.5
-
-Ended = Literal["end", "count", "timeout", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)

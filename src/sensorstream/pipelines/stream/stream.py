@@ -26,8 +26,8 @@ from sensorstream.errors import (
     SensorstreamError,
 )
 from sensorstream.events import Listener, Notice, PartitionEnd, Progress, ignore
-from sensorstream.pipelines.patience import Patience
-from sensorstream.pipelines.stream.job import Ended, StreamedPartition, StreamJob, StreamResult
+from sensorstream.pipelines.patience import Ended, Patience
+from sensorstream.pipelines.stream.job import StreamedPartition, StreamJob, StreamResult
 from sensorstream.pipelines.stream.part import StreamPart
 from sensorstream.pipelines.stream.records import Letter, Made, RecordTransformer, Route
 from sensorstream.records import ConsumedRecord, TopicPartition

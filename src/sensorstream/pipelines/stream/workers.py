@@ -16,7 +16,8 @@ from typing import Any, Final, Self
 from sensorstream.errors import SensorstreamError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.pipelines.command_process import CommandProcess
-from sensorstream.pipelines.stream.job import Ended, StreamedPartition, StreamResult
+from sensorstream.pipelines.patience import Ended
+from sensorstream.pipelines.stream.job import StreamedPartition, StreamResult
 
 STOP_S: Final = 60.0
 """How long a worker may take to commit what it has and end, before it is killed."""
