@@ -349,6 +349,18 @@ def test_a_paused_partition_waits_and_loses_nothing(lab: Lab) -> None:
         assert [record.offset for record in read(reader, 5)] == [0, 1, 2, 3, 4]
 
 
+def test_what_is_assigned_again_is_not_paused(lab: Lab) -> None:
+    topic = lab.topic(1)
+    where = TopicPartition(topic, 0)
+    publish(lab, topic, numbered(5))
+    with lab.client.reader() as reader:
+        reader.assign({where: 0})
+        read(reader, 5)
+        reader.pause([where])
+        reader.assign({where: 2})
+        assert [record.offset for record in read(reader, 3)] == [2, 3, 4]
+
+
 def test_an_unknown_topic_or_partition_can_not_be_read(lab: Lab) -> None:
     topic = lab.topic(2)
     with lab.client.reader() as reader:

@@ -144,6 +144,31 @@ def test_two_members_share_the_partitions_and_no_record_is_lost_or_doubled(lab: 
             second.reader.close()
 
 
+def test_partitions_that_come_back_are_not_paused(lab: Lab) -> None:
+    topic, group = lab.topic(2), group_name()
+    member = Member(lab, group, topic, {})
+    try:
+        publish(lab, topic, numbered(5))
+
+        def has(records: int) -> bool:
+            member.poll()
+            return len(member.owned) == 2 and len(member.records) == records
+
+        until(lambda: has(5), "the member reads")
+        member.reader.pause(sorted(member.owned))
+        lab.evict(group)
+
+        def is_back() -> bool:
+            member.poll()
+            return [what for what, _ in member.told] == ["assigned", "lost", "assigned"]
+
+        until(is_back, "its partitions come back")
+        publish(lab, topic, numbered(5), partition=1)
+        until(lambda: has(15), "it reads both of them: one again, one for the first time")
+    finally:
+        member.reader.close()
+
+
 def test_a_group_member_can_not_be_assigned_partitions_by_hand(lab: Lab) -> None:
     topic = lab.topic()
     with lab.client.reader(group=group_name()) as reader:

@@ -201,7 +201,7 @@ class Reader(Protocol):
         """
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
-        """Fetch nothing from these partitions until resumed."""
+        """Fetch nothing from these partitions until resumed, or assigned again."""
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch from these partitions again."""

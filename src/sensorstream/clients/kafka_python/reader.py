@@ -208,6 +208,7 @@ class KafkaPythonReader:
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         """Read exactly these partitions from these offsets on."""
         self._watch_topics({partition.topic for partition in positions}, positions)
+        self._consumer.resume(*self._consumer.paused())
         try:
             self._consumer.assign([self._known(partition) for partition in positions])
         except kafka_errors.IllegalStateError as error:
@@ -370,7 +371,7 @@ class KafkaPythonReader:
             raise BrokerError(f"the group's positions were not committed: {reason(error)}") from error
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
-        """Fetch nothing from these partitions until resumed."""
+        """Fetch nothing from these partitions until resumed, or assigned again."""
         self._consumer.pause(*self._assigned(partitions))
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:

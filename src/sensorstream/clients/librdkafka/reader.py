@@ -36,7 +36,7 @@ from sensorstream.clients.librdkafka.net import (
 )
 from sensorstream.clients.librdkafka.topics import GONE, TopicWatch
 from sensorstream.clients.properties import ClientProperties
-from sensorstream.errors import BrokerError, UsageError
+from sensorstream.errors import BrokerError, SensorstreamError, UsageError
 from sensorstream.events import Listener
 from sensorstream.records import ConsumedRecord, TopicIdentity, TopicPartition
 
@@ -101,6 +101,7 @@ class LibrdkafkaReader:
         self._group = group
         self._positions: dict[TopicPartition, int] = {}
         self._given_up: dict[TopicPartition, int] = {}
+        self._paused: set[TopicPartition] = set()
         self._rebalance: Rebalance | None = None
         self._owed: list[TopicPartition] = []
         self._taken_back: set[TopicPartition] = set()
@@ -147,6 +148,7 @@ class LibrdkafkaReader:
         if self._rebalance is not None:
             raise UsageError("a reader that has joined a group can't be assigned partitions")
         self._check_partitions(positions)
+        self.resume(set(self._paused))
         self._topics.watch({partition.topic for partition in positions})
         self._positions = dict(positions)
         self._note_assignment()
@@ -203,6 +205,11 @@ class LibrdkafkaReader:
         gone = sorted(TopicPartition(one.topic, one.partition) for one in partitions)
         self._taken_back.update(gone)
         self._owed = [partition for partition in self._owed if partition not in gone]
+        try:
+            # librdkafka would remember it, and never fetch them when they come back.
+            self.resume(self._paused.intersection(gone))
+        except SensorstreamError as error:
+            self._failure = error
         told = [partition for partition in gone if partition in self._positions]
         self._given_up = {partition: self._positions.pop(partition) for partition in told}
         self._note_assignment()
@@ -424,20 +431,23 @@ class LibrdkafkaReader:
                 raise BrokerError(f"the group's positions were not committed: {reason(error)}")
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
-        """Fetch nothing from these partitions until resumed."""
-        self._switch(self._consumer.pause, partitions)
+        """Fetch nothing from these partitions until resumed, or assigned again."""
+        self._paused.update(self._switch(self._consumer.pause, partitions))
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch from these partitions again."""
-        self._switch(self._consumer.resume, partitions)
+        self._paused.difference_update(self._switch(self._consumer.resume, partitions))
 
-    def _switch(self, action: Callable[[list[Any]], None], partitions: Iterable[TopicPartition]) -> None:
-        ours = [KafkaPartition(*partition) for partition in partitions if partition in self._positions]
+    def _switch(
+        self, action: Callable[[list[Any]], None], partitions: Iterable[TopicPartition]
+    ) -> list[TopicPartition]:
+        ours = [partition for partition in partitions if partition in self._positions]
         if ours:
             try:
-                action(ours)
+                action([KafkaPartition(*partition) for partition in ours])
             except KafkaException as error:
                 raise broker_error("partitions can't be paused or resumed", error) from error
+        return ours
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Leave the group without committing and without callbacks, and let go of everything."""

@@ -220,7 +220,7 @@ class MemoryReader:
             group.committed.update({partition: (offset, note) for partition, offset in positions.items()})
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
-        """Fetch nothing from these partitions until resumed."""
+        """Fetch nothing from these partitions until resumed, or assigned again."""
         self._paused.update(partition for partition in partitions if partition in self._positions)
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
