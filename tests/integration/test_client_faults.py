@@ -147,6 +147,33 @@ def test_without_any_broker_every_wait_ends_and_publishing_goes_on_afterwards(
     patient.close()
 
 
+def test_without_the_coordinator_positions_are_given_up_in_time(
+    client: str, own_cluster: Callable[..., LocalCluster]
+) -> None:
+    cluster = own_cluster(brokers=1)
+    settings = Settings(bootstrap=cluster.bootstrap, client=client)
+    admin.create_topics(settings, [TopicSettings("AIR", replication_factor=1)])
+    where = TopicPartition("AIR", 0)
+    opened = open_client(settings)
+    with opened.reader(group="g") as reader:
+        with opened.transactional_publisher("t") as publisher:
+            publisher.begin()
+            publisher.publish("AIR", b"never seen", partition=0)
+            publisher.flush(WAIT_S)
+            cluster.stop_broker(1, kill=True)
+            began = time.monotonic()
+            with pytest.raises((ClusterUnreachable, DeliveryTimeout)):
+                publisher.send_offsets({where: 5}, reader, 2.0)
+            assert time.monotonic() - began < 20
+        cluster.start_broker(1)
+        with opened.transactional_publisher("t") as publisher:
+            publisher.begin()
+            publisher.publish("AIR", b"seen", partition=0)
+            publisher.send_offsets({where: 7}, reader)
+            publisher.commit()
+        assert reader.committed(where) == 7
+
+
 def test_added_partitions_reach_a_member_that_never_waits_in_poll(client: str, broker: tuple[str, ...]) -> None:
     settings = Settings(bootstrap=broker, client=client, properties={"metadata.max.age.ms": "300"})
     admin.create_topics(settings, [TopicSettings("faults-grow", partitions=1)])

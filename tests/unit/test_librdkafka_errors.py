@@ -25,9 +25,13 @@ def test_what_stays_is_an_error_of_the_cluster(code: int) -> None:
 
 
 def test_a_question_is_put_again_while_a_new_leader_catches_up() -> None:
-    """Right after an election a leader does not know yet how far its log is committed (OFFSET_NOT_AVAILABLE)."""
+    """Right after an election a leader does not know yet how far its log is committed (OFFSET_NOT_AVAILABLE).
+
+    And one that dies leaves the cluster's list (_DESTROY_BROKER).
+    """
     answers: list[Any] = [
         KafkaException(KafkaError(KafkaError.OFFSET_NOT_AVAILABLE)),
+        KafkaException(KafkaError(KafkaError._DESTROY_BROKER)),
         [SimpleNamespace(error=KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION))],
         [SimpleNamespace(error=None, offset=7)],
     ]

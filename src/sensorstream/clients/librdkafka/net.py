@@ -348,6 +348,7 @@ PASSING: Final = frozenset(
         KafkaError._TIMED_OUT,
         KafkaError._ALL_BROKERS_DOWN,
         KafkaError._WAIT_COORD,
+        KafkaError._DESTROY_BROKER,  # it is no longer in the cluster's list, which a dead broker leaves, too
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.REQUEST_TIMED_OUT,
@@ -390,8 +391,11 @@ def broker_error(what: str, error: BaseException) -> SensorstreamError:
     return BrokerError(f"{what}: {reason(inner)}")
 
 
-def end_within(timeout_s: float, name: str, action: Callable[[], object]) -> None:
-    """Run an action that may wait without a deadline, on a thread of its own, and wait for it so long at the most."""
+def end_within(timeout_s: float, name: str, action: Callable[[], object]) -> threading.Thread:
+    """Run an action that may wait without a deadline, on a thread of its own, and wait for it so long at the most.
+
+    Gives the thread, which is alive where the action has not ended by then.
+    """
 
     def run() -> None:
         with contextlib.suppress(Exception):
@@ -400,3 +404,4 @@ def end_within(timeout_s: float, name: str, action: Callable[[], object]) -> Non
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     thread.join(timeout_s)
+    return thread

@@ -1,5 +1,11 @@
-"""Station 4, publish, in transactions with librdkafka: every delivery checked before a commit, every wait bounded."""
+"""Station 4, publish, in transactions with librdkafka: every delivery checked before a commit, every wait bounded.
 
+``send_offsets_to_transaction`` does not keep the deadline that it is given, and where the group's coordinator has
+died it can wait without an end (librdkafka 2.16, its issues 5456 and 5511). So it is called on a thread of its own
+here, and left behind there when it is late.
+"""
+
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -9,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from sensorstream.clients.base import Reader
-from sensorstream.clients.librdkafka.net import broker_error, error_of, reason
+from sensorstream.clients.librdkafka.net import broker_error, end_within, error_of, reason
 from sensorstream.clients.librdkafka.publisher import LibrdkafkaPublisher, RdDelivery
 from sensorstream.clients.librdkafka.reader import LibrdkafkaReader
 from sensorstream.clients.properties import ClientProperties
@@ -29,6 +35,9 @@ from sensorstream.records import Headers, TopicPartition
 INIT_S: Final = 30.0
 """How long the id may be asked for: the brokers may have to finish an older transaction of it first."""
 _SLICE_S: Final = 5.0
+_LATE_S: Final = 2.0
+"""So much later than its deadline a call may come back."""
+_NOT_SENT: Final = "the positions can't be sent with the transaction"
 _FENCED: Final = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
 
 
@@ -49,6 +58,7 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
         super().__init__(bootstrap, properties, client_id, listener, **wanted)
         self._stage = Stage(transactional_id)
         self._deliveries: list[RdDelivery] = []
+        self._left_behind: threading.Thread | None = None
         try:
             self._ask(self._producer.init_transactions, INIT_S, f"transactional id {transactional_id} can't be had")
         except BaseException:
@@ -126,15 +136,31 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
         offsets = [KafkaPartition(*partition, offset) for partition, offset in positions.items()]
         member = reader.membership()
         try:
-            self._ask(
-                lambda left: self._producer.send_offsets_to_transaction(offsets, member, left),
-                timeout_s,
-                "the positions can't be sent with the transaction",
-            )
+            self._ask(lambda left: self._call_send_offsets(offsets, member, left), timeout_s, _NOT_SENT)
         except BaseException as error:
             # Left open, it would hide what lies behind it until it times out.
             self._abort_after(error)
             raise
+
+    def _call_send_offsets(self, offsets: list[KafkaPartition], member: object, timeout_s: float) -> None:
+        """One call, which is left behind when it is late. Raises what it raises, or DeliveryTimeout."""
+        errors: list[Exception] = []
+
+        def call() -> None:
+            try:
+                self._producer.send_offsets_to_transaction(offsets, member, timeout_s)
+            except Exception as error:
+                errors.append(error)
+
+        thread = end_within(timeout_s + _LATE_S, "sensorstream-send-offsets", call)
+        if thread.is_alive():
+            self._left_behind = thread
+            raise DeliveryTimeout(
+                f"{_NOT_SENT}: the group's coordinator has not answered for {timeout_s:.0f} s",
+                hint="look at: sensorstream cluster status",
+            )
+        if errors:
+            raise errors[0]
 
     def commit(self, timeout_s: float = 30.0) -> None:
         """Wait until every record is delivered, then make them seen."""
@@ -172,6 +198,8 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
     def _abort_after(self, error: BaseException) -> None:
         """Abort as well as can be: whoever opens the next publisher of this id makes sure of it."""
         self._stage.spend()
+        if self._left_behind is not None:
+            return  # librdkafka does one of these at a time
         with suppress(SensorstreamError):
             self._ask(self._producer.abort_transaction, _SLICE_S, "the transaction was not aborted")
 
@@ -180,3 +208,9 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
         if not self._closed and self._stage.is_open:
             self._abort_after(DeliveryError("closed"))
         super().close(timeout_s)
+
+    def _let_go(self) -> None:
+        if self._left_behind is not None:
+            # It is still inside librdkafka, which must not be torn down around it.
+            self._left_behind.join()
+        super()._let_go()
