@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -200,8 +201,38 @@ def test_a_worker_that_was_frozen_finds_its_partitions_taken_and_doubles_nothing
     check(broker, feed.sent, target)
 
 
+@pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
+def test_of_two_under_one_name_one_ends_and_says_so(
+    broker: tuple[str, ...], client: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on two machines: folders of their own, so neither knows of the other's seat."""
+    b = ["--bootstrap", ",".join(broker), "--client", client]
+    topic, target, group = (f"{name}-{client}" for name in ("same-posts", "same-scored", "same"))
+    ok("topics", "create", topic, target, "--partitions", str(PARTITIONS), *b)
+    stream = ["sentiment", "stream", "--from", topic, "--to", target, "--group", group, "--instance", "a", *b]
+    with (
+        Feed(broker, topic).running() as feed,
+        progress(broker, group, topic) as group_progress,
+        started(*stream) as one,
+    ):
+        group_progress.until_there_is_some()
+        monkeypatch.setenv("SENSORSTREAM_STATE_DIR", str(tmp_path))
+        with started(*stream) as other:
+            until(lambda: any(each.process.poll() for each in (one, other)), "one has ended with an error")
+            left, ended = (one, other) if one.process.poll() is None else (other, one)
+            assert ended.end() == 1
+            assert "another process uses" in ended.told
+            group_progress.until_there_is_some_in_each()
+            left.signal(signal.SIGTERM)
+            assert left.end() in (0, 1), left.told
+    done = cli(*stream, "--exit", "--output", "json")
+    assert done.returncode in (0, 1), done.stderr
+    check(broker, feed.sent, target)
+
+
 ROUNDS = [
     pytest.param("kafka-python", [(1,)], id="short-kafka-python"),
+    pytest.param("librdkafka", [(1, 2, 3)], id="short-librdkafka"),
     pytest.param("kafka-python", CAMPAIGN, id="campaign-kafka-python", marks=pytest.mark.campaign),
     pytest.param("librdkafka", CAMPAIGN, id="campaign-librdkafka", marks=pytest.mark.campaign),
 ]

@@ -236,12 +236,14 @@ def test_a_failed_transaction_is_done_again_unless_it_was_committed(plan: list[s
     assert failures[0].level == "warning"
 
 
-def test_one_who_is_fenced_again_and_again_says_so() -> None:
+@pytest.mark.parametrize(("plan", "committed"), [(["fenced"] * 5, 0), (["fenced", "ok"] * 5, 10)])
+def test_one_who_is_fenced_again_and_again_says_so(plan: list[str], committed: int) -> None:
+    """Also when it commits something in between, by fencing the other in its turn."""
     broker = filled()
     with pytest.raises(Fenced, match="another process"):
-        run(broker, client=BreakingClient(broker, *["fenced"] * 5))
-    assert numbers(broker) == []
-    assert run(broker).rows_in == 20
+        run(broker, client=BreakingClient(broker, *plan), batch_rows=5)
+    assert numbers(broker) == list(range(committed))
+    assert run(broker).rows_in == 20 - committed
 
 
 def test_rows_that_can_never_be_published_end_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:

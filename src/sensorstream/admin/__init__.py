@@ -5,7 +5,7 @@ Raises ClusterUnreachable, CredentialsRefused, BrokerError and what each functio
 """
 
 from sensorstream.admin.cluster import describe_cluster
-from sensorstream.admin.groups import describe_group, end_offsets, list_groups, remove_member
+from sensorstream.admin.groups import describe_group, end_offsets, list_groups, remove_members
 from sensorstream.admin.results import (
     BrokerDescription,
     ClusterDescription,
@@ -52,5 +52,5 @@ __all__ = [
     "end_offsets",
     "list_groups",
     "list_topics",
-    "remove_member",
+    "remove_members",
 ]

@@ -21,24 +21,18 @@ def _group_names(session: Session) -> tuple[str, ...]:
 
 def describe_group(settings: Settings, group: str) -> GroupDescription:
     """A group's members and committed offsets. Raises UsageError for a group that the cluster does not know."""
-    from kafka.errors import KafkaError
 
     def read(session: Session) -> GroupDescription:
         committed = session.client.list_group_offsets(group).get(group, {})
-        try:
-            told = session.client.describe_groups([group])[group]
-        except KafkaError as error:
-            if type(error).__name__ != "GroupIdNotFoundError":
-                raise
-            told = {"group_state": "Dead", "members": []}
+        told = _describe(session, group)
         offsets = {
             # confluent-kafka 2.16 commits the zero byte at the end of its string, too.
             TopicPartition(*where): (int(one.offset), str(one.metadata or "").rstrip("\0"))
             for where, one in committed.items()
             if one.offset >= 0
         }
-        state = str(told.get("group_state") or "Dead")
-        members = tuple(_member(one) for one in told.get("members") or ())
+        state = str(told["group_state"] or "Dead")
+        members = tuple(_member(one) for one in told["members"])
         if not offsets and not members and state in ("Dead", "Empty", ""):
             names = _group_names(session)
             if group not in names:
@@ -46,6 +40,19 @@ def describe_group(settings: Settings, group: str) -> GroupDescription:
         return GroupDescription(group, state, members, offsets)
 
     return administer(settings, f"group {group} can't be described", read)
+
+
+def _describe(session: Session, group: str) -> dict[str, Any]:
+    """The group as Kafka tells it; one that is not there as a dead one."""
+    from kafka.errors import KafkaError
+
+    try:
+        told: dict[str, Any] = session.client.describe_groups([group])[group]
+    except KafkaError as error:
+        if type(error).__name__ != "GroupIdNotFoundError":
+            raise
+        told = {}
+    return {"group_state": "Dead", **told, "members": told.get("members") or []}
 
 
 def _unknown_group(group: str, names: Sequence[str]) -> SensorstreamError:
@@ -65,20 +72,23 @@ def _member(row: Any) -> GroupMember:
     )
 
 
-def remove_member(settings: Settings, group: str, instance: str) -> None:
-    """Take a static member (its ``group.instance.id``) out of a group, so that nobody waits for it.
+def remove_members(settings: Settings, group: str, client_id: str) -> int:
+    """Take the members that go by this ``client.id`` out of a group, so that nobody waits for them; how many.
 
-    Nothing happens when it is no member. Raises BrokerError when the group refuses.
+    Raises BrokerError when the group refuses.
     """
     from kafka.admin import MemberToRemove
 
-    def remove(session: Session) -> None:
-        answers = session.client.remove_group_members(group, [MemberToRemove(group_instance_id=instance)])
-        for kind in answers.values():
-            if kind.__name__ not in ("NoError", "UnknownMemberIdError"):
-                raise BrokerError(f"group {group} did not let {instance} go: {kind.__name__}")
+    def remove(session: Session) -> int:
+        members = [one["member_id"] for one in _describe(session, group)["members"] if one["client_id"] == client_id]
+        if members:
+            answers = session.client.remove_group_members(group, [MemberToRemove(member_id=one) for one in members])
+            for kind in answers.values():
+                if kind.__name__ not in ("NoError", "UnknownMemberIdError"):
+                    raise BrokerError(f"group {group} did not let {client_id} go: {kind.__name__}")
+        return len(members)
 
-    administer(settings, f"group {group} did not let {instance} go", remove)
+    return administer(settings, f"group {group} did not let {client_id} go", remove)
 
 
 def end_offsets(settings: Settings, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:

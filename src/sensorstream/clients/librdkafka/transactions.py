@@ -35,6 +35,7 @@ from sensorstream.records import Headers, TopicPartition
 INIT_S: Final = 30.0
 """How long the id may be asked for: the brokers may have to finish an older transaction of it first."""
 _SLICE_S: Final = 5.0
+_PAUSE_S: Final = 0.05
 _LATE_S: Final = 2.0
 """So much later than its deadline a call may come back."""
 _NOT_SENT: Final = "the positions can't be sent with the transaction"
@@ -68,6 +69,7 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
     def _ask(self, question: Callable[[float], object], timeout_s: float, what: str) -> None:
         """Ask again until the deadline, while librdkafka says that it may help."""
         deadline = time.monotonic() + timeout_s
+        pause = threading.Event()
         while True:
             left = deadline - time.monotonic()
             try:
@@ -79,6 +81,7 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
                     raise self._stage.fenced() from error
                 if inner is None or not inner.retriable() or left <= 0:
                     raise self._explain(what, error) from error
+                pause.wait(_PAUSE_S)
             else:
                 return
 

@@ -1,6 +1,5 @@
 """Stations 6-8-4: from what the user asked for to a stream under a seat of its own, checked before anything starts."""
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -157,7 +156,7 @@ def run_worker(
             dead_letters=options.dead,
             group=settings.group,
             transactional_id=seat.transactional_id,
-            client_id=f"sensorstream-{os.getpid()}",
+            client_id=seat.client_id,
             plain=options.plain,
             stop_at_end=options.exit_at_end,
             count=options.count,
@@ -166,21 +165,17 @@ def run_worker(
             commit_every_s=options.commit_every,
             target_limit=limit,
         )
-        # One that was killed in this seat may still be a member, and be waited for. Killed in the middle of a
-        # rebalance, it would even keep what it had just given up from everybody: a static member that comes back
-        # is given its old share without a new round.
-        _leave(settings, seat, listener)
-        settings = _as_member(settings, seat)
+        _clear(settings, seat, listener)
+        settings = _as_member(settings)
         if limit is not None:
             settings = _within(settings, limit)
-        result = stream(open_client(settings, listener), job, make_transform, stop=stop, listener=listener)
-        # Not after an error: then it may be another one's place by now.
-        _leave(settings, seat, listener)
-        return result
+        return stream(open_client(settings, listener), job, make_transform, stop=stop, listener=listener)
 
 
-def _as_member(settings: Settings, seat: Seat) -> Settings:
-    return replace(settings, properties={**settings.properties, "group.instance.id": seat.member})
+def _as_member(settings: Settings) -> Settings:
+    """Without a name in the group that its workers would have to share."""
+    left = {name: given for name, given in settings.properties.items() if name != "group.instance.id"}
+    return replace(settings, properties=left)
 
 
 def _limit_of(settings: Settings, topic: str) -> int | None:
@@ -201,9 +196,11 @@ def _within(settings: Settings, limit: int) -> Settings:
     return replace(settings, properties={**settings.properties, "batch.size": str(size)})
 
 
-def _leave(settings: Settings, seat: Seat, listener: Listener) -> None:
-    """A static member's partitions wait for it; one that ends in order gives them to the others at once."""
+def _clear(settings: Settings, seat: Seat, listener: Listener) -> None:
+    """Take one out of the group that was killed in this seat and is still waited for."""
     try:
-        admin.remove_member(settings, seat.group, seat.member)
+        if admin.remove_members(settings, seat.group, seat.client_id):
+            listener(Notice(f"took {seat.client_id} out of group {seat.group}: it was killed", "debug"))
     except SensorstreamError as error:
-        listener(Notice(f"the group waits {GROUP_SESSION_MS // 1000} s for this worker: {error.message}", "debug"))
+        wait = f"the group waits {GROUP_SESSION_MS // 1000} s for one that was killed"
+        listener(Notice(f"{wait}: {error.message}", "debug"))

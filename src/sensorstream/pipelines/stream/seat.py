@@ -3,8 +3,9 @@
 A worker takes a *seat*: the first free number of its instance in its group, held by a lock on a file that the system
 lets go when the process ends, however it ends. Whoever starts next takes the number of a worker that was killed, and
 with it its transactional id: the brokers abort at once what that one left open, and fence it if it was only frozen.
-The number is the worker's static membership, too (KIP-345): the group gives it its partitions back without a
-rebalance.
+The number names the worker among its group's members, too (``client.id``), so that whoever comes next can take the dead
+one out of the group. It is no static membership (KIP-345): there a member whose answer is lost with its coordinator is
+taken for a second one, and fenced by itself.
 
 An instance is a name for one machine's one user: by default the host's name and a mark of the state folder in which
 the locks are. So two users, or two containers of one name with folders of their own, never fence each other.
@@ -35,14 +36,14 @@ class Seat:
     number: int
 
     @property
-    def member(self) -> str:
-        """The worker's name in its group (``group.instance.id``)."""
-        return f"{self.instance}-{self.number}"
+    def client_id(self) -> str:
+        """The worker's name among the members of its group (``client.id``)."""
+        return f"sensorstream-{self.instance}-{self.number}"
 
     @property
     def transactional_id(self) -> str:
         """The id of its transactions."""
-        return f"sensorstream-{self.group}-{self.member}"
+        return f"sensorstream-{self.group}-{self.instance}-{self.number}"
 
 
 def default_instance() -> str:
@@ -75,7 +76,7 @@ def take_seat(cluster_id: str, group: str, instance: str) -> Iterator[Seat]:
         seat = Seat(group, instance, number)
         # For people who wonder whose lock it is; the lock itself is the system's.
         with suppress(OSError):
-            json.dump({"cluster": cluster_id, "member": seat.member, "group": group, "pid": os.getpid()}, file)
+            json.dump({"cluster": cluster_id, "member": seat.client_id, "group": group, "pid": os.getpid()}, file)
             file.flush()
         yield seat
 

@@ -36,7 +36,8 @@ from sensorstream.transforms.base import Transform
 GIVE_UP_S: Final = 120.0
 """How long the same rows are tried again."""
 FENCED_TIMES: Final = 3
-"""So many times in a row a stream takes its transactional id back; then somebody else is using it."""
+"""So many times within :data:`FENCED_WITHIN_S` a stream is fenced; then somebody else is using its transactional id."""
+FENCED_WITHIN_S: Final = 60.0
 _MORE_S: Final = 0.02
 """How long an open transaction waits for more rows before it is committed."""
 _LONGEST_PAUSE_S: Final = 2.0
@@ -102,7 +103,8 @@ class _Stream:
             has_end=job.stop_at_end or job.count is not None,
         )
         self._failing_since: float | None = None
-        self._failures = self._fenced = 0
+        self._failures = 0
+        self._fenced: list[float] = []
         self._rows_in = self._transactions = self._aborted = 0
 
     def run(self, partitions: int) -> StreamResult:
@@ -278,7 +280,7 @@ class _Stream:
     def _settled(self, held: Mapping[TopicPartition, tuple[int, int]]) -> None:
         """A transaction with these positions, and so many records of each partition, is committed."""
         self._transactions += 1
-        self._failing_since, self._failures, self._fenced = None, 0, 0
+        self._failing_since, self._failures = None, 0
         for tp, (position, count) in held.items():
             self._rows_in += count
             self._parts[tp].settle(position, count)
@@ -295,8 +297,10 @@ class _Stream:
         self._failures += 1
         now = time.monotonic()
         self._failing_since = self._failing_since or now
-        self._fenced += isinstance(error, Fenced)
-        if self._fenced >= FENCED_TIMES:
+        if isinstance(error, Fenced):
+            # Alone, it is only when it was frozen or cut off until its transaction had timed out.
+            self._fenced = [at for at in self._fenced if now - at < FENCED_WITHIN_S] + [now]
+        if len(self._fenced) >= FENCED_TIMES:
             raise Fenced(
                 f"another process uses {self._job.transactional_id} again and again",
                 hint="give each of them an --instance of its own",
