@@ -266,7 +266,7 @@ def test_a_growing_file_goes_on_with_the_same_question_only(broker: MemoryBroker
     result = run(broker, **options)
     assert (result.windows, result.records, result.late) == (5, 10, 0)
     assert [row["count"] for row in lines(tmp_path / "means.csv")] == ["2"] * 9
-    with pytest.raises(PositionMismatch, match="window_ms"):
+    with pytest.raises(PositionMismatch, match=r"made with window_ms 60000, not 120000;"):
         run(broker, **{**options, "window": "2m"})
     with pytest.raises(UsageError, match="-o"):
         run(broker, **options, offset="end")

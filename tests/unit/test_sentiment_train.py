@@ -181,7 +181,7 @@ def test_thresholds_are_the_best_of_all(present: tuple[int, ...]) -> None:
     [
         (reports(20), "at least 10"),
         (reports(100, labels=("positive", "neutral")), "0 usable texts labelled negative"),
-        ([], "0 usable texts"),
+        ([], "no labelled text"),
     ],
     ids=["few", "one-sided", "none"],
 )

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Final, Literal, TypeAlias, get_args
 
-from sensorstream.errors import DataError, Interrupted, SensorstreamError
+from sensorstream.errors import Interrupted, SensorstreamError
 from sensorstream.events import Listener, Progress, ignore
 from sensorstream.sentiment.base import LABELS, Label, Score, Scorer, Status
 from sensorstream.sentiment.labelled import LabelledFile, LabelledText, RejectedText
@@ -139,8 +139,7 @@ def evaluate(
     """Measure a scorer on a file. Raises what reading it raises, DataError where it has no usable row, Interrupted."""
     measured = measure(file.read(), scorer, worst=worst, stop=stop, listener=listener, what=file.name)
     if not measured.texts:
-        first = f": line {file.rejected_rows[0].line}: {file.rejected_rows[0].reason}" if file.rejected else ""
-        raise DataError(f"{file.name} has no labelled text{first}", hint="see 'sensorstream sentiment evaluate --help'")
+        raise file.nothing_usable()
     return Evaluation(
         **{part.name: getattr(measured, part.name) for part in fields(measured)},
         file=file.name,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
-from sensorstream.errors import SourceError, UsageError
+from sensorstream.errors import DataError, SourceError, UsageError
 from sensorstream.events import Listener, ignore
 from sensorstream.records import Rejected
 from sensorstream.sentiment.base import LABELS, Label, Thresholds
@@ -167,6 +167,13 @@ class LabelledFile:
         self.rejected = 0
         self.rejected_rows: list[RejectedText] = []
         self.excluded: dict[str, int] = {}
+
+    def nothing_usable(self) -> DataError:
+        """The error of a file that has been read and had no usable row, with the reason of its first one."""
+        first = f": line {self.rejected_rows[0].line}: {self.rejected_rows[0].reason}" if self.rejected_rows else ""
+        return DataError(
+            f"{self.name} has no labelled text{first}", hint="its columns and labels can be named: see --help"
+        )
 
     def read(self) -> Iterator[LabelledText]:
         """The usable rows, in the file's order. Raises SourceError, UsageError for a column that is not there."""

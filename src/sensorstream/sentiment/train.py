@@ -115,6 +115,8 @@ def train(
     target = Path(to)
     _check(options, target)
     rows, duplicates, empty = _distinct(file)
+    if not rows:
+        raise file.nothing_usable()
     counts = Counter(row.label for row in rows)
     for label in LABELS:
         if counts[label] < FEWEST and (counts[label] or label != "neutral"):

@@ -14,6 +14,7 @@ from typing import Any, Final
 from sensorstream.errors import PositionMismatch, SinkError
 
 SCHEMA: Final = 1
+_ELSEWHERE: Final = "give another --to, or move the file away"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +49,13 @@ class Checkpoint:
             ("partition", "partition"),
             ("format", "format"),
             ("raw", "--raw"),
-            ("transform", "rows made by"),
         ):
             mine, wanted = getattr(self, name), getattr(other, name)
-            if name == "transform":
-                mine, wanted = mine or "no transform", wanted or "no transform"
             if mine != wanted:
-                raise PositionMismatch(
-                    f"{path} holds {label} {mine}, not {wanted}",
-                    hint="give another --to, or move the file away",
-                )
+                raise PositionMismatch(f"{path} holds {label} {mine}, not {wanted}", hint=_ELSEWHERE)
+        if self.transform != other.transform:
+            differences = _differences(_described(self.transform), _described(other.transform))
+            raise PositionMismatch(f"{path} holds rows made with {differences}", hint=_ELSEWHERE)
         for name, label in (
             ("cluster_id", "another cluster"),
             ("topic_id", "a deleted topic of the same name"),
@@ -69,6 +67,27 @@ class Checkpoint:
                     f"so its position {self.next_offset} means nothing here",
                     hint="move the file and its .position away to capture anew",
                 )
+
+
+def _described(transform: str) -> dict[str, Any]:
+    """What the records went through, as one level of names and values."""
+    if not transform:
+        return {"transform": "none"}
+    flat: dict[str, Any] = {}
+    for name, value in json.loads(transform).items():
+        flat.update(value if isinstance(value, dict) else {name: value})
+    return flat
+
+
+def _differences(mine: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """What is not the same, in words."""
+
+    def words(value: Any) -> str:
+        return (" + ".join(map(str, value)) if isinstance(value, list) else str(value)) or "none"
+
+    other = [name for name in {**mine, **wanted} if mine.get(name) != wanted.get(name)]
+    both = [name for name in other if name in mine and name in wanted]
+    return "; ".join(f"{name} {words(mine.get(name))}, not {words(wanted.get(name))}" for name in both or other)
 
 
 def sidecar(path: Path) -> Path:
