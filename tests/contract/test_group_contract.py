@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from contract_labs import KafkaLab, Lab, group_name, numbered, publish, until
+from contract_labs import KafkaLab, Lab, group_name, numbered, publish, read, until
 from sensorstream.clients.base import Rebalance
+from sensorstream.clients.kafka_python.reader import KafkaPythonReader
 from sensorstream.errors import BrokerError, UsageError
 from sensorstream.records import ConsumedRecord, TopicPartition
 
@@ -167,6 +168,26 @@ def test_partitions_that_come_back_are_not_paused(lab: Lab) -> None:
         until(lambda: has(15), "it reads both of them: one again, one for the first time")
     finally:
         member.reader.close()
+
+
+@pytest.mark.broker
+def test_kafka_python_joins_once_though_it_knew_the_topic_before(broker: tuple[str, ...]) -> None:
+    """A second round, right after the first, makes nothing of a transaction that was begun in between."""
+    lab = KafkaLab(broker, "kafka-python")
+    topic = lab.topic(1)
+    try:
+        publish(lab, topic, numbered(3))
+        with lab.client.reader(group=group_name()) as reader:
+            assert isinstance(reader, KafkaPythonReader)
+            reader.end_offsets([TopicPartition(topic, 0)])
+            start = Rebalance(lambda given: dict.fromkeys(given, 0), lambda _: None, lambda _: None)
+            reader.subscribe([topic], start)
+            read(reader, 3)
+            for _ in range(20):
+                reader.poll(0.1)
+            assert reader.membership().generation_id == 1
+    finally:
+        lab.clean()
 
 
 def test_a_group_member_can_not_be_assigned_partitions_by_hand(lab: Lab) -> None:

@@ -223,10 +223,11 @@ class KafkaPythonReader:
         self._watch_topics(set(topics), ())
         self._rounds = _GroupRounds(self._consumer, rebalance)
         self._consumer.subscribe(list(topics), listener=self._rounds.notes)
+        # Even where the partitions are known: the library joins with what it has heard since it subscribed, and joins
+        # once more when that changes.
         deadline = time.monotonic() + ASK_S
-        while any(self._cluster.partitions_for_topic(topic) is None for topic in topics):
-            left = deadline - time.monotonic()
-            if left <= 0 or not wait_for(self._cluster.request_update(), left):
+        while wait_for(self._cluster.request_update(), max(0.0, deadline - time.monotonic())):
+            if all(self._cluster.partitions_for_topic(topic) is not None for topic in topics):
                 break
 
     def _watch_topics(self, topics: set[str], partitions: Iterable[TopicPartition]) -> None:
