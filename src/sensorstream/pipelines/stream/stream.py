@@ -25,8 +25,9 @@ from sensorstream.errors import (
     RecordTooLarge,
     SensorstreamError,
 )
-from sensorstream.events import Listener, Notice, PartitionEnd, Progress, ignore
+from sensorstream.events import Listener, Notice, Progress, ignore
 from sensorstream.pipelines.patience import Ended, Patience
+from sensorstream.pipelines.stream.ends import Ends
 from sensorstream.pipelines.stream.job import StreamedPartition, StreamJob, StreamResult
 from sensorstream.pipelines.stream.part import StreamPart
 from sensorstream.pipelines.stream.records import Letter, Made, RecordTransformer, Route
@@ -41,7 +42,6 @@ FENCED_WITHIN_S: Final = 60.0
 _MORE_S: Final = 0.02
 """How long an open transaction waits for more rows before it is committed."""
 _LONGEST_PAUSE_S: Final = 2.0
-_LOOK_EVERY_S: Final = 0.5
 _UNSETTLED_S: Final = 90.0
 """How long a member that was killed may keep the committed offsets unsettled: until its transaction times out."""
 
@@ -93,9 +93,8 @@ class _Stream:
         self._doubtful: dict[TopicPartition, tuple[int, int]] = {}
         self._parts: dict[TopicPartition, StreamPart] = {}
         self._finished: list[StreamedPartition] = []
-        self._ends: dict[TopicPartition, int] = {}
-        self._at_end: set[TopicPartition] = set()
-        self._began_at = self._looked_at = 0.0
+        self._ends = Ends(reader, listener)
+        self._began_at = 0.0
         self._patience = Patience(
             self._stop,
             listener,
@@ -112,7 +111,7 @@ class _Stream:
         # First of all: it fences an older run of this id, and ends what that one left open.
         self._publisher = self._open_publisher()
         if job.stop_at_end:
-            self._ends = self._reader.end_offsets([TopicPartition(job.source, one) for one in range(partitions)])
+            self._ends.agree([TopicPartition(job.source, one) for one in range(partitions)])
         self._reader.subscribe([job.source], Rebalance(self._assigned, self._revoked, self._lost))
         ended = self._loop()
         self._finish()
@@ -161,7 +160,7 @@ class _Stream:
         if job.count is not None and taken >= job.count:
             self._commit()
             return None if self._retrying else "count"
-        if job.stop_at_end and not self._open and self._group_is_at_end():
+        if job.stop_at_end and not self._open and self._ends.group_is_there(self._parts.values()):
             return "end"
         wanted = job.batch_rows if job.count is None else min(job.batch_rows, job.count - taken)
         batches = self._reader.poll(_MORE_S if self._open else self._patience.poll_s, wanted)
@@ -179,7 +178,7 @@ class _Stream:
             self._follow()
             if any(part.moved for part in self._parts.values()):
                 self._commit()
-            self._tell_ends()
+            self._ends.tell(self._parts.values())
             if self._patience.idle:
                 return "timeout"
         return None
@@ -192,7 +191,7 @@ class _Stream:
             part = self._parts.get(tp)
             if part is None or not read:
                 continue
-            records = self._up_to_end(tp, read)
+            records = self._ends.cut(tp, read)
             if not records:
                 continue
             made = self._transformer.make(records)
@@ -203,14 +202,6 @@ class _Stream:
                     self._publish(made)
                 except (DeliveryError, BrokerError, ClusterUnreachable) as error:
                     self._failed(error)
-
-    def _up_to_end(self, tp: TopicPartition, read: Sequence[ConsumedRecord]) -> Sequence[ConsumedRecord]:
-        end = self._ends.get(tp)
-        if end is None or read[-1].offset < end - 1:
-            return read
-        self._at_end.add(tp)
-        self._reader.pause([tp])
-        return [record for record in read if record.offset < end]
 
     def _publish(self, made: Sequence[Made]) -> None:
         publisher = self._begin()
@@ -324,7 +315,7 @@ class _Stream:
             # So that the group still knows this member, and it hears what it has lost.
             self._take(self._reader.poll(_MORE_S))
         finally:
-            self._reader.resume([tp for tp in self._parts if tp not in self._at_end])
+            self._reader.resume(self._ends.not_reached(self._parts))
         try:
             self._try_again()
         except (DeliveryError, BrokerError) as error:
@@ -368,44 +359,7 @@ class _Stream:
     def _follow(self) -> None:
         """Move positions past control records and aborted transactions, which are never handed out."""
         for part in self._parts.values():
-            seen = self._reader.position(part.tp)
-            end = self._ends.get(part.tp)
-            # Not past the agreed end: rows behind it may have been fetched, but were not used.
-            part.position = max(part.position, seen if end is None else min(seen, end))
-
-    def _group_is_at_end(self) -> bool:
-        """Whether the group, not this member alone, has committed everything up to the ends as they were."""
-        if any(part.moved or part.done < self._ends.get(part.tp, 0) for part in self._parts.values()):
-            return False
-        others = [tp for tp, end in self._ends.items() if end and tp not in self._parts]
-        if others:
-            now = time.monotonic()
-            if now - self._looked_at < _LOOK_EVERY_S:
-                return False
-            self._looked_at = now
-            committed = {tp: self._reader.committed(tp) or 0 for tp in others}
-            if any(committed[tp] < self._ends[tp] for tp in others):
-                return False
-            further = [tp for tp in others if committed[tp] > self._ends[tp]]
-            ends = self._reader.end_offsets(further)
-            if any(committed[tp] > ends[tp] for tp in further):
-                return False  # behind the log's end: whoever is given that partition refuses it
-        for part in self._parts.values():
-            self._tell_end(part)
-        return True
-
-    def _tell_ends(self) -> None:
-        waiting = [part for part in self._parts.values() if part.position > part.end_told]
-        if waiting:
-            ends = self._reader.end_offsets([part.tp for part in waiting])
-            for part in waiting:
-                if part.position >= ends[part.tp]:
-                    self._tell_end(part)
-
-    def _tell_end(self, part: StreamPart) -> None:
-        if part.end_told != part.position:
-            part.end_told = part.position
-            self._listener(PartitionEnd(part.tp.topic, part.tp.partition, part.position))
+            part.position = max(part.position, self._ends.bound(part.tp, self._reader.position(part.tp)))
 
     def _finish(self) -> None:
         """Commit what is open; what can't be committed is left to the next run."""
@@ -437,7 +391,7 @@ class _Stream:
             parts.append(StreamPart(tp, position, committed))
             self._listener(Notice(f"{tp}: streaming from offset {position}"))
         self._parts.update({part.tp: part for part in parts})
-        self._at_end.difference_update(partitions)
+        self._ends.forget(partitions)
         return {part.tp: part.position for part in parts}
 
     def _committed(self, tp: TopicPartition) -> int | None:
@@ -464,9 +418,9 @@ class _Stream:
         self._let_go(partitions)
 
     def _let_go(self, partitions: Sequence[TopicPartition]) -> None:
+        self._ends.forget(partitions)
         for tp in partitions:
             part = self._parts.pop(tp, None)
-            self._at_end.discard(tp)
             self._doubtful.pop(tp, None)
             if part is not None:
                 self._finished.append(part.summary())

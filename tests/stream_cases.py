@@ -1,0 +1,110 @@
+"""What the fault cases of streams share: a feed of numbered posts, a group's progress, and the count at the end."""
+
+import json
+import operator
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from running import until
+from sensorstream.clients import open_client
+from sensorstream.clients.base import Reader
+from sensorstream.config import Settings
+from sensorstream.errors import ClusterUnreachable
+from sensorstream.records import ConsumedRecord, TopicPartition
+
+PARTITIONS = 4
+BROKEN_EVERY = 40
+
+
+def is_broken(n: int) -> bool:
+    return n % BROKEN_EVERY == 7
+
+
+class Feed:
+    """Publishes posts, numbered from 0, some of them broken, until it is told to stop."""
+
+    def __init__(self, bootstrap: tuple[str, ...], topic: str) -> None:
+        self._client = open_client(Settings(bootstrap=bootstrap, client="librdkafka"))
+        self._topic = topic
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.sent = 0
+
+    def _run(self) -> None:
+        with self._client.publisher() as publisher:
+            while not self._stop.wait(0.02):
+                for n in range(self.sent, self.sent + 10):
+                    value = b"broken %d" % n if is_broken(n) else b'{"id":%d,"text":"a great day, number %d"}' % (n, n)
+                    publisher.publish(self._topic, value, partition=n % PARTITIONS)
+                self.sent += 10
+            publisher.flush(60)
+
+    @contextmanager
+    def running(self) -> Iterator["Feed"]:
+        self._thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            self._thread.join()
+
+
+def read(bootstrap: tuple[str, ...], topic: str) -> list[ConsumedRecord]:
+    """Everything that a read_committed reader sees, partition by partition."""
+    records: list[ConsumedRecord] = []
+    with open_client(Settings(bootstrap=bootstrap, client="librdkafka")).reader() as reader:
+        where = [TopicPartition(topic, number) for number in range(reader.partitions_for(topic))]
+        ends = reader.end_offsets(where)
+        reader.assign(dict.fromkeys(where, 0))
+
+        def done() -> bool:
+            for batch in reader.poll(0.2).values():
+                records.extend(batch)
+            return all(reader.position(one) >= ends[one] for one in where)
+
+        until(done, f"the end of {topic}")
+    return sorted(records, key=lambda record: (record.partition, record.offset))
+
+
+def check(bootstrap: tuple[str, ...], sent: int, target: str) -> None:
+    scored = read(bootstrap, target)
+    ids = [int(json.loads(record.value or b"")["id"]) for record in scored]
+    assert sorted(ids) == [n for n in range(sent) if not is_broken(n)], "each post is scored once"
+    for number in range(PARTITIONS):
+        one = [n for n, record in zip(ids, scored, strict=True) if record.partition == number]
+        assert one == sorted(one), "in order"
+        assert all(n % PARTITIONS == number for n in one)
+    dead = [int((record.value or b"").split()[1]) for record in read(bootstrap, f"{target}_DEAD")]
+    assert sorted(dead) == [n for n in range(sent) if is_broken(n)], "each broken record is a dead letter once"
+
+
+class Progress:
+    """How far a group is in the feed's topic, in records: nothing else is in it."""
+
+    def __init__(self, reader: Reader, topic: str) -> None:
+        self._reader = reader
+        self._where = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        self._seen = 0
+
+    def until_there_is_some(self) -> None:
+        """Wait until the group has committed more than it had at the last call."""
+        until(lambda: sum(self._now()) > self._seen, "some progress", 120)
+        self._seen = sum(self._now())
+
+    def until_there_is_some_in_each(self) -> None:
+        """Wait until the group has committed more of each partition than it has now."""
+        before = self._now()
+        until(lambda: all(map(operator.gt, self._now(), before)), "progress in each partition", 120)
+
+    def _now(self) -> list[int]:
+        while True:
+            # A worker that is frozen can leave a transaction open, and the offsets unsettled until it times out.
+            with suppress(ClusterUnreachable):
+                return [self._reader.committed(one) or 0 for one in self._where]
+
+
+@contextmanager
+def progress(bootstrap: tuple[str, ...], group: str, topic: str) -> Iterator[Progress]:
+    with open_client(Settings(bootstrap=bootstrap, client="librdkafka")).reader(group=group) as reader:
+        yield Progress(reader, topic)
