@@ -2,12 +2,12 @@
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from sensorstream.clients.memory import MemoryBroker, MemoryClient, MemoryTransactionalPublisher
+from sensorstream.clients.memory import MemoryBroker, MemoryClient, MemoryReader, MemoryTransactionalPublisher
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.errors import (
     ClusterUnreachable,
@@ -234,6 +234,38 @@ def test_a_failed_transaction_is_done_again_unless_it_was_committed(plan: list[s
     failures = [event for event in told if isinstance(event, Notice) and "done again" in event.text]
     assert len(failures) == len(plan)
     assert failures[0].level == "warning"
+
+
+class SwappingClient(BreakingClient):
+    """Once its plan is done, the next poll of its reader gives one partition away and brings another with its rows."""
+
+    def reader(self, *, group: str | None = None, client_id: str = "", listener: Listener = ignore) -> MemoryReader:
+        made = Swapping(self._broker, group)
+        made.plan = self.plan
+        return made
+
+
+class Swapping(MemoryReader):
+    plan: list[str]
+    swapped = False
+
+    def poll(self, timeout_s: float, max_records: int = 5000) -> Mapping[TopicPartition, Sequence[ConsumedRecord]]:
+        if not self.plan and not self.swapped:
+            self.swapped = True
+            with self._broker.changed:
+                target = self._broker.group("g").target
+                target.update(zip(target, reversed(list(target.values())), strict=True))
+        return super().poll(timeout_s, max_records)
+
+
+def test_what_comes_while_partitions_go_is_not_published_twice() -> None:
+    broker = filled(10)
+    with broker.changed:
+        broker.join("g", ("IN",))  # another member: each has one of the two
+    result = run(broker, client=SwappingClient(broker, "abort"), batch_rows=5)
+    assert numbers(broker) == list(range(10))
+    assert (result.rows_in, result.rows_out, result.aborted) == (10, 10, 1)
+    assert committed(broker) == {0: 5, 1: 5}
 
 
 @pytest.mark.parametrize(("plan", "committed"), [(["fenced"] * 5, 0), (["fenced", "ok"] * 5, 10)])

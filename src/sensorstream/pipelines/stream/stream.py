@@ -316,6 +316,8 @@ class _Stream:
             self._take(self._reader.poll(_MORE_S))
         finally:
             self._reader.resume(self._ends.not_reached(self._parts))
+        if not self._retrying:
+            return  # settled while the group took partitions away; what has come since is in a transaction of its own
         try:
             self._try_again()
         except (DeliveryError, BrokerError) as error:
