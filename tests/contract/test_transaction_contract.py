@@ -8,6 +8,7 @@ import pytest
 
 from contract_labs import WAIT_S, Lab, group_name, numbered, publish, read, until
 from sensorstream.clients.base import Reader, Rebalance
+from sensorstream.clients.kafka_python.reader import KafkaPythonReader
 from sensorstream.errors import BrokerError, DeliveryError, Fenced, UsageError
 from sensorstream.records import TopicPartition
 
@@ -189,6 +190,37 @@ def test_one_who_is_no_longer_a_member_commits_no_positions_with_a_transaction(l
             publisher.send_offsets({where: 4}, reader, WAIT_S)
         assert reader.committed(where) is None
         # It is aborted there and then: what lies behind it is not hidden until it times out.
+        with lab.client.reader() as other:
+            until(lambda: other.end_offsets([where])[where] == 6, "the transaction has ended", 10)
+
+
+def has_noticed(reader: Reader) -> bool:
+    """Whether the client knows on its own, without a poll, that it is no longer a member."""
+    consumer = getattr(reader, "_consumer", None)
+    if consumer is None:
+        return True
+    if isinstance(reader, KafkaPythonReader):
+        return bool(consumer.group_metadata().generation_id < 0)
+    return not consumer.memberid()
+
+
+def test_nor_does_one_who_has_forgotten_which_member_it_was(lab: Lab) -> None:
+    """A broker checks no member where none is named."""
+    topic, group, name = lab.topic(1), group_name(), new_id()
+    where = TopicPartition(topic, 0)
+    publish(lab, topic, numbered(4))
+    start = Rebalance(lambda given: dict.fromkeys(given, 0), lambda _: None, lambda _: None)
+    with lab.client.reader(group=group) as reader, lab.client.transactional_publisher(name) as publisher:
+        reader.subscribe([topic], start)
+        read(reader, 4)
+        lab.evict(group)
+        until(lambda: has_noticed(reader), "its heartbeat has been refused")
+        publisher.begin()
+        publisher.publish(topic, b"scored", partition=0)
+        publisher.flush(WAIT_S)
+        with pytest.raises((BrokerError, DeliveryError)):
+            publisher.send_offsets({where: 4}, reader, WAIT_S)
+        assert reader.committed(where) is None
         with lab.client.reader() as other:
             until(lambda: other.end_offsets([where])[where] == 6, "the transaction has ended", 10)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from sensorstream.config import nearest
-from sensorstream.errors import OffsetOutOfRange, RecordTooLarge, UnknownPartition, UnknownTopic
+from sensorstream.errors import BrokerError, OffsetOutOfRange, RecordTooLarge, UnknownPartition, UnknownTopic
 from sensorstream.records import TopicPartition
 
 
@@ -41,6 +41,11 @@ def record_too_large(topic: str, size: int, limit: int) -> RecordTooLarge:
         f"a record of {size} bytes for {topic} is over the limit of {limit} bytes",
         hint="raise max.request.size, and max.message.bytes of the topic",
     )
+
+
+def no_member(group: str) -> BrokerError:
+    """The reader has fallen out of its group, and others have its partitions."""
+    return BrokerError(f"the positions can't be sent with the transaction: no longer a member of group {group}")
 
 
 def out_of_range(partition: TopicPartition, wanted: int, first: int | None, end: int | None) -> OffsetOutOfRange:

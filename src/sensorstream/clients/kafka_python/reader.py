@@ -193,8 +193,15 @@ class KafkaPythonReader:
         return self._group
 
     def membership(self) -> Any:
-        """The library's token for the group's member, for a transaction."""
-        return self._consumer.group_metadata()
+        """The library's token for the group's member, for a transaction.
+
+        Raises BrokerError when this reader has fallen out of its group: the library's heartbeat forgets the member
+        then, and brokers take positions of a member that is not named unchecked.
+        """
+        member = self._consumer.group_metadata()
+        if self._rounds is not None and (member.generation_id < 0 or not member.member_id):
+            raise refusals.no_member(str(self._group))
+        return member
 
     def partitions_for(self, topic: str) -> int:
         """The topic's number of partitions."""

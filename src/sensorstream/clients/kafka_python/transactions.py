@@ -127,8 +127,8 @@ class KafkaPythonTransactionalPublisher(KafkaPythonPublisher):
         if not isinstance(reader, KafkaPythonReader) or reader.group is None:
             raise UsageError("positions can only be sent for a reader of this client that has a group")
         offsets = {KafkaPartition(*one): OffsetAndMetadata(offset, "", -1) for one, offset in positions.items()}
-        member = reader.membership()
         try:
+            member = reader.membership()
             self._ask(
                 lambda: self._transactions.send_offsets_to_transaction(offsets, member),
                 timeout_s,

@@ -120,8 +120,16 @@ class LibrdkafkaReader:
         return self._group
 
     def membership(self) -> Any:
-        """librdkafka's token for the group's member, for a transaction."""
-        return self._consumer.consumer_group_metadata()
+        """librdkafka's token for the group's member, for a transaction.
+
+        Raises BrokerError when this reader has fallen out of its group: brokers take positions of a member that is not
+        named unchecked.
+        """
+        member = self._consumer.consumer_group_metadata()
+        # Asked after it: without a poll it can't have become a member again in between.
+        if self._rebalance is not None and not self._consumer.memberid():
+            raise refusals.no_member(str(self._group))
+        return member
 
     def partitions_for(self, topic: str) -> int:
         """The topic's number of partitions."""

@@ -137,8 +137,8 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
         if not isinstance(reader, LibrdkafkaReader) or reader.group is None:
             raise UsageError("positions can only be sent for a reader of this client that has a group")
         offsets = [KafkaPartition(*partition, offset) for partition, offset in positions.items()]
-        member = reader.membership()
         try:
+            member = reader.membership()
             self._ask(lambda left: self._call_send_offsets(offsets, member, left), timeout_s, _NOT_SENT)
         except BaseException as error:
             # Left open, it would hide what lies behind it until it times out.

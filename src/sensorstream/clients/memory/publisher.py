@@ -17,7 +17,7 @@ from sensorstream.clients.memory.broker import (
 from sensorstream.clients.memory.reader import MemoryReader
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.clients.transaction import Stage
-from sensorstream.errors import BrokerError, ClusterUnreachable, DeliveryError, DeliveryTimeout, UsageError
+from sensorstream.errors import ClusterUnreachable, DeliveryError, DeliveryTimeout, UsageError
 from sensorstream.records import Headers, TopicPartition
 
 
@@ -150,7 +150,7 @@ class MemoryTransactionalPublisher(MemoryPublisher):
             raise UsageError("positions can only be sent for a reader of this client that has a group")
         if not reader.is_member():
             self._end(committed=False)
-            raise BrokerError("the positions can't be sent with the transaction: no longer a member of the group")
+            raise refusals.no_member(group)
         self._transaction.positions.setdefault(group, {}).update(positions)
 
     def commit(self, timeout_s: float = 30.0) -> None:
