@@ -115,7 +115,7 @@ def train(
     target = Path(to)
     _check(options, target)
     rows, duplicates, empty = _distinct(file)
-    if not rows:
+    if not rows and not empty:
         raise file.nothing_usable()
     counts = Counter(row.label for row in rows)
     for label in LABELS:

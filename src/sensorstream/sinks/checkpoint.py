@@ -69,25 +69,28 @@ class Checkpoint:
                 )
 
 
-def _described(transform: str) -> dict[str, Any]:
-    """What the records went through, as one level of names and values."""
+def _described(transform: str) -> dict[str, str]:
+    """What the records went through, as names and values in words."""
     if not transform:
         return {"transform": "none"}
     flat: dict[str, Any] = {}
     for name, value in json.loads(transform).items():
-        flat.update(value if isinstance(value, dict) else {name: value})
-    return flat
+        flat.update(value if name == "aggregate" else {name: value})
+    return {name: _words(value) for name, value in flat.items()}
 
 
-def _differences(mine: dict[str, Any], wanted: dict[str, Any]) -> str:
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        value = [f"{name} {one}" for name, one in value.items() if one is not None]
+    return (" + ".join(map(str, value)) if isinstance(value, list) else str(value)) or "none"
+
+
+def _differences(mine: dict[str, str], wanted: dict[str, str]) -> str:
     """What is not the same, in words."""
-
-    def words(value: Any) -> str:
-        return (" + ".join(map(str, value)) if isinstance(value, list) else str(value)) or "none"
-
-    other = [name for name in {**mine, **wanted} if mine.get(name) != wanted.get(name)]
-    both = [name for name in other if name in mine and name in wanted]
-    return "; ".join(f"{name} {words(mine.get(name))}, not {words(wanted.get(name))}" for name in both or other)
+    other = [name for name in mine if name in wanted and mine[name] != wanted[name]]
+    if other:
+        return "; ".join(f"{name} {mine[name]}, not {wanted[name]}" for name in other)
+    return ", not ".join(" and ".join(f"{name} {value}" for name, value in one.items()) for one in (mine, wanted))
 
 
 def sidecar(path: Path) -> Path:
