@@ -14,7 +14,9 @@ The mends of this file, by the fault they mend in kafka-python 3.0.12:
   again; one that began because a topic changed is forgotten when its poll times out, and the member waits for
   ever without partitions and without heartbeats.
 - ``KafkaPythonReader.subscribe``: the first join does not wait for the topics' metadata, assigns nothing, and
-  the group joins once more.
+  the group joins once more; metadata from before the subscription is not counted.
+- ``KafkaPythonReader.membership``: a heartbeat that is refused forgets the member, and its positions are sent with
+  a transaction all the same, as nobody's.
 - ``KafkaPythonReader.poll``: a deleted topic gives empty polls for ever, a recreated one is read on as if it
   were the same.
 - ``KafkaPythonReader.close``: leaving the group waits without a deadline.
