@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from sensorstream.clients.base import Client, Reader
+from sensorstream.clients.base import Client, Reader, Rebalance
 from sensorstream.clients.memory import MemoryBroker, MemoryClient
 from sensorstream.records import ConsumedRecord
 
 WAIT_S = 30.0
+FROM_THE_START = Rebalance(lambda given: dict.fromkeys(given, 0), lambda _: None, lambda _: None)
 _numbers = itertools.count()
 
 

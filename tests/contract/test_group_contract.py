@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from contract_labs import KafkaLab, Lab, group_name, numbered, publish, read, until
+from contract_labs import FROM_THE_START, KafkaLab, Lab, group_name, numbered, publish, read, until
 from sensorstream.clients.base import Rebalance
 from sensorstream.clients.kafka_python.reader import KafkaPythonReader
 from sensorstream.errors import BrokerError, UsageError
@@ -180,8 +180,7 @@ def test_kafka_python_joins_once_though_it_knew_the_topic_before(broker: tuple[s
         with lab.client.reader(group=group_name()) as reader:
             assert isinstance(reader, KafkaPythonReader)
             reader.end_offsets([TopicPartition(topic, 0)])
-            start = Rebalance(lambda given: dict.fromkeys(given, 0), lambda _: None, lambda _: None)
-            reader.subscribe([topic], start)
+            reader.subscribe([topic], FROM_THE_START)
             read(reader, 3)
             for _ in range(20):
                 reader.poll(0.1)

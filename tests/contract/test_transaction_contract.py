@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from contract_labs import WAIT_S, Lab, group_name, numbered, publish, read, until
-from sensorstream.clients.base import Reader, Rebalance
+from contract_labs import FROM_THE_START, WAIT_S, Lab, group_name, numbered, publish, read, until
+from sensorstream.clients.base import Reader
 from sensorstream.clients.kafka_python.reader import KafkaPythonReader
 from sensorstream.errors import BrokerError, DeliveryError, Fenced, UsageError
 from sensorstream.records import TopicPartition
@@ -175,25 +175,6 @@ def test_positions_that_a_transaction_still_holds_are_waited_for(lab: Lab) -> No
         commit.join()
 
 
-def test_one_who_is_no_longer_a_member_commits_no_positions_with_a_transaction(lab: Lab) -> None:
-    topic, group, name = lab.topic(1), group_name(), new_id()
-    where = TopicPartition(topic, 0)
-    publish(lab, topic, numbered(4))
-    start = Rebalance(lambda given: dict.fromkeys(given, 0), lambda _: None, lambda _: None)
-    with lab.client.reader(group=group) as reader, lab.client.transactional_publisher(name) as publisher:
-        reader.subscribe([topic], start)
-        read(reader, 4)
-        publisher.begin()
-        publisher.publish(topic, b"scored", partition=0)
-        lab.evict(group)
-        with pytest.raises((BrokerError, DeliveryError)):
-            publisher.send_offsets({where: 4}, reader, WAIT_S)
-        assert reader.committed(where) is None
-        # It is aborted there and then: what lies behind it is not hidden until it times out.
-        with lab.client.reader() as other:
-            until(lambda: other.end_offsets([where])[where] == 6, "the transaction has ended", 10)
-
-
 def has_noticed(reader: Reader) -> bool:
     """Whether the client knows on its own, without a poll, that it is no longer a member."""
     consumer = getattr(reader, "_consumer", None)
@@ -204,23 +185,25 @@ def has_noticed(reader: Reader) -> bool:
     return not consumer.memberid()
 
 
-def test_nor_does_one_who_has_forgotten_which_member_it_was(lab: Lab) -> None:
-    """A broker checks no member where none is named."""
+@pytest.mark.parametrize("noticed", [False, True], ids=["unaware", "noticed"])
+def test_one_who_is_no_longer_a_member_commits_no_positions_with_a_transaction(lab: Lab, noticed: bool) -> None:
+    """Also one that has forgotten which member it was: a broker checks none where none is named."""
     topic, group, name = lab.topic(1), group_name(), new_id()
     where = TopicPartition(topic, 0)
     publish(lab, topic, numbered(4))
-    start = Rebalance(lambda given: dict.fromkeys(given, 0), lambda _: None, lambda _: None)
     with lab.client.reader(group=group) as reader, lab.client.transactional_publisher(name) as publisher:
-        reader.subscribe([topic], start)
+        reader.subscribe([topic], FROM_THE_START)
         read(reader, 4)
-        lab.evict(group)
-        until(lambda: has_noticed(reader), "its heartbeat has been refused")
         publisher.begin()
         publisher.publish(topic, b"scored", partition=0)
         publisher.flush(WAIT_S)
+        lab.evict(group)
+        if noticed:
+            until(lambda: has_noticed(reader), "its heartbeat has been refused")
         with pytest.raises((BrokerError, DeliveryError)):
             publisher.send_offsets({where: 4}, reader, WAIT_S)
         assert reader.committed(where) is None
+        # It is aborted there and then: what lies behind it is not hidden until it times out.
         with lab.client.reader() as other:
             until(lambda: other.end_offsets([where])[where] == 6, "the transaction has ended", 10)
 

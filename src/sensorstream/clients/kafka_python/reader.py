@@ -22,7 +22,6 @@ The mends of this file, by the fault they mend in kafka-python 3.0.12:
 - ``KafkaPythonReader.close``: leaving the group waits without a deadline.
 """
 
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
@@ -47,6 +46,7 @@ from sensorstream.clients.kafka_python.net import (
     wait_for,
 )
 from sensorstream.clients.kafka_python.records import Run, RunRecords, runs
+from sensorstream.clients.own_thread import end_within
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.errors import BrokerError, UnknownTopic, UsageError
 from sensorstream.events import Listener
@@ -406,10 +406,8 @@ class KafkaPythonReader:
             except Exception:
                 self._consumer._client._manager.closed = True
 
-        # On a thread of its own: the library's close waits on its loop without a deadline in places.
-        thread = threading.Thread(target=leave, name="sensorstream-reader-close", daemon=True)
-        thread.start()
-        thread.join(timeout_s)
+        # The library's close waits on its loop without a deadline in places.
+        end_within(timeout_s, "sensorstream-reader-close", leave)
 
     def __enter__(self) -> Self:
         return self

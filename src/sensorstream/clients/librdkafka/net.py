@@ -5,7 +5,6 @@ one has come back. Here a :class:`BrokerWatch` listens to that callback, asks br
 whether they answer, and tells the listener when they go and come back.
 """
 
-import contextlib
 import logging
 import re
 import socket
@@ -389,19 +388,3 @@ def broker_error(what: str, error: BaseException) -> SensorstreamError:
     if "AUTHORIZATION" in inner.name():
         return BrokerError(f"{what}: not allowed for this user ({reason(inner)})")
     return BrokerError(f"{what}: {reason(inner)}")
-
-
-def end_within(timeout_s: float, name: str, action: Callable[[], object]) -> threading.Thread:
-    """Run an action that may wait without a deadline, on a thread of its own, and wait for it so long at the most.
-
-    Gives the thread, which is alive where the action has not ended by then.
-    """
-
-    def run() -> None:
-        with contextlib.suppress(Exception):
-            action()
-
-    thread = threading.Thread(target=run, name=name, daemon=True)
-    thread.start()
-    thread.join(timeout_s)
-    return thread

@@ -16,7 +16,8 @@ from typing import Any, Final, Self
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from sensorstream.clients import refusals
-from sensorstream.clients.librdkafka.net import BrokerWatch, connect, count_partitions, end_within, error_of, reason
+from sensorstream.clients.librdkafka.net import BrokerWatch, connect, count_partitions, error_of, reason
+from sensorstream.clients.own_thread import end_within
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.clients.sizes import BATCH_OVERHEAD, RECORD_LIMIT, RECORD_OVERHEAD, batch_of_one

@@ -13,6 +13,7 @@ unsubscribes first, with which a static member (``group.instance.id``) leaves it
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 from types import TracebackType
 from typing import Any, Final, Self
@@ -29,12 +30,12 @@ from sensorstream.clients.librdkafka.net import (
     broker_error,
     connect,
     count_partitions,
-    end_within,
     metadata,
     passes,
     reason,
 )
 from sensorstream.clients.librdkafka.topics import GONE, TopicWatch
+from sensorstream.clients.own_thread import end_within, on_own_thread
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.errors import BrokerError, SensorstreamError, UsageError
 from sensorstream.events import Listener
@@ -156,7 +157,7 @@ class LibrdkafkaReader:
         if self._rebalance is not None:
             raise UsageError("a reader that has joined a group can't be assigned partitions")
         self._check_partitions(positions)
-        self.resume(set(self._paused))
+        self.resume(self._paused)
         self._topics.watch({partition.topic for partition in positions})
         self._positions = dict(positions)
         self._note_assignment()
@@ -418,25 +419,24 @@ class LibrdkafkaReader:
         if not positions:
             return
         offsets = [KafkaPartition(*one, offset, note) for one, offset in positions.items()]
+
+        def commit() -> list[Any]:
+            return list(self._consumer.commit(offsets=offsets, asynchronous=False) or ())
+
         answers: list[Any] = []
-
-        def commit() -> None:
-            try:
-                answers.extend(self._consumer.commit(offsets=offsets, asynchronous=False) or ())
-            except (KafkaException, RuntimeError) as error:
-                answers.append(error)
-
-        if self._in_callback:
-            commit()  # another thread would have to wait for the end of consume
-        else:
-            # librdkafka's own wait has no deadline.
-            end_within(COMMIT_S, "sensorstream-commit", commit)
+        try:
+            if self._in_callback:
+                answers = commit()  # another thread would have to wait for the end of consume
+            else:
+                with suppress(TimeoutError):
+                    answers = on_own_thread("sensorstream-commit", commit).result(COMMIT_S)
+        except (KafkaException, RuntimeError) as error:
+            raise BrokerError(f"the group's positions were not committed: {reason(error)}") from error
         if not answers:
             raise BrokerError(f"the group's positions were not committed: no answer within {COMMIT_S:.0f} s")
         for answer in answers:
-            error = answer if isinstance(answer, Exception) else answer.error
-            if error is not None:
-                raise BrokerError(f"the group's positions were not committed: {reason(error)}")
+            if answer.error is not None:
+                raise BrokerError(f"the group's positions were not committed: {reason(answer.error)}")
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch nothing from these partitions until resumed, or assigned again."""

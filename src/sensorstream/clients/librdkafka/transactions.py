@@ -8,16 +8,19 @@ here, and left behind there when it is late.
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from sensorstream.clients.base import Reader
-from sensorstream.clients.librdkafka.net import broker_error, end_within, error_of, reason
+from sensorstream.clients.librdkafka.net import broker_error, error_of, reason
 from sensorstream.clients.librdkafka.publisher import LibrdkafkaPublisher, RdDelivery
 from sensorstream.clients.librdkafka.reader import LibrdkafkaReader
+from sensorstream.clients.own_thread import on_own_thread
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.clients.transaction import TRANSACTION_S, Stage
 from sensorstream.errors import (
@@ -59,7 +62,7 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
         super().__init__(bootstrap, properties, client_id, listener, **wanted)
         self._stage = Stage(transactional_id)
         self._deliveries: list[RdDelivery] = []
-        self._left_behind: threading.Thread | None = None
+        self._left_behind: Future[None] | None = None
         try:
             self._ask(self._producer.init_transactions, INIT_S, f"transactional id {transactional_id} can't be had")
         except BaseException:
@@ -147,23 +150,16 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
 
     def _call_send_offsets(self, offsets: list[KafkaPartition], member: object, timeout_s: float) -> None:
         """One call, which is left behind when it is late. Raises what it raises, or DeliveryTimeout."""
-        errors: list[Exception] = []
-
-        def call() -> None:
-            try:
-                self._producer.send_offsets_to_transaction(offsets, member, timeout_s)
-            except Exception as error:
-                errors.append(error)
-
-        thread = end_within(timeout_s + _LATE_S, "sensorstream-send-offsets", call)
-        if thread.is_alive():
-            self._left_behind = thread
+        call = partial(self._producer.send_offsets_to_transaction, offsets, member, timeout_s)
+        sent = on_own_thread("sensorstream-send-offsets", call)
+        try:
+            sent.result(timeout_s + _LATE_S)
+        except TimeoutError as error:
+            self._left_behind = sent
             raise DeliveryTimeout(
                 f"{_NOT_SENT}: the group's coordinator has not answered for {timeout_s:.0f} s",
                 hint="look at: sensorstream cluster status",
-            )
-        if errors:
-            raise errors[0]
+            ) from error
 
     def commit(self, timeout_s: float = 30.0) -> None:
         """Wait until every record is delivered, then make them seen."""
@@ -215,5 +211,5 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
     def _let_go(self) -> None:
         if self._left_behind is not None:
             # It is still inside librdkafka, which must not be torn down around it.
-            self._left_behind.join()
+            wait([self._left_behind])
         super()._let_go()
