@@ -31,7 +31,7 @@ def describe_group(settings: Settings, group: str) -> GroupDescription:
             for where, one in committed.items()
             if one.offset >= 0
         }
-        state = str(told["group_state"] or "Dead")
+        state = str(told["group_state"])
         members = tuple(_member(one) for one in told["members"])
         if not offsets and not members and state in ("Dead", "Empty", ""):
             names = _group_names(session)
@@ -52,7 +52,7 @@ def _describe(session: Session, group: str) -> dict[str, Any]:
         if type(error).__name__ != "GroupIdNotFoundError":
             raise
         told = {}
-    return {"group_state": "Dead", **told, "members": told.get("members") or []}
+    return {"group_state": told.get("group_state") or "Dead", "members": told.get("members") or []}
 
 
 def _unknown_group(group: str, names: Sequence[str]) -> SensorstreamError:

@@ -75,7 +75,7 @@ def _described(transform: str) -> dict[str, str]:
         return {"transform": "none"}
     flat: dict[str, Any] = {}
     for name, value in json.loads(transform).items():
-        flat.update(value if name == "aggregate" else {name: value})
+        flat.update(value if isinstance(value, dict) else {name: value})
     return {name: _words(value) for name, value in flat.items()}
 
 
