@@ -127,6 +127,31 @@ def test_a_fenced_publisher_that_goes_on_publishing_is_told(lab: Lab) -> None:
             frozen.commit(WAIT_S)
 
 
+def test_a_fenced_publisher_is_told_so_right_after_its_first_loss_and_does_not_fence_its_successor(lab: Lab) -> None:
+    """Fencing ends it: a client that asked the brokers for a new epoch in its place would fence the other one."""
+    topic, name = lab.topic(), new_id()
+    where = TopicPartition(topic, 0)
+    with lab.client.transactional_publisher(name) as frozen:
+        frozen.begin()
+        frozen.publish(topic, b"before", partition=0).wait(WAIT_S)
+        with lab.client.transactional_publisher(name) as second:
+            second.begin()
+            second.publish(topic, b"of the second", partition=0).wait(WAIT_S)
+
+            def go_on() -> None:
+                lost = frozen.publish(topic, b"behind", partition=0)
+                with pytest.raises(Fenced):
+                    lost.wait(WAIT_S)
+                frozen.publish(topic, b"behind", partition=0)
+
+            with pytest.raises(Fenced):
+                go_on()
+            second.commit(WAIT_S)
+    with lab.client.reader() as reader:
+        reader.assign({where: 0})
+        assert read_all(reader, where) == [b"of the second"]
+
+
 def test_positions_are_committed_with_the_transaction_or_not_at_all(lab: Lab) -> None:
     topic, out, group, name = lab.topic(), lab.topic(), group_name(), new_id()
     where = TopicPartition(topic, 0)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from sensorstream.clients import open_client
 from sensorstream.clients.base import Rebalance
 from sensorstream.cluster import LocalCluster, node
 from sensorstream.config import Settings, TopicSettings
-from sensorstream.errors import ClusterUnreachable, CredentialsRefused, DeliveryTimeout
+from sensorstream.errors import ClusterUnreachable, CredentialsRefused, DeliveryTimeout, Fenced
 from sensorstream.events import Event, Notice
 from sensorstream.records import TopicPartition
 
@@ -172,6 +173,37 @@ def test_without_the_coordinator_positions_are_given_up_in_time(
             publisher.send_offsets({where: 7}, reader)
             publisher.commit()
         assert reader.committed(where) == 7
+
+
+def test_a_publisher_is_closed_while_a_batch_of_it_is_just_failing(
+    broker: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kafka-python's sender gives the outcome, then strikes the batch off its list: closing came in between."""
+    settings = Settings(bootstrap=broker, client="kafka-python")
+    admin.create_topics(settings, [TopicSettings("faults-closing")])
+    opened = open_client(settings)
+    publisher: Any = opened.transactional_publisher("faults-closing")
+    publisher.begin()
+    for partition in (0, 1):
+        publisher.publish("faults-closing", b"taken", partition=partition).wait(WAIT_S)
+    opened.transactional_publisher("faults-closing").close()  # fences it
+    strike_off = publisher._accumulator.deallocate
+    failing, go_on = threading.Event(), threading.Event()
+
+    def strike_off_late(batch: object) -> None:
+        failing.set()
+        assert go_on.wait(WAIT_S)
+        strike_off(batch)
+
+    monkeypatch.setattr(publisher._accumulator, "deallocate", strike_off_late)
+    refused = [publisher.publish("faults-closing", b"refused", partition=partition) for partition in (0, 1)]
+    assert failing.wait(WAIT_S)
+    threading.Timer(0.5, go_on.set).start()
+    publisher.close(0)
+    for delivery in refused:
+        with pytest.raises((Fenced, DeliveryTimeout)):
+            delivery.wait(0)
+    admin.delete_topics(settings, ["faults-closing"])
 
 
 def test_added_partitions_reach_a_member_that_never_waits_in_poll(client: str, broker: tuple[str, ...]) -> None:

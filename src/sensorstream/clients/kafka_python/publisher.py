@@ -6,6 +6,8 @@ per topic, and a :class:`RecordDelivery` of two fields stands for the library's 
 
 - ``MendedProducer.__init__``: after a delivery timeout the producer drops its id and never asks for a new
   one; nothing is sent any more and ``flush`` waits for ever.
+- ``MendedProducer.__init__``: a producer that is closed by force says of records in flight that they were not
+  delivered, which nobody knows.
 - ``MendedProducer.close``: collecting any producer silences the library's log for the whole process.
 - ``KafkaPythonPublisher.flush``: the library's timeout is for each batch, not for all of them together.
 - ``KafkaPythonPublisher.close``: ``close(timeout)`` may raise and leave the producer open.
@@ -16,6 +18,7 @@ per topic, and a :class:`RecordDelivery` of two fields stands for the library's 
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -60,6 +63,7 @@ class MendedProducer(KafkaProducer):  # type: ignore[misc]  # the library is unt
 
     def __init__(self, **configs: Any) -> None:
         super().__init__(**configs)
+        self._accumulator.abort_incomplete_batches = self._abandon
         transactions = self._transaction_manager
         if transactions is None:
             return
@@ -70,6 +74,15 @@ class MendedProducer(KafkaProducer):  # type: ignore[misc]  # the library is unt
             transactions._current_state = TransactionState.UNINITIALIZED  # so that the sender asks for a new one
 
         transactions.reset_producer_id = reset_producer_id
+
+    def _abandon(self) -> None:
+        """Give up every batch that has no outcome yet; what has become of its records is unknown."""
+        accumulator = self._accumulator
+        for batch in accumulator._incomplete.all():
+            with suppress(kafka_errors.IllegalStateError):  # it has its outcome, and is about to be struck off
+                batch.abort(Abandoned("closed before the acknowledgement came"))
+            accumulator.deallocate(batch)
+        accumulator._batches.clear()
 
     def close(self, timeout: float | None = None, null_logger: bool = False) -> None:
         """As the library's, but the module keeps its logger."""
@@ -277,14 +290,14 @@ class KafkaPythonPublisher:
             self.flush(timeout_s)
             sender.initiate_close()
         except DeliveryTimeout:
-            try:
-                producer._accumulator.abort_batches(Abandoned("closed before the acknowledgement came"))
-            finally:
-                sender.force_close()
+            # It gives up what is open itself: beside it, it might be giving a batch its outcome just now.
+            sender.force_close()
         sender.join(2.0)
         if sender.is_alive():
             sender.force_close()
             sender.join(2.0)
+        if sender.is_alive():
+            producer._abandon()  # it is stuck on the network, and nobody else will
         producer._closed = True
         producer._unregister_cleanup()
         if not sender.is_alive():

@@ -2,8 +2,9 @@
 
 The mends of this file, by the fault they mend in kafka-python 3.0.12:
 
-- ``commit``: a transaction is committed although a batch of it has failed; a new epoch of the producer can complete
-  a commit that the brokers never saw.
+- ``__init__``: a producer that is fenced asks for a new epoch of its own accord. While it does, nothing tells that it
+  was fenced; with it, it would fence its successor; and it can complete a commit that the brokers never saw.
+- ``commit``: a transaction is committed although a batch of it has failed.
 - ``commit``, ``abort``, ``send_offsets``: the library waits for them without a deadline.
 - after an abort the publisher is spent: positions of an aborted transaction leak into the next one.
 """
@@ -49,6 +50,7 @@ class KafkaPythonTransactionalPublisher(KafkaPythonPublisher):
         wanted = {"transactional_id": transactional_id, "transaction_timeout_ms": int(TRANSACTION_S * 1000)}
         super().__init__(bootstrap, properties, client_id, listener, **wanted)
         self._transactions = self._producer._transaction_manager
+        self._transactions._supports_epoch_bump = lambda: False
         self._deliveries: list[RecordDelivery | RunDelivery] = []
         try:
             self._ask(
@@ -154,7 +156,6 @@ class KafkaPythonTransactionalPublisher(KafkaPythonPublisher):
             raise DeliveryError(f"the transaction was aborted: {error.message}", hint=error.hint) from error
         left = max(1.0, deadline - time.monotonic())
         self._stage.spend()
-        before = self._transactions.producer_id_and_epoch
         unknown = f"it is not known whether the transaction of {self._stage.transactional_id} was committed"
         try:
             self._ask(self._transactions.begin_commit, left, "the transaction was not committed")
@@ -162,8 +163,6 @@ class KafkaPythonTransactionalPublisher(KafkaPythonPublisher):
             raise
         except SensorstreamError as error:
             raise DeliveryTimeout(f"{unknown}: {error.message}", hint=error.hint) from error
-        if self._transactions.producer_id_and_epoch != before:
-            raise DeliveryTimeout(f"{unknown}: the producer has a new epoch")
         self._stage.committed()
         self._deliveries = []
 
