@@ -287,7 +287,10 @@ class LocalCluster:
             found = node.find_all(self.folder)
             data = Path(known.data_dir) if known else self.folder / "data"
             nodes = [(process, data / f"broker-{id_}") for id_, group in found.items() for process in group]
-            killed = node.end_together(nodes, deadline_s=_STOP_DEADLINE_S)
+            if delete_data:
+                killed = node.end([process for process, _ in nodes], kill=True)  # nothing is worth a clean shutdown
+            else:
+                killed = node.end_together(nodes, deadline_s=_STOP_DEADLINE_S)
             if known is not None:
                 known.processes.clear()
                 state.save_state(self.folder, known)
