@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,28 @@ def test_without_any_broker_every_wait_ends_and_publishing_goes_on_afterwards(
     assert kept.wait(WAIT_S) > 0
     impatient.close()
     patient.close()
+
+
+def test_an_outage_is_not_taken_for_the_end_of_a_topic(client: str, own_cluster: Callable[..., LocalCluster]) -> None:
+    """librdkafka says of partitions whose brokers have just died that there are none (_UNKNOWN_PARTITION)."""
+    cluster = own_cluster(brokers=1)
+    settings = Settings(bootstrap=cluster.bootstrap, client=client)
+    admin.create_topics(settings, [TopicSettings("AIR", replication_factor=1)])
+    where = TopicPartition("AIR", 0)
+    with open_client(settings).reader() as reader:
+        reader.assign({where: 0})
+        reader.poll(0.1)
+
+        def bounce() -> None:
+            cluster.stop_broker(1, kill=True)
+            cluster.start_broker(1)
+
+        bounced = threading.Timer(0.2, bounce)
+        bounced.start()
+        while bounced.is_alive():
+            with suppress(ClusterUnreachable):
+                reader.end_offsets([where])
+        assert reader.end_offsets([where]) == {where: 0}
 
 
 def test_without_the_coordinator_positions_are_given_up_in_time(

@@ -43,15 +43,22 @@ def test_a_question_is_put_again_while_a_new_leader_catches_up() -> None:
         found: Iterable[Any] = answer
         return found
 
-    assert [one.offset for one in _ask("asked", question, "AIR")] == [7]
+    assert [one.offset for one in _ask("asked", question, "AIR", is_there)] == [7]
+
+
+def is_there(_: str) -> None:
+    """What a broker says of a topic that it has."""
 
 
 def test_a_topic_that_brokers_no_longer_know_is_gone() -> None:
     def question(_: float) -> Iterable[Any]:
         return [SimpleNamespace(error=KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))]
 
-    with pytest.raises(UnknownTopic, match="AIR"):
-        _ask("asked", question, "AIR")
+    def is_gone(topic: str) -> None:
+        raise UnknownTopic(f"topic {topic!r} does not exist")
+
+    with pytest.raises(UnknownTopic, match="'AIR' has been deleted"):
+        _ask("asked", question, "AIR", is_gone)
 
 
 def test_a_refusal_is_told_at_once() -> None:
@@ -59,7 +66,7 @@ def test_a_refusal_is_told_at_once() -> None:
         raise KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
 
     with pytest.raises(BrokerError, match="not allowed"):
-        _ask("asked", question, "AIR")
+        _ask("asked", question, "AIR", is_there)
 
 
 def test_the_most_telling_cause_is_kept_whatever_comes_after_it() -> None:

@@ -1,10 +1,14 @@
 """How every client says no: the same words for the same fault, whichever client met it."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from sensorstream.config import nearest
 from sensorstream.errors import BrokerError, OffsetOutOfRange, RecordTooLarge, UnknownPartition, UnknownTopic
 from sensorstream.records import TopicPartition
+
+UNKNOWN_S: Final = 0.5
+"""So long brokers are asked again for a topic that they don't know: one may not have heard yet of a new one."""
 
 
 def unknown_topic(topic: str, known: Iterable[str] = ()) -> UnknownTopic:

@@ -389,7 +389,7 @@ def describe_topic(manager: Any, topic: str, timeout_s: float = ASK_S) -> tuple[
     Raises UnknownTopic (with the nearest name), ClusterUnreachable, BrokerError.
     """
     deadline = time.monotonic() + timeout_s
-    unknown_until = time.monotonic() + 0.5  # one broker may not have heard yet of a topic that is just created
+    unknown_until: float | None = None
     pause = threading.Event()
     while True:
         answer = metadata(manager, [topic], max(0.1, deadline - time.monotonic()))
@@ -398,9 +398,11 @@ def describe_topic(manager: Any, topic: str, timeout_s: float = ASK_S) -> tuple[
         if kind is kafka_errors.NoError and row.partitions:
             return answer, row
         now = time.monotonic()
-        if kind is kafka_errors.UnknownTopicOrPartitionError and now >= unknown_until:
-            names = [other.name for other in metadata(manager, None, 2.0).topics]
-            raise refusals.unknown_topic(topic, names)
+        if kind is kafka_errors.UnknownTopicOrPartitionError:
+            unknown_until = unknown_until or now + refusals.UNKNOWN_S
+            if now >= unknown_until:
+                names = [other.name for other in metadata(manager, None, 2.0).topics]
+                raise refusals.unknown_topic(topic, names)
         if kind in (kafka_errors.InvalidTopicError, kafka_errors.TopicAuthorizationFailedError) or now >= deadline:
             raise broker_error(f"topic {topic!r} can't be used", kind())
         pause.wait(0.1)

@@ -326,7 +326,7 @@ def metadata(client: Any, timeout_s: float = ASK_S) -> Any:
 def count_partitions(client: Any, topic: str) -> int:
     """How many partitions a topic has, once they have leaders. Raises UnknownTopic, BrokerError, ClusterUnreachable."""
     deadline = time.monotonic() + ASK_S
-    unknown_until = time.monotonic() + 0.5  # one broker may not have heard yet of a topic that is just created
+    unknown_until: float | None = None
     pause = threading.Event()
     while True:
         topics = metadata(client, max(0.1, deadline - time.monotonic())).topics
@@ -334,8 +334,10 @@ def count_partitions(client: Any, topic: str) -> int:
         now = time.monotonic()
         if found is not None and found.error is None and found.partitions:
             return len(found.partitions)
-        if found is None and now >= unknown_until:
-            raise refusals.unknown_topic(topic, topics)
+        if found is None:
+            unknown_until = unknown_until or now + refusals.UNKNOWN_S
+            if now >= unknown_until:
+                raise refusals.unknown_topic(topic, topics)
         if found is not None and found.error is not None and now >= deadline:
             raise broker_error(f"topic {topic!r} can't be used", KafkaException(found.error))
         pause.wait(0.1)

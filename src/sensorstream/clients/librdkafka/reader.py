@@ -37,7 +37,7 @@ from sensorstream.clients.librdkafka.net import (
 from sensorstream.clients.librdkafka.topics import GONE, TopicWatch
 from sensorstream.clients.own_thread import end_within, on_own_thread
 from sensorstream.clients.properties import ClientProperties
-from sensorstream.errors import BrokerError, SensorstreamError, UsageError
+from sensorstream.errors import BrokerError, ClusterUnreachable, SensorstreamError, UnknownTopic, UsageError
 from sensorstream.events import Listener
 from sensorstream.records import ConsumedRecord, TopicIdentity, TopicPartition
 
@@ -69,7 +69,7 @@ _LOOK_AT_TOPICS_S: Final = 1.0
 _LOOK_WHILE_BUSY_S: Final = 5.0
 _MOST_AT_ONCE: Final = 1_000_000
 _UNKNOWN_S: Final = 1.0
-"""How long a broker may not know a topic that is known elsewhere."""
+"""How long librdkafka may not know a topic before the brokers are asked whether it is gone."""
 _LATEST: Final = -1
 _EARLIEST: Final = -2
 _OUT_OF_RANGE: Final = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._NO_OFFSET)
@@ -395,7 +395,10 @@ class LibrdkafkaReader:
         return {TopicPartition(one.topic, one.partition): one.offset for one in found}
 
     def _ask_offsets(self, what: str, wanted: list[Any]) -> list[Any]:
-        return _ask(what, lambda left: self._consumer.offsets_for_times(wanted, timeout=left), wanted[0].topic)
+        topic = wanted[0].topic
+        return _ask(
+            what, lambda left: self._consumer.offsets_for_times(wanted, timeout=left), topic, self.partitions_for
+        )
 
     def offset_for_time(self, partition: TopicPartition, timestamp_ms: int) -> int | None:
         """The first offset whose record has this timestamp or a later one."""
@@ -409,7 +412,8 @@ class LibrdkafkaReader:
         if self._group is None:
             return None
         what, wanted = f"{partition}: the committed offset can't be read", [KafkaPartition(*partition)]
-        found = _ask(what, lambda left: self._consumer.committed(wanted, timeout=left), partition.topic)[0]
+        topic = partition.topic
+        found = _ask(what, lambda left: self._consumer.committed(wanted, timeout=left), topic, self.partitions_for)[0]
         return None if found.offset < 0 else int(found.offset)
 
     def commit(self, positions: Mapping[TopicPartition, int], note: str = "") -> None:
@@ -496,10 +500,13 @@ class LibrdkafkaReader:
         self.close()
 
 
-def _ask(what: str, question: Callable[[float], Iterable[Any] | None], topic: str) -> list[Any]:
-    """Put a question about partitions of ``topic`` until all are answered.
+def _ask(
+    what: str, question: Callable[[float], Iterable[Any] | None], topic: str, still_there: Callable[[str], object]
+) -> list[Any]:
+    """Put a question about partitions of ``topic`` until all are answered; again, for ASK_S, while brokers come and go.
 
-    Again, for ASK_S, while brokers come and go; for a little while where one does not know the topic, which may be new.
+    librdkafka says that it knows no such partition also when it has lost its brokers (_UNKNOWN_PARTITION). So they are
+    asked: ``still_there`` raises UnknownTopic when it is gone, ClusterUnreachable when nobody answers.
     """
     began = time.monotonic()
     while True:
@@ -511,11 +518,19 @@ def _ask(what: str, question: Callable[[float], Iterable[Any] | None], topic: st
             error = KafkaException(failed)
         except KafkaException as failure:
             error = failure
-        waited = time.monotonic() - began
-        if error.args[0].code() in GONE:
+        inner, waited = error.args[0], time.monotonic() - began
+        if inner.code() in GONE:
             if waited >= _UNKNOWN_S:
-                raise refusals.topic_gone(topic) from error
-        elif waited >= ASK_S or not passes(error.args[0]):
+                try:
+                    still_there(topic)
+                except UnknownTopic as gone:
+                    raise refusals.topic_gone(topic) from gone
+                if time.monotonic() - began >= ASK_S:
+                    raise ClusterUnreachable(
+                        f"{what}: no leader of {topic!r} is known for {ASK_S:.0f} s",
+                        hint="look at: sensorstream cluster status",
+                    ) from error
+        elif waited >= ASK_S or not passes(inner):
             raise broker_error(what, error) from error
         threading.Event().wait(0.1)
 
