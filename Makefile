@@ -9,9 +9,9 @@ STAMP := $(VENV)/.installed
 demo: $(STAMP)
 	$(BIN)/sensorstream demo
 
-# Two processes, each with a Kafka of its own: most of a test's time goes into waiting.
+# Three processes, each with a Kafka of its own (about 4 GB in all): most of a test's time goes into waiting.
 test: $(STAMP)
-	$(BIN)/pytest -n 2 --dist loadfile --durations 15
+	$(BIN)/pytest -n 3 --dist loadfile --durations 15
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
