@@ -9,8 +9,12 @@ import pytest
 from contract_labs import FROM_THE_START, WAIT_S, Lab, group_name, numbered, publish, read, until
 from sensorstream.clients.base import Reader
 from sensorstream.clients.kafka_python.reader import KafkaPythonReader
+from sensorstream.clients.transaction import close_when_seen
 from sensorstream.errors import BrokerError, DeliveryError, Fenced, UsageError
+from sensorstream.pipelines.stream.job import StreamJob
+from sensorstream.pipelines.stream.stream import stream
 from sensorstream.records import TopicPartition
+from sensorstream.transforms.select import Select
 
 _ids = itertools.count()
 
@@ -19,9 +23,12 @@ def new_id() -> str:
     return f"contract-{os.getpid()}-{next(_ids)}"
 
 
-def read_all(reader: Reader, where: TopicPartition) -> list[bytes | None]:
-    """Everything up to the end as it is now; the position is there then, whatever lies at the end."""
-    end = reader.end_offsets([where])[where]
+def read_all(reader: Reader, where: TopicPartition, end: int) -> list[bytes | None]:
+    """Everything up to ``end``, which is the log's; the position is there then, whatever lies at the end.
+
+    It may have to be waited for: brokers write a transaction's control record after they have acknowledged its end.
+    """
+    until(lambda: reader.end_offsets([where])[where] == end, f"the log ends at {end}")
     values: list[bytes | None] = []
 
     def at_the_end() -> bool:
@@ -49,9 +56,9 @@ def test_committed_records_are_seen_in_order_and_the_position_passes_what_lies_b
             assert other.wait(0) >= 0
     where = TopicPartition(topic, 0)
     with lab.client.reader() as reader:
-        assert reader.end_offsets([where])[where] == 102  # a control record after each fifty
         reader.assign({where: 0})
-        assert read_all(reader, where) == [b"%d" % n for n in range(100)]
+        # A control record after each fifty.
+        assert read_all(reader, where, 102) == [b"%d" % n for n in range(100)]
         reader.assign({where: 0})
         records = read(reader, 100)
     assert [record.offset for record in records] == [*range(50), *range(51, 101)]
@@ -69,7 +76,7 @@ def test_records_of_an_open_or_aborted_transaction_are_never_seen(lab: Lab) -> N
             assert reader.end_offsets([where])[where] == 1
             publish(lab, topic, [b"behind the open one"])
             reader.assign({where: 0})
-            assert read_all(reader, where) == [b"before"]
+            assert read_all(reader, where, 1) == [b"before"]
             assert reader.poll(0.3) == {}
             publisher.abort(WAIT_S)
             with pytest.raises(DeliveryError, match="spent"):
@@ -78,8 +85,7 @@ def test_records_of_an_open_or_aborted_transaction_are_never_seen(lab: Lab) -> N
             publisher.begin()
             publisher.publish(topic, b"after", partition=0)
             publisher.commit(WAIT_S)
-        until(lambda: reader.end_offsets([where])[where] == 10, "both transactions have ended")
-        assert read_all(reader, where) == [b"behind the open one", b"after"]
+        assert read_all(reader, where, 10) == [b"behind the open one", b"after"]
         assert reader.beginning_offsets([where]) == {where: 0}
 
 
@@ -91,8 +97,7 @@ def test_what_a_closed_publisher_left_open_is_aborted(lab: Lab) -> None:
         publisher.publish(topic, b"left", partition=0).wait(WAIT_S)
     with lab.client.reader() as reader:
         reader.assign({where: 0})
-        until(lambda: reader.end_offsets([where])[where] == 2, "it has been aborted")
-        assert read_all(reader, where) == []
+        assert read_all(reader, where, 2) == []
 
 
 def test_a_second_publisher_of_an_id_fences_the_first_and_aborts_what_it_left(lab: Lab) -> None:
@@ -114,7 +119,7 @@ def test_a_second_publisher_of_an_id_fences_the_first_and_aborts_what_it_left(la
             second.commit(WAIT_S)
     with lab.client.reader() as reader:
         reader.assign({where: 0})
-        assert read_all(reader, where) == [b"of the second", b"goes on"]
+        assert read_all(reader, where, 6) == [b"of the second", b"goes on"]
 
 
 def test_a_fenced_publisher_that_goes_on_publishing_is_told(lab: Lab) -> None:
@@ -149,7 +154,7 @@ def test_a_fenced_publisher_is_told_so_right_after_its_first_loss_and_does_not_f
             second.commit(WAIT_S)
     with lab.client.reader() as reader:
         reader.assign({where: 0})
-        assert read_all(reader, where) == [b"of the second"]
+        assert read_all(reader, where, 4) == [b"of the second"]
 
 
 def test_positions_are_committed_with_the_transaction_or_not_at_all(lab: Lab) -> None:
@@ -198,6 +203,33 @@ def test_positions_that_a_transaction_still_holds_are_waited_for(lab: Lab) -> No
         commit.start()
         assert other.committed(where) == 7
         commit.join()
+
+
+def test_what_was_committed_is_seen_when_its_publisher_is_closed_so(lab: Lab) -> None:
+    """A commit is acknowledged before it is in the logs: without the wait nearly each round looks too early."""
+    topic, name = lab.topic(4), new_id()
+    where = [TopicPartition(topic, number) for number in range(4)]
+    with lab.client.reader() as reader:
+        for number in range(1, 6):
+            publisher = lab.client.transactional_publisher(name)
+            publisher.begin()
+            for partition in range(4):
+                publisher.publish(topic, b"one", partition=partition)
+            publisher.commit(WAIT_S)
+            close_when_seen(publisher, lambda: lab.client.transactional_publisher(name))
+            assert set(reader.end_offsets(where).values()) == {2 * number}  # a record and a control record each
+
+
+def test_what_a_stream_has_done_is_seen_when_it_ends(lab: Lab) -> None:
+    source, out, dead, group = lab.topic(4), lab.topic(4), lab.topic(1), group_name()
+    where = [TopicPartition(out, number) for number in range(4)]
+    job = StreamJob(source, out, dead, group, group, stop_at_end=True)
+    with lab.client.reader() as reader:
+        for number in range(1, 4):
+            for partition in range(4):
+                publish(lab, source, [b'{"n":1}'], partition)
+            stream(lab.client, job, lambda: Select({"columns": "n"}))
+            assert set(reader.end_offsets(where).values()) == {2 * number}
 
 
 def has_noticed(reader: Reader) -> bool:

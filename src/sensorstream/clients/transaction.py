@@ -1,8 +1,11 @@
-"""Station 4: where a transactional publisher stands, the same for every client."""
+"""Station 4: where a transactional publisher stands, and when what it committed is seen: the same for every client."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
-from sensorstream.errors import DeliveryError, Fenced, UsageError
+from sensorstream.clients.base import TransactionalPublisher
+from sensorstream.errors import DeliveryError, Fenced, SensorstreamError, UsageError
 
 TRANSACTION_S = 60.0
 """After this long the brokers abort a transaction by themselves, unless the client is given another time."""
@@ -52,3 +55,15 @@ class Stage:
             f"another run has taken over {self.transactional_id}; what this one had not committed is aborted",
             hint="let the other one go on, or stop it and start again",
         )
+
+
+def close_when_seen(publisher: TransactionalPublisher, open_next: Callable[[], TransactionalPublisher]) -> None:
+    """Close a publisher when committed readers see all that it has committed.
+
+    Brokers acknowledge a commit before they write it into the logs of its partitions (KIP-98, PrepareCommit), so for a
+    moment readers find an earlier end. They give the id to the next publisher, which ``open_next`` opens, only after
+    that. Where it can't be opened nothing is lost, and nothing raised.
+    """
+    publisher.close()
+    with suppress(SensorstreamError):
+        open_next().close()

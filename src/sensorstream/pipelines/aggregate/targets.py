@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from sensorstream.clients.base import Client, TransactionalPublisher
+from sensorstream.clients.transaction import close_when_seen
 from sensorstream.errors import SensorstreamError, SinkError
 from sensorstream.pipelines.aggregate.aggregate import JobMark
 from sensorstream.records import Json, Number, Row, TopicPartition, Value
@@ -193,6 +194,7 @@ class ToTopic:
         self._publisher: TransactionalPublisher | None = None
         self._waiting: list[Row] = []
         self._number = 0
+        self._published = False
 
     @property
     def name(self) -> str:
@@ -204,14 +206,16 @@ class ToTopic:
         described = json.dumps([mark.topic, list(mark.identity), self._topic, mark.described()])
         self._job = hashlib.sha256(described.encode()).hexdigest()[:16]
         self._by = mark.job.rule.by
-        publisher = self._client.transactional_publisher(f"sensorstream-aggregate-{self._job}")
-        self._publisher = publisher
-        publisher.partitions_for(self._topic)
+        self._publisher = self._open_publisher()
+        self._publisher.partitions_for(self._topic)
         if self._whole:
             return None
         found = self._newest()
         self._number = 0 if found is None else found.number
         return None if found is None else found.state
+
+    def _open_publisher(self) -> TransactionalPublisher:
+        return self._client.transactional_publisher(f"sensorstream-aggregate-{self._job}")
 
     def write(self, rows: Sequence[Row], state: str) -> None:
         """Publish windows and state in one transaction; a state alone can wait, since reading again restores it."""
@@ -221,9 +225,12 @@ class ToTopic:
             self._publish(rows, state)
 
     def finish(self) -> None:
-        """Publish what has waited for the end."""
+        """Publish what has waited for the end; whoever reads the topic from now on finds all windows."""
         if self._waiting:
             self._publish(self._waiting, "")
+        if self._publisher is not None and self._published:
+            publisher, self._publisher = self._publisher, None
+            close_when_seen(publisher, self._open_publisher)
 
     def close(self) -> None:
         """Abort what is open."""
@@ -244,6 +251,7 @@ class ToTopic:
             if at % _AT_ONCE == 0:
                 publisher.flush(self._timeout_s)
         publisher.commit(self._timeout_s)
+        self._published = True
         self._number += 1
 
     def _key(self, row: Row) -> bytes | None:

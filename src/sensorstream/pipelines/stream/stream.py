@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Final, Literal
 
 from sensorstream.clients.base import Client, Reader, Rebalance, TransactionalPublisher
+from sensorstream.clients.transaction import close_when_seen
 from sensorstream.errors import (
     BrokerError,
     ClusterUnreachable,
@@ -115,6 +116,9 @@ class _Stream:
         self._reader.subscribe([job.source], Rebalance(self._assigned, self._revoked, self._lost))
         ended = self._loop()
         self._finish()
+        if self._publisher is not None and self._transactions:
+            publisher, self._publisher = self._publisher, None
+            close_when_seen(publisher, self._open_publisher)
         done = sorted([*self._finished, *(part.summary() for part in self._parts.values())], key=_by_offset)
         return StreamResult(
             job.source,
