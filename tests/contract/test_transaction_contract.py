@@ -9,7 +9,7 @@ import pytest
 from contract_labs import FROM_THE_START, WAIT_S, Lab, group_name, numbered, publish, read, until
 from sensorstream.clients.base import Reader
 from sensorstream.clients.kafka_python.reader import KafkaPythonReader
-from sensorstream.clients.transaction import close_when_seen
+from sensorstream.clients.transaction import wait_until_seen
 from sensorstream.errors import BrokerError, DeliveryError, Fenced, UsageError
 from sensorstream.pipelines.stream.job import StreamJob
 from sensorstream.pipelines.stream.stream import stream
@@ -205,18 +205,18 @@ def test_positions_that_a_transaction_still_holds_are_waited_for(lab: Lab) -> No
         commit.join()
 
 
-def test_what_was_committed_is_seen_when_its_publisher_is_closed_so(lab: Lab) -> None:
+def test_what_was_committed_is_seen_once_it_was_waited_for(lab: Lab) -> None:
     """A commit is acknowledged before it is in the logs: without the wait nearly each round looks too early."""
     topic, name = lab.topic(4), new_id()
     where = [TopicPartition(topic, number) for number in range(4)]
     with lab.client.reader() as reader:
         for number in range(1, 6):
-            publisher = lab.client.transactional_publisher(name)
-            publisher.begin()
-            for partition in range(4):
-                publisher.publish(topic, b"one", partition=partition)
-            publisher.commit(WAIT_S)
-            close_when_seen(publisher, lambda: lab.client.transactional_publisher(name))
+            with lab.client.transactional_publisher(name) as publisher:
+                publisher.begin()
+                for partition in range(4):
+                    publisher.publish(topic, b"one", partition=partition)
+                publisher.commit(WAIT_S)
+                wait_until_seen(reader, publisher.ends)
             assert set(reader.end_offsets(where).values()) == {2 * number}  # a record and a control record each
 
 

@@ -27,6 +27,14 @@ class Delivery(Protocol):
         """
 
 
+class PlacedDelivery(Delivery, Protocol):
+    """A delivery that knows its partition, as those of a transaction do."""
+
+    @property
+    def where(self) -> TopicPartition:
+        """The partition of its records, of which there is one at least."""
+
+
 class BatchDelivery(Delivery, Protocol):
     """The fate of the records that were queued by one call of :meth:`Publisher.publish_batch`.
 
@@ -94,6 +102,10 @@ class TransactionalPublisher(Publisher, Protocol):
     outside a transaction is a UsageError.
     """
 
+    @property
+    def ends(self) -> Mapping[TopicPartition, int]:
+        """The offset behind the last record that it has committed in each partition."""
+
     def begin(self) -> None:
         """Begin a transaction. Raises Fenced."""
 
@@ -104,7 +116,7 @@ class TransactionalPublisher(Publisher, Protocol):
         """
 
     def commit(self, timeout_s: float = 30.0) -> None:
-        """Wait until every record is delivered, then make them seen.
+        """Wait until every record is delivered, then make them seen; readers may see them some milliseconds later.
 
         Raises Fenced; DeliveryError when a record was not delivered (the transaction is aborted); DeliveryTimeout when
         it is not known whether the transaction was committed: whoever opens the next publisher of this id can tell

@@ -1,11 +1,14 @@
 """Station 4: where a transactional publisher stands, and when what it committed is seen: the same for every client."""
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Literal
+from typing import Final, Literal
 
-from sensorstream.clients.base import TransactionalPublisher
+from sensorstream.clients.base import PlacedDelivery, Reader
 from sensorstream.errors import DeliveryError, Fenced, SensorstreamError, UsageError
+from sensorstream.records import TopicPartition
 
 TRANSACTION_S = 60.0
 """After this long the brokers abort a transaction by themselves, unless the client is given another time."""
@@ -57,13 +60,35 @@ class Stage:
         )
 
 
-def close_when_seen(publisher: TransactionalPublisher, open_next: Callable[[], TransactionalPublisher]) -> None:
-    """Close a publisher when committed readers see all that it has committed.
+SEEN_S: Final = 10.0
+"""So long at the most :func:`wait_until_seen` waits: an older transaction that is still open hides what lies behind."""
+_PAUSE_S: Final = 0.005
 
-    Brokers acknowledge a commit before they write it into the logs of its partitions (KIP-98, PrepareCommit), so for a
-    moment readers find an earlier end. They give the id to the next publisher, which ``open_next`` opens, only after
-    that. Where it can't be opened nothing is lost, and nothing raised.
+
+def ends_of(deliveries: Iterable[PlacedDelivery]) -> dict[TopicPartition, int]:
+    """The offset behind the last record in each partition, of deliveries whose outcomes are known.
+
+    Raises the first failure among them.
     """
-    publisher.close()
+    ends: dict[TopicPartition, int] = {}
+    for delivery in deliveries:
+        offset = delivery.wait(0)
+        if offset >= 0:
+            ends[delivery.where] = offset + 1
+    return ends
+
+
+def wait_until_seen(reader: Reader, ends: Mapping[TopicPartition, int]) -> None:
+    """Wait until committed readers see these partitions up to their ``ends``, for SEEN_S at the most.
+
+    Brokers acknowledge a commit before they write it into the logs of its partitions (KIP-98, PrepareCommit), so for
+    some milliseconds readers find an earlier end. Nothing is lost where it can't be waited for, and nothing raised.
+    """
+    deadline = time.monotonic() + SEEN_S
+    pause = threading.Event()
     with suppress(SensorstreamError):
-        open_next().close()
+        while time.monotonic() < deadline:
+            seen = reader.end_offsets(ends)
+            if all(seen[partition] >= end for partition, end in ends.items()):
+                return
+            pause.wait(_PAUSE_S)

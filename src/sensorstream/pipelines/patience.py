@@ -49,6 +49,11 @@ class Patience:
         self._away_since = None
 
     @property
+    def away(self) -> bool:
+        """Whether an outage is being sat out."""
+        return self._away_since is not None
+
+    @property
     def poll_s(self) -> float:
         """How long the next poll may wait: not past the idle timeout."""
         limit = self._idle_timeout_s

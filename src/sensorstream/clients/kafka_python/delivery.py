@@ -23,6 +23,11 @@ class RecordDelivery:
         self._batch = batch
         self._index = index
 
+    @property
+    def where(self) -> TopicPartition:
+        """The record's partition."""
+        return TopicPartition(*self._batch.topic_partition)
+
     def done(self) -> bool:
         """Whether the outcome is known."""
         return bool(self._batch.is_done)
@@ -33,12 +38,11 @@ class RecordDelivery:
         while not self._batch.is_done:
             left = deadline - time.monotonic()
             if left <= 0:
-                where = TopicPartition(*self._batch.topic_partition)
-                raise DeliveryTimeout(f"{where}: no acknowledgement of a record within {timeout_s:.0f} s")
+                raise DeliveryTimeout(f"{self.where}: no acknowledgement of a record within {timeout_s:.0f} s")
             self._batch.wait(left)  # also ends when the batch is split, and this record is in another one
         first, _, failure = self._batch.value
         if failure is not None:
-            raise delivery_error(TopicPartition(*self._batch.topic_partition), failure(self._index))
+            raise delivery_error(self.where, failure(self._index))
         return int(first + self._index) if first is not None and first >= 0 else -1
 
     @property
@@ -62,6 +66,11 @@ class Part:
         self._last = first + count - 1
         self._records: list[RecordDelivery] | None = None
         self.count = count
+
+    @property
+    def where(self) -> TopicPartition:
+        """The records' partition."""
+        return TopicPartition(*self._batch.topic_partition)
 
     def record(self, index: int) -> RecordDelivery:
         """The library is about to split the batch: from now on the records go their own ways."""
@@ -112,6 +121,11 @@ class RunDelivery:
     def __init__(self, parts: list[Part], count: int) -> None:
         self._parts = parts
         self.count = count
+
+    @property
+    def where(self) -> TopicPartition:
+        """The records' partition."""
+        return self._parts[0].where
 
     def done(self) -> bool:
         """Whether every outcome is known."""

@@ -26,7 +26,7 @@ from sensorstream.clients.kafka_python.net import broker_error, reason
 from sensorstream.clients.kafka_python.publisher import KafkaPythonPublisher, _Lane
 from sensorstream.clients.kafka_python.reader import KafkaPythonReader
 from sensorstream.clients.properties import ClientProperties
-from sensorstream.clients.transaction import TRANSACTION_S, Stage
+from sensorstream.clients.transaction import TRANSACTION_S, Stage, ends_of
 from sensorstream.errors import DeliveryError, DeliveryTimeout, Fenced, SensorstreamError, UsageError
 from sensorstream.events import Listener
 from sensorstream.records import Headers, TopicPartition
@@ -57,6 +57,7 @@ class KafkaPythonTransactionalPublisher(KafkaPythonPublisher):
         self._transactions = self._producer._transaction_manager
         self._transactions._supports_epoch_bump = lambda: False
         self._deliveries: list[RecordDelivery | RunDelivery] = []
+        self.ends: dict[TopicPartition, int] = {}
         try:
             self._ask(
                 self._transactions.initialize_transactions, INIT_S, f"transactional id {transactional_id} can't be had"
@@ -152,8 +153,7 @@ class KafkaPythonTransactionalPublisher(KafkaPythonPublisher):
         deadline = time.monotonic() + timeout_s
         try:
             self.flush(timeout_s)
-            for delivery in self._deliveries:
-                delivery.wait(0)
+            ends = ends_of(self._deliveries)
         except DeliveryError as error:
             self._abort_quietly()
             if isinstance(error, Fenced) or isinstance(self._transactions.last_error, _FENCED):
@@ -169,6 +169,7 @@ class KafkaPythonTransactionalPublisher(KafkaPythonPublisher):
         except SensorstreamError as error:
             raise DeliveryTimeout(f"{unknown}: {error.message}", hint=error.hint) from error
         self._stage.committed()
+        self.ends |= ends
         self._deliveries = []
 
     def abort(self, timeout_s: float = 30.0) -> None:

@@ -54,11 +54,11 @@ _UNCERTAIN: Final = (
 class RdDelivery:
     """The fate of the records queued by one call; librdkafka calls it once for each of them."""
 
-    __slots__ = ("_error", "_offset", "_publisher", "_where", "count", "failed", "open")
+    __slots__ = ("_error", "_offset", "_publisher", "count", "failed", "open", "where")
 
     def __init__(self, publisher: "LibrdkafkaPublisher", where: TopicPartition, count: int) -> None:
         self._publisher = publisher
-        self._where = where
+        self.where = where
         self._offset = -1
         self._error: KafkaError | None = None
         self.count = self.open = count
@@ -99,9 +99,9 @@ class RdDelivery:
                 if not self.open:
                     break
                 if left <= 0:
-                    raise DeliveryTimeout(f"{self._where}: no acknowledgement of a record within {timeout_s:.0f} s")
+                    raise DeliveryTimeout(f"{self.where}: no acknowledgement of a record within {timeout_s:.0f} s")
         if self._error is not None:
-            raise delivery_error(self._where, self._error)
+            raise delivery_error(self.where, self._error)
         return self._offset
 
 

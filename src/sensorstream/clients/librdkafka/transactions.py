@@ -22,7 +22,7 @@ from sensorstream.clients.librdkafka.publisher import LibrdkafkaPublisher, RdDel
 from sensorstream.clients.librdkafka.reader import LibrdkafkaReader
 from sensorstream.clients.own_thread import on_own_thread
 from sensorstream.clients.properties import ClientProperties
-from sensorstream.clients.transaction import TRANSACTION_S, Stage
+from sensorstream.clients.transaction import TRANSACTION_S, Stage, ends_of
 from sensorstream.errors import (
     BrokerError,
     ClusterUnreachable,
@@ -62,6 +62,7 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
         super().__init__(bootstrap, properties, client_id, listener, **wanted)
         self._stage = Stage(transactional_id)
         self._deliveries: list[RdDelivery] = []
+        self.ends: dict[TopicPartition, int] = {}
         self._left_behind: Future[None] | None = None
         try:
             self._ask(self._producer.init_transactions, INIT_S, f"transactional id {transactional_id} can't be had")
@@ -167,8 +168,7 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
         deadline = time.monotonic() + timeout_s
         try:
             self.flush(timeout_s)
-            for delivery in self._deliveries:
-                delivery.wait(0)
+            ends = ends_of(self._deliveries)
         except DeliveryError as error:
             fenced = isinstance(error, Fenced) or self._is_fenced()
             self._abort_after(error)
@@ -186,6 +186,7 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
             self._abort_after(error)
             raise DeliveryError(f"the transaction was aborted: {error.message}", hint=error.hint) from error
         self._stage.committed()
+        self.ends |= ends
         self._deliveries = []
 
     def abort(self, timeout_s: float = 30.0) -> None:

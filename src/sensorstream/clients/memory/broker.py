@@ -23,11 +23,11 @@ from sensorstream.records import ConsumedRecord, Headers, TopicPartition
 class MemoryDelivery:
     """The fate of one record published to a :class:`MemoryBroker`."""
 
-    __slots__ = ("_broker", "_error", "_offset", "_where")
+    __slots__ = ("_broker", "_error", "_offset", "where")
 
     def __init__(self, broker: "MemoryBroker", where: TopicPartition) -> None:
         self._broker = broker
-        self._where = where
+        self.where = where
         self._offset: int | None = None
         self._error: DeliveryError | None = None
 
@@ -39,7 +39,7 @@ class MemoryDelivery:
         """Wait for the outcome; the record's offset."""
         with self._broker.changed:
             if not self._broker.changed.wait_for(self.done, timeout_s):
-                raise DeliveryTimeout(f"{self._where}: no acknowledgement of a record within {timeout_s:.0f} s")
+                raise DeliveryTimeout(f"{self.where}: no acknowledgement of a record within {timeout_s:.0f} s")
         if self._error is not None:
             raise self._error
         return -1 if self._offset is None else self._offset
@@ -62,6 +62,11 @@ class MemoryBatchDelivery:
     def __init__(self, parts: list[MemoryDelivery]) -> None:
         self._parts = parts
         self.count = len(parts)
+
+    @property
+    def where(self) -> TopicPartition:
+        """The partition of its records."""
+        return self._parts[0].where
 
     def done(self) -> bool:
         """Whether every outcome is known."""

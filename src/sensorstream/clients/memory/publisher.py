@@ -16,7 +16,7 @@ from sensorstream.clients.memory.broker import (
 )
 from sensorstream.clients.memory.reader import MemoryReader
 from sensorstream.clients.partitioner import partition_for_key
-from sensorstream.clients.transaction import Stage
+from sensorstream.clients.transaction import Stage, ends_of
 from sensorstream.errors import ClusterUnreachable, DeliveryError, DeliveryTimeout, UsageError
 from sensorstream.records import Headers, TopicPartition
 
@@ -113,6 +113,7 @@ class MemoryTransactionalPublisher(MemoryPublisher):
         self._id = transactional_id
         self._epoch = broker.fence(transactional_id)
         self._deliveries: list[MemoryDelivery] = []
+        self.ends: dict[TopicPartition, int] = {}
 
     def begin(self) -> None:
         """Begin a transaction."""
@@ -159,13 +160,13 @@ class MemoryTransactionalPublisher(MemoryPublisher):
         self._check()
         try:
             self.flush(timeout_s)
-            for delivery in self._deliveries:
-                delivery.wait(0)
+            ends = ends_of(self._deliveries)
             self._broker.answer()
         except (DeliveryError, ClusterUnreachable) as error:
             self._end(committed=False)
             raise DeliveryError(f"the transaction was aborted: {error.message}") from error
         self._end(committed=True)
+        self.ends |= ends
 
     def abort(self, timeout_s: float = 30.0) -> None:
         """Make sure that none of the transaction's records is ever seen."""

@@ -4,12 +4,13 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from sensorstream.clients.base import Client, TransactionalPublisher
-from sensorstream.clients.transaction import close_when_seen
+from sensorstream.clients.transaction import wait_until_seen
 from sensorstream.errors import SensorstreamError, SinkError
 from sensorstream.pipelines.aggregate.aggregate import JobMark
 from sensorstream.records import Json, Number, Row, TopicPartition, Value
@@ -194,7 +195,6 @@ class ToTopic:
         self._publisher: TransactionalPublisher | None = None
         self._waiting: list[Row] = []
         self._number = 0
-        self._published = False
 
     @property
     def name(self) -> str:
@@ -206,16 +206,14 @@ class ToTopic:
         described = json.dumps([mark.topic, list(mark.identity), self._topic, mark.described()])
         self._job = hashlib.sha256(described.encode()).hexdigest()[:16]
         self._by = mark.job.rule.by
-        self._publisher = self._open_publisher()
-        self._publisher.partitions_for(self._topic)
+        publisher = self._client.transactional_publisher(f"sensorstream-aggregate-{self._job}")
+        self._publisher = publisher
+        publisher.partitions_for(self._topic)
         if self._whole:
             return None
         found = self._newest()
         self._number = 0 if found is None else found.number
         return None if found is None else found.state
-
-    def _open_publisher(self) -> TransactionalPublisher:
-        return self._client.transactional_publisher(f"sensorstream-aggregate-{self._job}")
 
     def write(self, rows: Sequence[Row], state: str) -> None:
         """Publish windows and state in one transaction; a state alone can wait, since reading again restores it."""
@@ -228,9 +226,9 @@ class ToTopic:
         """Publish what has waited for the end; whoever reads the topic from now on finds all windows."""
         if self._waiting:
             self._publish(self._waiting, "")
-        if self._publisher is not None and self._published:
-            publisher, self._publisher = self._publisher, None
-            close_when_seen(publisher, self._open_publisher)
+        if self._publisher is not None and self._publisher.ends:
+            with suppress(SensorstreamError), self._client.reader() as reader:
+                wait_until_seen(reader, self._publisher.ends)
 
     def close(self) -> None:
         """Abort what is open."""
@@ -251,7 +249,6 @@ class ToTopic:
             if at % _AT_ONCE == 0:
                 publisher.flush(self._timeout_s)
         publisher.commit(self._timeout_s)
-        self._published = True
         self._number += 1
 
     def _key(self, row: Row) -> bytes | None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Final, Literal
 
 from sensorstream.clients.base import Client, Reader, Rebalance, TransactionalPublisher
-from sensorstream.clients.transaction import close_when_seen
+from sensorstream.clients.transaction import wait_until_seen
 from sensorstream.errors import (
     BrokerError,
     ClusterUnreachable,
@@ -105,6 +105,7 @@ class _Stream:
         self._failing_since: float | None = None
         self._failures = 0
         self._fenced: list[float] = []
+        self._written: dict[TopicPartition, int] = {}
         self._rows_in = self._transactions = self._aborted = 0
 
     def run(self, partitions: int) -> StreamResult:
@@ -116,9 +117,8 @@ class _Stream:
         self._reader.subscribe([job.source], Rebalance(self._assigned, self._revoked, self._lost))
         ended = self._loop()
         self._finish()
-        if self._publisher is not None and self._transactions:
-            publisher, self._publisher = self._publisher, None
-            close_when_seen(publisher, self._open_publisher)
+        if not self._patience.away:
+            wait_until_seen(self._reader, self._written)
         done = sorted([*self._finished, *(part.summary() for part in self._parts.values())], key=_by_offset)
         return StreamResult(
             job.source,
@@ -269,6 +269,7 @@ class _Stream:
             # Whatever the error says: where the group's offsets are just these, this transaction has committed them.
             self._doubtful = held
             raise
+        self._written |= publisher.ends
         self._open = False
         self._settled(held)
 
