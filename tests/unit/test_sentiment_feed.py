@@ -149,13 +149,29 @@ def test_a_trend_of_fixed_buckets_keeps_the_newest() -> None:
     assert trend.of("a", 101).points == shown.points
 
 
+def test_years_fit_into_a_trend_and_the_mean_is_of_all_posts() -> None:
+    """As when posts of a recording stand beside those of today."""
+    trend = Trend()
+    for day, compound in ((0, -0.9), (0, -0.8), (90, 0.5), (3000, 0.2)):
+        trend.add("a", day * 86_400_000, compound)
+    trend.add("old", 0, 0.25)
+    assert trend.of("a", 4).mean == pytest.approx(-0.25)
+    assert trend.of("a", 4).points[0] is not None
+    assert trend.of("old", 1).mean == 0.25
+
+
 def test_a_wild_time_makes_no_endless_trend() -> None:
     trend = Trend()
     trend.add("a", 0, 1.0)
     trend.add("a", 1_700_000_000_000, -1.0)
     trend.add("a", -1_000, 1.0)
     shown = trend.of("a", 3)
-    assert (shown.width_ms, len(shown.points), shown.mean) == (LADDER_MS[-1], COLUMNS, -1.0)
+    assert sum(point is not None for point in shown.points) >= 2
+    assert len(shown.points) <= COLUMNS
+    assert shown.mean == pytest.approx(1 / 3)
+    trend.add("a", 10**17, -1.0)
+    shown = trend.of("a", 4)
+    assert (shown.width_ms, len(shown.points), shown.mean) == (LADDER_MS[-1], COLUMNS, 0)
     for narrow, wide in pairwise(LADDER_MS):
         assert wide % narrow == 0
 

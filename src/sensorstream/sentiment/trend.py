@@ -4,12 +4,19 @@ from typing import Final, NamedTuple
 
 COLUMNS: Final = 60
 """The most buckets that a trend has."""
-LADDER_MS: Final = tuple(seconds * 1000 for seconds in (1, 5, 10, 30, 60, 300, 600, 1800, 3600, 10800, 21600, 86400))
-"""The widths that a bucket may grow to; each is a whole number of those before it."""
+_DAY_S: Final = 86400
+LADDER_MS: Final = tuple(
+    seconds * 1000
+    for seconds in (
+        *(1, 5, 10, 30, 60, 300, 600, 1800, 3600, 10800, 21600, _DAY_S),
+        *(7 * _DAY_S, 28 * _DAY_S, 364 * _DAY_S, 3640 * _DAY_S, 36400 * _DAY_S),
+    )
+)
+"""The widths that a bucket may grow to; each is a whole number of those before it. Any two dates fit in."""
 
 
 class PageTrend(NamedTuple):
-    """One page: its posts, the mean of the compound scores shown, and the mean of each bucket, the oldest first.
+    """One page: its posts, the mean of all their compound scores, and the mean of each bucket, the oldest first.
 
     A bucket without scored posts is None. ``first_ms`` is where the first one begins (ms since 1970 UTC).
     """
@@ -25,18 +32,22 @@ class PageTrend(NamedTuple):
 class Trend:
     """Sums by page and bucket. ``fixed_ms`` is a bucket's width: then the newest buckets are kept.
 
-    Without it buckets are as wide as they must be for everything to fit in, up to a day.
+    Without it buckets are as wide as they must be for everything to fit in.
     """
 
     def __init__(self, fixed_ms: int | None = None) -> None:
         self.fixed_ms = fixed_ms
         self.width_ms = fixed_ms or LADDER_MS[0]
         self._pages: dict[str, dict[int, list[float]]] = {}
+        self._sums: dict[str, list[float]] = {}
         self._oldest = self._newest = 0
         self._empty = True
 
     def add(self, page: str, time_ms: int, compound: float) -> None:
-        """Add one score; one that is older than the oldest bucket that fits in is not shown."""
+        """Add one score; one that is older than the oldest bucket that fits in counts for the page's mean alone."""
+        sums = self._sums.setdefault(page, [0, 0.0])
+        sums[0] += 1
+        sums[1] += compound
         at = time_ms // self.width_ms
         if self._empty:
             self._oldest = self._newest = at
@@ -52,14 +63,14 @@ class Trend:
     def of(self, page: str, posts: int) -> PageTrend:
         """The trend of a page that has had so many posts."""
         buckets = self._pages.get(page, {})
+        scored, sum_ = self._sums.get(page, (0, 0.0))
+        mean = sum_ / scored if scored else None
         if self._empty or not buckets:
-            return PageTrend(page, posts, None, (), None, self.width_ms)
+            return PageTrend(page, posts, mean, (), None, self.width_ms)
         points = []
         for at in range(self._oldest, self._newest + 1):
             count, total = buckets.get(at, (0, 0.0))
             points.append(total / count if count else None)
-        scored = sum(count for count, _ in buckets.values())
-        mean = sum(total for _, total in buckets.values()) / scored
         return PageTrend(page, posts, mean, tuple(points), self._oldest * self.width_ms, self.width_ms)
 
     def _widen(self, time_ms: int) -> int:
