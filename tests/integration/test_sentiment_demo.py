@@ -49,6 +49,7 @@ def test_every_post_is_scored_once_and_nothing_is_left(tmp_path: Path, monkeypat
         "exactly_once": True,
         "differences": [],
     }
+    assert result["stream"]["group"] == "POSTS_to_POSTS_SCORED", "as a user's next `sentiment stream` has it"
     assert result["replay"]["acknowledged"] == result["stream"]["rows_in"] == result["stream"]["rows_out"] == POSTS
     assert result["statuses"] == {"empty": 3, "ok": POSTS - 14, "truncated": 1, "unsupported_language": 10}
     assert sum(page["posts"] for page in result["mix"]) == POSTS

@@ -32,6 +32,7 @@ from sensorstream.pipelines.replay.job import ReplayOptions
 from sensorstream.pipelines.replay.job import make_job as make_replay
 from sensorstream.pipelines.replay.replay import ReplayResult, replay
 from sensorstream.pipelines.stream.job import StreamResult
+from sensorstream.pipelines.stream.plan import default_group
 from sensorstream.pipelines.stream.records import RecordTransformer, Route
 from sensorstream.records import ConsumedRecord, Row, TopicPartition
 from sensorstream.sentiment.base import LABELS
@@ -40,7 +41,8 @@ from sensorstream.serde.json import decode
 
 SCORED: Final = "POSTS_SCORED"
 DEAD: Final = "POSTS_SCORED_DEAD"
-GROUP: Final = "sentiment_group"
+GROUP: Final = default_group("POSTS", SCORED)
+"""That of ``sentiment stream``: whoever goes on with the cluster that was kept scores no post twice."""
 WORKERS: Final = 2
 READ_S: Final = 60.0
 """How long the proof waits for records that the brokers say are there."""
