@@ -121,6 +121,8 @@ class Moody:
     def _score(self, text: str) -> list[Score]:
         if text == "raise":
             raise RuntimeError("no\nidea")
+        if text == "exit":
+            raise SystemExit(7)
         nan = float("nan")
         odd: Mapping[str, list[Score]] = {
             "none": [],
@@ -138,15 +140,16 @@ class Moody:
 def test_one_bad_text_never_costs_the_others_their_scores() -> None:
     moody: Scorer = Moody()
     guarded = GuardedScorer(moody)
-    texts = ["fine", "raise", "none", "nan", "high", "half", "two", "foreign", "", "fine", "text", "label"]
+    texts = ["fine", "raise", "none", "nan", "high", "half", "two", "foreign", "", "fine", "text", "label", "exit"]
     scores = guarded.score_batch(texts)
     assert [score.status for score in scores] == [
         *("ok", "error", "error", "error", "error", "error", "error", "unsupported_language", "empty", "ok"),
-        *("error", "error"),
+        *("error", "error", "error"),
     ]
     assert scores[1].reason == "RuntimeError: no idea"
     assert scores[2].reason == "the scorer gave 0 scores for 1 text"
     assert scores[7].language == "de"
+    assert scores[-1].reason == "SystemExit: 7", "a plug-in does not end the program"
     assert all((score.compound is None) == (score.status != "ok") for score in scores)
     assert (guarded.can_explain, guarded.explain("fine"), guarded.check_language) == (False, [], False)
 

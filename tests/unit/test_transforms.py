@@ -151,6 +151,8 @@ class Twice:
         for row, record in given:
             if "fail" in row:
                 raise ZeroDivisionError("by\nnought")
+            if "exit" in row:
+                raise SystemExit(7)
             twin = OutputRow({**row, "twin": Number("2")}, key=b"k")
             answers.append(Unusable("bad") if "bad" in row else [OutputRow(row, timestamp_ms=7), twin])
             assert record.topic == "AIR"
@@ -158,8 +160,9 @@ class Twice:
 
 
 def test_a_row_that_breaks_a_plug_in_is_the_only_one_that_is_unusable() -> None:
-    answers = Guarded(Twice()).apply(rows('{"n":1}', '{"fail":1}', '{"n":2}'))
+    answers = Guarded(Twice()).apply(rows('{"n":1}', '{"fail":1}', '{"n":2}', '{"exit":1}'))
     assert answers[1] == Unusable("transform twice failed: ZeroDivisionError: by nought")
+    assert answers[3] == Unusable("transform twice failed: SystemExit: 7")
     assert [len(answer) for answer in answers if not isinstance(answer, Unusable)] == [2, 2]
 
 

@@ -64,7 +64,7 @@ class GuardedScorer:
         head, _ = self._head(text)
         try:
             return self.scorer.explain(head)
-        except Exception as error:  # a plug-in may raise anything
+        except (Exception, SystemExit) as error:  # a plug-in may raise anything
             raise SensorstreamError(f"the scorer {self.name!r} can't explain this text: {_one_line(error)}") from error
 
     def score_batch(self, texts: Sequence[str]) -> list[Score]:
@@ -111,7 +111,7 @@ class GuardedScorer:
         """The scorer's own scores; where the batch fails, text by text."""
         try:
             scores = list(self.scorer.score_batch(texts))
-        except Exception:  # a plug-in may raise anything
+        except (Exception, SystemExit):  # a plug-in may raise anything
             scores = []
         if len(scores) == len(texts):
             return [_checked(score) for score in scores]
@@ -120,7 +120,7 @@ class GuardedScorer:
     def _single(self, text: str) -> Score:
         try:
             scores = list(self.scorer.score_batch([text]))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return _failed(_one_line(error))
         if len(scores) != 1:
             return _failed(f"the scorer gave {len(scores)} scores for 1 text")
@@ -152,7 +152,7 @@ def _is_sound(score: Score) -> bool:
         return False
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
 
 

@@ -89,7 +89,7 @@ def _open_plug_in(point: "EntryPoint", options: Mapping[str, str]) -> Scorer:
         return factory(options)
     except SensorstreamError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(
             f"the scorer {point.name!r} ({point.value}) can't be opened: {type(error).__name__}: {error}",
             hint="it is a plug-in; ask whoever wrote it",

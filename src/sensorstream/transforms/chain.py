@@ -21,7 +21,7 @@ class Guarded:
         """One answer for each row, in the same order."""
         try:
             return self._answers(rows)
-        except Exception as error:  # whatever a plug-in raises
+        except (Exception, SystemExit) as error:  # whatever a plug-in raises
             if len(rows) == 1:
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
                 return [Unusable(f"transform {self.name} failed: {reason}")]

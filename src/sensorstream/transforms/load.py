@@ -37,7 +37,7 @@ def open_transform(name: str, options: Mapping[str, str]) -> Transform:
         return Guarded(_factory(name)(options))
     except SensorstreamError:
         raise
-    except Exception as error:  # whatever a plug-in raises is told in one line
+    except (Exception, SystemExit) as error:  # whatever a plug-in raises is told in one line
         raise UsageError(f"transform {name} can't be made: {type(error).__name__}: {error}") from error
 
 
