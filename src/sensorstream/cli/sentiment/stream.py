@@ -128,7 +128,10 @@ def _into_files(
 
     for option, given in topics_only.items():
         if given:
-            raise UsageError(f"{option} is for a topic, and --to {to} is a file or folder", hint=f"leave {option} out")
+            hint = f"leave {option} out"
+            if option == "--plain":
+                hint = "score into a topic first, then store that with: sensorstream consume -t TOPIC --to " + to
+            raise UsageError(f"{option} is for a topic, and --to {to} is a file or folder", hint=hint)
     chosen = CaptureOptions(
         topic=source,
         group_given=True,
