@@ -115,6 +115,30 @@ def test_what_the_target_does_not_take_is_a_dead_letter(broker: tuple[str, ...],
 
 
 @pytest.mark.broker
+@pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
+def test_what_is_too_large_for_the_dead_letters_says_how_to_make_room(
+    broker: tuple[str, ...], tmp_path: Path, client: str
+) -> None:
+    """With the reason in its headers a dead letter is larger than its record; at each step the next thing is said."""
+    b = ["--bootstrap", ",".join(broker), "--client", client]
+    source, target = f"large-in-{client}", f"large-out-{client}"
+    ok("topics", "create", source, target, "--partitions", "1", *b)
+    produced(b, source, ['{"n":1}', f'{{"s":"{"x" * 1_048_450}"}}', '{"n":2}'], tmp_path)
+    stream = ["stream", "--from", source, "--to", target, *ROUND, "--set", "digits=1", "-e", *b]
+    for larger in ([], ["-X", "max.request.size=2000000"]):
+        refused = cli(*stream, *larger)
+        assert refused.returncode == 1, refused.stderr
+        error = refused.stderr.splitlines()[-1]
+        assert f"{source}[0] offset 1 can't be used, and is too large for {target}_DEAD" in error
+        assert f"topics alter {target}_DEAD --set max.message.bytes=1113994" in error
+        assert "done again" not in refused.stderr
+    ok("topics", "alter", f"{target}_DEAD", "--set", "max.message.bytes=1113994", *b)
+    code, answer = told(*stream, "-X", "max.request.size=1113994", cwd=tmp_path)
+    assert code == 1
+    assert [answer["result"][name] for name in ("rows_in", "rows_out", "dead_letters", "aborted")] == [3, 2, 1, 0]
+
+
+@pytest.mark.broker
 def test_plain_posts_are_scored_by_workers_and_stored_in_files(broker: tuple[str, ...], tmp_path: Path) -> None:
     b = ["--bootstrap", ",".join(broker)]
     ok("topics", "create", "cmd-posts", "cmd-scored", *b)

@@ -27,6 +27,7 @@ from sensorstream.admin.topics import (
     delete_topics,
     describe_topics,
     list_topics,
+    topic_config,
 )
 
 __all__ = [
@@ -53,4 +54,5 @@ __all__ = [
     "list_groups",
     "list_topics",
     "remove_members",
+    "topic_config",
 ]

@@ -228,6 +228,22 @@ def _configs(session: Session, names: Sequence[str]) -> dict[str, dict[str, str 
     }
 
 
+def topic_config(settings: Settings, topic: str, name: str) -> str | None:
+    """One configuration of a topic as it is in force: the brokers' own where the topic has none. None: not told.
+
+    Raises BrokerError, also where this user may not know it.
+    """
+    from kafka.admin import ConfigResource, ConfigResourceType
+
+    def read(session: Session) -> str | None:
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs=[name])
+        found = session.client.describe_configs([resource], config_filter="all").get("topic", {})
+        value = found.get(topic, {}).get(name, {}).get("value")
+        return None if value is None else str(value)
+
+    return administer(settings, f"{name} of topic {topic} can't be read", read)
+
+
 def _existing(session: Session, names: Sequence[str]) -> list[Any]:
     """The rows of these topics, in order. Raises UnknownTopic naming the first that is not there."""
     rows = {row.name: row for row in session.metadata(None).topics}

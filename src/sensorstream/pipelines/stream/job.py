@@ -17,7 +17,8 @@ class StreamJob:
     stops after so many records, ``idle_timeout_s`` when none has come for that long, ``stop_at_end`` when the group
     has committed all partitions up to their ends as they are at the start. A transaction holds at the most
     ``batch_rows`` consumed records (one poll more) and ``commit_every_s`` seconds. The target takes
-    ``target_limit`` bytes at once; a record whose output is larger is a dead letter.
+    ``target_limit`` bytes at once, and a record whose output is larger is a dead letter; their topic takes
+    ``dead_limit``.
     """
 
     source: str
@@ -33,6 +34,7 @@ class StreamJob:
     batch_rows: int = BATCH_ROWS
     commit_every_s: float = COMMIT_EVERY_S
     target_limit: int | None = None
+    dead_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

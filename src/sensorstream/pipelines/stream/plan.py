@@ -149,7 +149,7 @@ def run_worker(
     cluster_id = admin.describe_cluster(settings).cluster_id or ",".join(settings.bootstrap)
     with take_seat(cluster_id, settings.group, options.instance or default_instance()) as seat:
         listener(Notice(f"group {settings.group}, transactional id {seat.transactional_id}", "debug"))
-        limit = _limit_of(settings, options.target)
+        limit, dead_limit = (_limit_of(settings, topic) for topic in (options.target, options.dead))
         job = StreamJob(
             source=options.source,
             target=options.target,
@@ -164,11 +164,13 @@ def run_worker(
             batch_rows=options.batch_rows,
             commit_every_s=options.commit_every,
             target_limit=limit,
+            dead_limit=dead_limit,
         )
         _clear(settings, seat, listener)
         settings = _as_member(settings)
-        if limit is not None:
-            settings = _within(settings, limit)
+        for known in (limit, dead_limit):
+            if known is not None:
+                settings = _within(settings, known)
         return stream(open_client(settings, listener), job, make_transform, stop=stop, listener=listener)
 
 
@@ -179,13 +181,13 @@ def _as_member(settings: Settings) -> Settings:
 
 
 def _limit_of(settings: Settings, topic: str) -> int | None:
-    """The topic's ``max.message.bytes``, where it has one of its own, and this user may know it."""
+    """The topic's ``max.message.bytes``, where it is below the client's own limit, and this user may know it."""
     try:
-        (described,) = admin.describe_topics(settings, [topic]).topics
+        told = admin.topic_config(settings, topic, "max.message.bytes")
     except BrokerError:
         return None
-    told = described.configs.get("max.message.bytes")
-    return None if told is None else int(told)
+    ours = int(str(settings.properties.get("max.request.size", RECORD_LIMIT)))
+    return None if told is None or int(told) >= ours else int(told)
 
 
 def _within(settings: Settings, limit: int) -> Settings:

@@ -37,7 +37,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """From where to where: topics, their numbers of partitions, and the most bytes that the target takes at once."""
+    """From where to where: topics, their numbers of partitions, and the most bytes that the last two take at once."""
 
     source: str
     source_partitions: int
@@ -46,6 +46,7 @@ class Route:
     dead: str
     dead_partitions: int
     target_limit: int | None = None
+    dead_limit: int | None = None
 
 
 class RecordTransformer:
@@ -135,7 +136,10 @@ class RecordTransformer:
                 self.bury(made, f"its output of {size} bytes is too large: {self._route.target} takes {limit} at once")
 
     def bury(self, made: Made, reason: str) -> None:
-        """Make a dead letter of a record: itself, as it was read, with headers that say why and where it was."""
+        """Make a dead letter of a record: itself, as it was read, with headers that say why and where it was.
+
+        Raises SensorstreamError when that is more than their topic takes.
+        """
         record, route = made.record, self._route
         told = {
             "reason": " ".join(reason.split())[:_REASON_LENGTH],
@@ -147,5 +151,18 @@ class RecordTransformer:
         headers = (*record.headers, *((HEADER + name, text.encode("utf-8", "replace")) for name, text in told.items()))
         stamp = record.timestamp_ms if record.timestamp_ms >= 0 else None
         partition = record.partition % route.dead_partitions
+        size = batch_of_one(len(record.key or b"") + len(record.value or b""), headers)
+        if route.dead_limit is not None and size > route.dead_limit:
+            raise too_large_for_the_dead(record, route.dead, f"{size} bytes, and it takes {route.dead_limit}")
         made.letters = [Letter(route.dead, partition, record.key, record.value, stamp, headers)]
         made.dead = True
+
+
+def too_large_for_the_dead(record: ConsumedRecord, dead: str, why: str) -> SensorstreamError:
+    """A record that can't be used, and is too large to be kept with the reason in the topic ``dead``."""
+    more = "BYTES" if record.value is None else str(len(record.value) + 65536)
+    return SensorstreamError(
+        f"{record.topic}[{record.partition}] offset {record.offset} can't be used, and is too large for {dead}: {why}",
+        hint=f"make room: sensorstream topics alter {dead} --set max.message.bytes={more}, and stream with "
+        f"-X max.request.size={more}",
+    )

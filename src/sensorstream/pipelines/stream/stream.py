@@ -31,7 +31,7 @@ from sensorstream.pipelines.patience import Ended, Patience
 from sensorstream.pipelines.stream.ends import Ends
 from sensorstream.pipelines.stream.job import StreamedPartition, StreamJob, StreamResult
 from sensorstream.pipelines.stream.part import StreamPart
-from sensorstream.pipelines.stream.records import Letter, Made, RecordTransformer, Route
+from sensorstream.pipelines.stream.records import Letter, Made, RecordTransformer, Route, too_large_for_the_dead
 from sensorstream.records import ConsumedRecord, TopicPartition
 from sensorstream.transforms.base import Transform
 
@@ -64,7 +64,8 @@ def stream(
     transform = make_transform()
     with client.reader(group=job.group, client_id=job.client_id, listener=listener) as reader:
         counts = [reader.partitions_for(topic) for topic in (job.source, job.target, job.dead_letters)]
-        route = Route(job.source, counts[0], job.target, counts[1], job.dead_letters, counts[2], job.target_limit)
+        topics = (job.source, counts[0], job.target, counts[1], job.dead_letters, counts[2])
+        route = Route(*topics, job.target_limit, job.dead_limit)
         run = _Stream(client, reader, job, RecordTransformer(transform, route, job.plain), stop, listener)
         try:
             return run.run(counts[0])
@@ -215,12 +216,7 @@ class _Stream:
                     self._send(publisher, letter)
                 except RecordTooLarge as error:
                     if one.dead:
-                        record = one.record
-                        raise SensorstreamError(
-                            f"{record.topic}[{record.partition}] offset {record.offset} can't be used, and is too "
-                            f"large for the dead letters: {error.message}",
-                            hint="raise it with -X max.request.size=BYTES and the topic's max.message.bytes",
-                        ) from error
+                        raise too_large_for_the_dead(one.record, letter.topic, error.message) from error
                     self._transformer.bury(one, f"its output is too large: {error.message}")
                     if number:
                         # Some of its output is in the transaction already: that must not be seen.
