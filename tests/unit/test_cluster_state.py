@@ -131,6 +131,25 @@ def test_a_lock_survives_the_deletion_of_its_folder(tmp_path: Path) -> None:
     assert order == ["first", "second"]
 
 
+def test_a_lock_is_had_while_others_delete_its_folder_again_and_again(tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    stop = threading.Event()
+
+    def deletes() -> None:
+        while not stop.is_set():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    thread = threading.Thread(target=deletes)
+    thread.start()
+    try:
+        for _ in range(2000):
+            with state.locked(folder, wait_s=10):
+                pass
+    finally:
+        stop.set()
+        thread.join()
+
+
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from sensorstream.cluster import state\n"

@@ -131,12 +131,19 @@ def locked(folder: Path, stop: threading.Event | None = None, wait_s: float = _L
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            opened = path.open("a+")
         except OSError as error:
+            # The holder before us may delete the folder just now, between two of these steps.
+            passing = isinstance(error, FileExistsError | FileNotFoundError) and (
+                folder.is_dir() or not folder.exists()
+            )
+            if passing and time.monotonic() <= deadline and not stop.wait(0.001):
+                continue
             raise LocalClusterError(
                 f"the state folder {folder} can't be made: {error.strerror}",
                 hint="set SENSORSTREAM_STATE_DIR to a folder that can be written",
             ) from error
-        with path.open("a+") as file:
+        with opened as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -151,9 +158,16 @@ def locked(folder: Path, stop: threading.Event | None = None, wait_s: float = _L
                     ) from error
                 continue
             # The holder before us may have deleted the folder, and this file with it: then it locks nothing.
-            if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+            if _is_there(path, os.fstat(file.fileno()).st_ino):
                 yield
                 return
+
+
+def _is_there(path: Path, inode: int) -> bool:
+    try:
+        return path.stat().st_ino == inode
+    except FileNotFoundError:
+        return False
 
 
 def _read(path: Path) -> dict[str, Any] | None:
