@@ -1,5 +1,6 @@
 """Stations 1-2: what a pipeline asks of any source: open, read, close."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
@@ -56,6 +57,10 @@ class Source(Protocol):
         """The names of the columns, all different; known once the source is open."""
 
     @property
+    def form(self) -> Mapping[str, str | list[str]]:
+        """How a row is written, once the source is open: for who has just the text of one (see ``one_row.py``)."""
+
+    @property
     def position(self) -> int:
         """The index of the next row to be read, from 0."""
 
@@ -75,6 +80,12 @@ class Source(Protocol):
 
         Empty at the end. Raises SourceError, but not before the rows ahead of the fault have been handed out.
         """
+
+    def text_of(self, cells: Sequence[str]) -> str:
+        """The text of a row, without a line end: what is read as these cells."""
+
+    def place(self, line: int) -> tuple[str, int]:
+        """The file and the line in it, from 1, of a row's ``line``: a source may be several files."""
 
     def close(self) -> None:
         """Let go of everything; may be called twice."""

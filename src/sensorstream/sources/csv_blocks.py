@@ -10,7 +10,7 @@ import codecs
 import io
 import select
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -76,12 +76,21 @@ class CsvBlocks(CsvSource):
         *,
         encoding: str = "utf-8",
         delimiter: str | None = None,
+        columns: Sequence[str] = (),
+        no_header: bool = False,
         start_row: int = 0,
         max_row: int = MAX_ROW,
         listener: Listener = ignore,
     ) -> None:
         super().__init__(
-            path, encoding=encoding, delimiter=delimiter, start_row=start_row, max_row=max_row, listener=listener
+            path,
+            encoding=encoding,
+            delimiter=delimiter,
+            columns=columns,
+            no_header=no_header,
+            start_row=start_row,
+            max_row=max_row,
+            listener=listener,
         )
         self._read_raw: Callable[[int], bytes] = lambda _: b""
         self._blocks_wanted = False
@@ -199,6 +208,8 @@ class CsvBlocks(CsvSource):
         """Whether more of a pipe is still to be written; a file always has its next bytes, or its end, at hand."""
         if self.size_bytes is not None:
             return False
+        if self.must_wait is not None:
+            return self.must_wait()
         try:
             return not select.select([self._file or sys.stdin.buffer], [], [], 0)[0]
         except (OSError, ValueError, TypeError, io.UnsupportedOperation):

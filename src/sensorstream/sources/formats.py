@@ -2,19 +2,33 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from sensorstream.errors import UsageError
+from sensorstream.description import BLANKS, FORMATS, Description, column_names
 from sensorstream.events import Listener, ignore
 from sensorstream.serde.json import RowEncoder
-from sensorstream.sources.base import Source
+from sensorstream.serde.typed_cells import TypedEncoder
+from sensorstream.sources.cell_rules import is_needed
+from sensorstream.sources.compressed import inner_name
 from sensorstream.sources.csv_blocks import CsvBlocks
 from sensorstream.sources.csv_file import CsvSource
+from sensorstream.sources.described_csv import DescribedCsv
+from sensorstream.sources.described_lines import DescribedLines, LineForm
+from sensorstream.sources.json_file import JsonSource
 from sensorstream.sources.line_files import JsonlSource, TextEncoder, TextSource, WholeEncoder
+from sensorstream.sources.line_source import LineSource
+from sensorstream.sources.opening import Opened
+from sensorstream.sources.several import files_of
 
-FORMATS: Final = ("csv", "tsv", "jsonl", "text")
-_ENDINGS: Final = {".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+__all__ = ["FORMATS", "Encoder", "SourceForm", "column_names"]
+
+WHOLE_OBJECTS: Final = ("jsonl", "json")
+"""Those whose rows are JSON objects, published as they are written."""
+NOT_CELLS: Final = (*WHOLE_OBJECTS, "text")
+"""Those whose rows are not cut into cells."""
+_ENDINGS: Final = {".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json"}
 
 
 class Encoder(Protocol):
@@ -25,38 +39,23 @@ class Encoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class SourceForm:
-    """How source files are written.
-
-    ``format`` is one of FORMATS, None for what the file's ending says (CSV where it says nothing). ``delimiter`` and
-    ``quote`` None: a comma and ``"`` in CSV, a tab and no quotes at all ("none") in TSV. ``columns`` names the columns
-    of CSV and TSV files without a header.
-    """
-
-    format: str | None = None
-    encoding: str = "utf-8"
-    delimiter: str | None = None
-    quote: str | None = None
-    columns: tuple[str, ...] = ()
-
-    def check(self) -> None:
-        """Raises UsageError for what can't be."""
-        if self.format is not None and self.format not in FORMATS:
-            raise UsageError(f"--source-format {self.format!r} is not known", hint=f"it is one of {', '.join(FORMATS)}")
-        if self.quote not in (None, '"', "none"):
-            raise UsageError(f"--quote {self.quote!r} is not known", hint="it is '\"' or none")
-        for at, name in enumerate(self.columns):
-            if not name.strip() or name in self.columns[:at]:
-                what = "has a column without a name" if not name.strip() else f"names {name!r} twice"
-                raise UsageError(f"--columns {','.join(self.columns)!r} {what}", hint="for example --columns id,text")
+class SourceForm(Description):
+    """How source files are written, and what reads them."""
 
     def of(self, path: str) -> str:
         """The format of a file: what was said, else what its ending says."""
-        return self.format or _ENDINGS.get(Path(path).suffix.lower(), "csv")
+        return self.format or _ENDINGS.get(Path(inner_name(path)).suffix.lower(), "csv")
 
     def encoder(self, path: str) -> Callable[[Sequence[str]], Encoder]:
         """What makes the encoder of a file's rows, given the source's columns."""
-        encoders: dict[str, Callable[[Sequence[str]], Encoder]] = {"jsonl": WholeEncoder, "text": TextEncoder}
+        encoders: dict[str, Callable[[Sequence[str]], Encoder]] = {
+            "jsonl": WholeEncoder,
+            "json": WholeEncoder,
+            "text": TextEncoder,
+        }
+        if self.types and self.of(path) not in encoders:
+            types = self.column_types
+            return lambda columns: TypedEncoder(columns, types)
         return encoders.get(self.of(path), RowEncoder)
 
     def source(
@@ -67,32 +66,57 @@ class SourceForm:
         start_row: int = 0,
         bulk: bool = False,
         listener: Listener = ignore,
-    ) -> Source:
+    ) -> LineSource:
         """The source for a file, not opened.
 
         ``fields`` are the columns that somebody will look at: those of a JSON Lines source. ``bulk``: in blocks where
         that can be. Raises UsageError.
         """
         kind = self.of(path)
-        if kind == "jsonl":
-            return JsonlSource(path, fields=fields, encoding=self.encoding, start_row=start_row)
-        if kind == "text":
-            return TextSource(path, encoding=self.encoding, start_row=start_row)
-        delimiter = self.delimiter or ("\t" if kind == "tsv" else None)
         quoted = (self.quote or ("none" if kind == "tsv" else '"')) != "none"
-        if bulk and quoted and not self.columns:
-            return CsvBlocks(path, encoding=self.encoding, delimiter=delimiter, start_row=start_row, listener=listener)
-        return CsvSource(
-            path,
-            encoding=self.encoding,
-            delimiter=delimiter,
-            quoted=quoted,
-            columns=self.columns,
-            start_row=start_row,
-            listener=listener,
+        lines = LineForm(
+            self,
+            None if self.delimiter in ("auto", BLANKS) else self.delimiter or ("\t" if kind == "tsv" else None),
+            quoted,
+            has_header=kind in ("csv", "tsv") and not (self.columns or self.no_header),
         )
+        paths = files_of(path, self.order)
+        plain = len(paths) == 1 and not lines.needed
+        source = self._source(path, kind, lines, plain=plain, bulk=bulk, options=(fields, start_row, listener))
+        if not plain:
+            source.described = partial(_described, paths, lines)
+        return source
+
+    def _source(
+        self,
+        path: str,
+        kind: str,
+        lines: LineForm,
+        *,
+        plain: bool,
+        bulk: bool,
+        options: tuple[Sequence[str], int, Listener],
+    ) -> LineSource:
+        fields, start_row, listener = options
+        encoding = self.encoding if plain else lines.encoding
+        if kind == "jsonl":
+            return JsonlSource(path, fields=fields, encoding=encoding, start_row=start_row)
+        if kind == "json":
+            return JsonSource(path, fields=fields, encoding=encoding, start_row=start_row)
+        if kind == "text":
+            return TextSource(path, encoding=encoding, start_row=start_row)
+        given: dict[str, Any] = {
+            "encoding": encoding,
+            "delimiter": self.delimiter if self.delimiter == "auto" and not self.widths else lines.given,
+            "columns": self.columns,
+            "no_header": self.no_header,
+            "start_row": start_row,
+            "listener": listener,
+        }
+        if is_needed(self):
+            return DescribedCsv(path, self, quoted=lines.quoted, **given)
+        return CsvBlocks(path, **given) if bulk and lines.quoted else CsvSource(path, quoted=lines.quoted, **given)
 
 
-def column_names(text: str | None) -> tuple[str, ...]:
-    """The names of ``--columns a,b,c``."""
-    return tuple(name.strip() for name in text.split(",")) if text else ()
+def _described(paths: Sequence[str], lines: LineForm, opened: Callable[[str | Path, str], Opened]) -> DescribedLines:
+    return DescribedLines(paths, lines, opened=opened)

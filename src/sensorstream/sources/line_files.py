@@ -34,6 +34,15 @@ class TextSource(LineSource):
         self._pending: deque[str | LongLine] = deque()
         self._line = 0
 
+    @property
+    def form(self) -> dict[str, str | list[str]]:
+        """The format, ``text``."""
+        return {"format": "text"}
+
+    def text_of(self, cells: Sequence[str]) -> str:
+        """The line itself."""
+        return cells[-1]
+
     def _begin(self) -> None:
         if self.size_bytes is not None:
             # A file that can't be read is found now; a pipe may have nothing to say for a long time.
@@ -72,8 +81,9 @@ class TextSource(LineSource):
                 rows.append(SourceRow(number, self._line, self._cells(whole)))
             except DecodeError as error:
                 raw = whole.removesuffix("\n").removesuffix("\r").encode("utf-8", "surrogatepass")
-                where: dict[str, str | int] = {"file": self.name, "line": self._line}
-                rejected.append(Rejected(where, error.message, raw))
+                file, at = self.place(self._line)
+                where: dict[str, str | int] = {"file": file, "line": at, "row": number}
+                rejected.append(Rejected(where, error.message, raw, cut=isinstance(line, LongLine)))
 
     def _cells(self, line: str) -> list[str]:
         """The row of a line. Raises DecodeError when it is none."""
@@ -102,13 +112,22 @@ class JsonlSource(TextSource):
         self._fields = tuple(dict.fromkeys(fields))
         self.columns = (*self._fields, WHOLE)
 
+    @property
+    def form(self) -> dict[str, str | list[str]]:
+        """The format, ``jsonl``."""
+        return {"format": "jsonl"}
+
     def _cells(self, line: str) -> list[str]:
-        text = line.strip(_BLANKS)
-        try:
-            values = decode(text.encode())
-        except UnicodeEncodeError as error:
-            raise DecodeError(f"character {error.start} can't be written in UTF-8") from error
-        return [*(_cell(name, values.get(name)) for name in self._fields), text]
+        return json_cells(line.strip(_BLANKS), self._fields)
+
+
+def json_cells(text: str, fields: Sequence[str]) -> list[str]:
+    """The cells of a JSON line: its ``fields``, and last the whole object. Raises DecodeError."""
+    try:
+        values = decode(text.encode())
+    except UnicodeEncodeError as error:
+        raise DecodeError(f"character {error.start} can't be written in UTF-8") from error
+    return [*(_cell(name, values.get(name)) for name in fields), text]
 
 
 WHOLE: Final = "(the whole object)"

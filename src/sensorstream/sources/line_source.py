@@ -1,7 +1,7 @@
 """Stations 1-2: what the sources that are read line by line share: opening, counting rows, and when a fault is told."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
@@ -9,6 +9,7 @@ from typing import BinaryIO, Final, Self
 from sensorstream.errors import SensorstreamError, UsageError
 from sensorstream.records import Rejected, SourceRow
 from sensorstream.sources.base import Batch
+from sensorstream.sources.described_lines import DescribedLines
 from sensorstream.sources.opening import Opened, open_bytes, too_short
 from sensorstream.sources.text_lines import LineReader, LongLine
 
@@ -32,11 +33,27 @@ class LineSource(ABC):
         self.name = "stdin" if str(path) == "-" else str(path)
         self.columns: tuple[str, ...] = ()
         self.size_bytes: int | None = None
+        self.opener: Callable[[str | Path, str], Opened] = open_bytes
+        """How the file is opened; takes its path and name."""
+        self.must_wait: Callable[[], bool] | None = None
+        """Whether no bytes are at hand, where that can't be asked of the file itself."""
+        self.described: Callable[[Callable[[str | Path, str], Opened]], DescribedLines] | None = None
+        """What makes plain lines of the file's own, given how it is opened; None: they are plain as they are."""
+        self._places: DescribedLines | None = None
         self._file: BinaryIO | None = None
         self._lines: LineReader | None = None
         self._blocks: Iterator[list[str] | LongLine] = iter(())
         self._error: SensorstreamError | None = None
         self._next = 0
+
+    @property
+    @abstractmethod
+    def form(self) -> Mapping[str, str | list[str]]:
+        """How a row is written: its ``format``, and what else it takes to read one."""
+
+    @abstractmethod
+    def text_of(self, cells: Sequence[str]) -> str:
+        """The text of a row, without a line end."""
 
     @property
     def position(self) -> int:
@@ -91,8 +108,15 @@ class LineSource(ABC):
     ) -> None:
         self.close()
 
+    def place(self, line: int) -> tuple[str, int]:
+        """The file and the line in it of a line of the source; both count from 1."""
+        return (self.name, line) if self._places is None else self._places.place(line)
+
     def _open_file(self) -> Opened:
-        return open_bytes(self._path, self.name)
+        if self.described is None:
+            return self.opener(self._path, self.name)
+        self._places = self.described(self.opener)
+        return self._places.open()
 
     @abstractmethod
     def _begin(self) -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from sensorstream.errors import SourceError
+from sensorstream.sources.compressed import decompressed, is_compressed
 
 
 class Opened(NamedTuple):
     """An open source. ``file`` is to be closed; None for standard input, which is not ours to close.
 
     ``read_some(n)`` gives up to n bytes, those that are at hand, waiting while there are none; none at the end.
-    ``size`` is in bytes, None for a pipe.
+    ``size`` is in bytes, None for a pipe and for what is decompressed.
     """
 
     file: BinaryIO | None
@@ -23,7 +24,16 @@ class Opened(NamedTuple):
 
 
 def open_bytes(path: str | Path, name: str) -> Opened:
-    """Open ``path`` ("-": standard input); ``name`` is what errors call it. Raises SourceError."""
+    """Open ``path`` ("-": standard input), decompressed; ``name`` is what errors call it. Raises SourceError."""
+    opened = open_stored(path, name)
+    if opened.file is None or not is_compressed(path):
+        return opened
+    held = decompressed(path, name, opened.file)
+    return Opened(held, held.read, None)
+
+
+def open_stored(path: str | Path, name: str) -> Opened:
+    """The same as it is stored: compressed where it is."""
     if name == "stdin":
         return Opened(None, _stdin_reader(), None)
     try:
@@ -36,14 +46,14 @@ def open_bytes(path: str | Path, name: str) -> Opened:
     except IsADirectoryError as error:
         raise SourceError(f"{name} is a folder", hint="name the file in it") from error
     except (OSError, ValueError) as error:
-        raise _unreadable(name, error) from error
+        raise unreadable(name, error) from error
     status = Path(path).stat()
 
     def read_some(size: int) -> bytes:
         try:
             return file.read(size) or b""
         except (OSError, ValueError) as error:
-            raise _unreadable(name, error) from error
+            raise unreadable(name, error) from error
 
     return Opened(file, read_some, status.st_size if stat.S_ISREG(status.st_mode) else None)
 
@@ -67,6 +77,7 @@ def too_short(name: str, rows: int, first_row: int) -> SourceError:
     )
 
 
-def _unreadable(name: str, error: Exception) -> SourceError:
+def unreadable(name: str, error: Exception) -> SourceError:
+    """The error of a file that can't be opened or read."""
     reason = getattr(error, "strerror", None) or str(error)
     return SourceError(f"{name} can't be read: {reason}", hint="check the path and its permissions")

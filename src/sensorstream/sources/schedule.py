@@ -8,19 +8,14 @@ too long the next is shorter, and nothing drifts. It never sleeps and never look
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Final, Protocol
 
 from sensorstream.errors import DecodeError, UsageError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.records import SourceRow
+from sensorstream.sources.row_times import RowTimes
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS_PER_S: Final = 1000
-_DATE_DIRECTIVES: Final = ("%Y", "%m", "%d")
-_TIME_DIRECTIVES: Final = ("%H", "%M", "%S")
-_REMEMBERED: Final = 1 << 17  # more than the seconds of a day
 
 
 class Schedule(Protocol):
@@ -28,14 +23,47 @@ class Schedule(Protocol):
 
     paced: bool
 
+    def start(self, now: float, number: int) -> float:
+        """The source begins with round ``number``, from 0, at ``now``; from when its seconds are counted."""
+
+    def held(self, row: SourceRow) -> float | None:
+        """Seconds after the start at which to ask again; None: the row may go when it is due, see :meth:`due`."""
+
     def due(self, row: SourceRow) -> float:
         """Seconds after the source's start at which this row is due; call it once for each row, in order."""
 
     def restart(self) -> None:
         """The source begins again with its first row (``--loop``); due times go on growing."""
 
+    def pause(self) -> None:
+        """For now there is no next row."""
 
-class Unpaced:
+    def end(self) -> None:
+        """No more rows come. May be called twice."""
+
+
+class _Alone:
+    """A schedule that has to do with no other source."""
+
+    def start(self, now: float, number: int) -> float:
+        """``now``."""
+        return now
+
+    def held(self, row: SourceRow) -> float | None:
+        """None: nothing is waited for."""
+        return None
+
+    def restart(self) -> None:
+        """Nothing to do."""
+
+    def pause(self) -> None:
+        """Nothing to do."""
+
+    def end(self) -> None:
+        """Nothing to do."""
+
+
+class Unpaced(_Alone):
     """Every row is due at once."""
 
     paced = False
@@ -44,12 +72,9 @@ class Unpaced:
         """Always 0."""
         return 0.0
 
-    def restart(self) -> None:
-        """Nothing to do."""
 
-
-class EveryInterval:
-    """The n-th row handed in is due after n intervals; ``interval`` is in seconds."""
+class EveryInterval(_Alone):
+    """The n-th row handed in is due after n intervals, over all rounds; ``interval`` is in seconds."""
 
     paced = True
 
@@ -64,61 +89,97 @@ class EveryInterval:
         self._rows += 1
         return due
 
-    def restart(self) -> None:
-        """The first row of the next round is one interval after the last of this one."""
 
-
-class EventTime:
+class EventTime(_Alone):
     """Replays the pauses between the rows' own times, ``speed`` times as fast.
 
-    ``column`` is the index of the time column, ``time_format`` as for strptime (None: ISO 8601). The pause
-    ahead of a row is the distance of its time to that of the row before, forwards or backwards, so files with
-    the newest row first replay too. ``max_gap`` caps one pause, in seconds of the recording. A row whose time
-    can't be read is due with the row before; the first such row brings a Notice.
+    ``times`` tells them, and whether the newest row comes first; then time runs backwards. A row is due as far behind
+    the first one as its time is. ``max_gap`` caps one pause, in seconds of the recording. A row that is out of order,
+    so that its time would lead back, is due at once, and so is one whose time can't be read; the first such row brings
+    a Notice.
     """
 
     paced = True
 
     def __init__(
         self,
-        column: int,
-        time_format: str | None = None,
+        times: RowTimes,
         *,
         speed: float = 1.0,
         max_gap: float | None = None,
         name: str = "",
         listener: Listener = ignore,
     ) -> None:
-        self._column = column
-        self._parse = time_parser(time_format)
+        self._times = times
         self._speed = speed
         self._max_gap_ms = None if max_gap is None else max_gap * _MS_PER_S
-        self._name = name
-        self._listener = listener
-        self._last_ms: int | None = None
+        self._odd = OddRows(name, listener)
+        self._furthest_ms: int | None = None
         self._elapsed_ms: float = 0
-        self._noticed = False
 
     def due(self, row: SourceRow) -> float:
         """The first row is due at 0."""
-        try:
-            now_ms = self._parse(row.cells[self._column])
-        except DecodeError as error:
-            if not self._noticed:
-                self._noticed = True
-                name = f"{self._name}: " if self._name else ""
-                text = f"{name}line {row.line}: {error.message}; rows without a time go out at once"
-                self._listener(Notice(text, "warning"))
-        else:
-            if self._last_ms is not None:
-                gap = abs(now_ms - self._last_ms)
-                self._elapsed_ms += gap if self._max_gap_ms is None else min(gap, self._max_gap_ms)
-            self._last_ms = now_ms
+        now_ms = self._odd.time_of(row, self._times)
+        if now_ms is not None:
+            if self._furthest_ms is None:
+                self._furthest_ms = now_ms
+            ahead = self._odd.ahead(row, now_ms, self._furthest_ms, self._times)
+            if ahead > 0:
+                self._elapsed_ms += ahead if self._max_gap_ms is None else min(ahead, self._max_gap_ms)
+                self._furthest_ms = now_ms
         return self._elapsed_ms / _MS_PER_S / self._speed
 
     def restart(self) -> None:
         """No pause is made for the way back from the last row to the first."""
-        self._last_ms = None
+        self._furthest_ms = None
+
+    def end(self) -> None:
+        """Tell how many rows were out of order."""
+        self._odd.tell()
+
+
+class OddRows:
+    """The rows of a source that have no time or are out of order: what is told of them."""
+
+    def __init__(self, name: str, listener: Listener) -> None:
+        self._name = f"{name}: " if name else ""
+        self._listener = listener
+        self._without = self._back = 0
+
+    def time_of(self, row: SourceRow, times: RowTimes) -> int | None:
+        """The time of a row; None where it has none."""
+        try:
+            return times.of(row)
+        except DecodeError as error:
+            self._without += 1
+            if self._without == 1:
+                self._warn(f"line {row.line}: {error.message}; rows without a time go out at once")
+            return None
+
+    def ahead(self, row: SourceRow, now_ms: int, furthest_ms: int, times: RowTimes) -> int:
+        """How much further a row is than the furthest one, in ms; less than 0 for a row that is out of order."""
+        if times.newest_first is None and now_ms != furthest_ms:
+            times.newest_first = now_ms < furthest_ms
+        ahead = furthest_ms - now_ms if times.newest_first else now_ms - furthest_ms
+        if ahead < 0:
+            self._back += 1
+            if self._back == 1:
+                where = "newer" if times.newest_first else "older"
+                self._warn(
+                    f"line {row.line}: its time is {-ahead / _MS_PER_S:g} s {where} than that of a row before it; "
+                    "rows that are out of order go out at once"
+                )
+        return ahead
+
+    def tell(self) -> None:
+        """Tell how many there were, once; the first one has been told."""
+        for count, what in ((self._back, "were out of order"), (self._without, "had no time that can be read")):
+            if count > 1:
+                self._warn(f"{count} rows {what}; each went out at once")
+        self._back = self._without = 0
+
+    def _warn(self, text: str) -> None:
+        self._listener(Notice(f"{self._name}{text}", "warning"))
 
 
 def make_schedule(
@@ -127,14 +188,13 @@ def make_schedule(
     rate: float | None = None,
     speed: float | None = None,
     max_gap: float | None = None,
-    column: int | None = None,
-    time_format: str | None = None,
+    times: RowTimes | None = None,
     name: str = "",
     listener: Listener = ignore,
 ) -> Schedule:
     """The schedule that the options ask for: ``speed``, else ``rate`` (rows a second), else ``delay`` (s).
 
-    ``column`` is the index of the time column, which ``speed`` needs. A delay of 0 or None is unpaced. Raises
+    ``times`` are the rows' own, which ``speed`` needs. A delay of 0 or None is unpaced. Raises
     UsageError when a value is out of range or ``speed`` and ``rate`` are given together.
     """
     for value, option, what in ((rate, "--rate", "rows a second"), (speed, "--speed", "times as fast")):
@@ -146,12 +206,12 @@ def make_schedule(
     if speed is not None and rate is not None:
         raise UsageError("--speed and --rate can't be used together", hint="take one of them")
     if speed is not None:
-        if column is None:
+        if times is None:
             raise UsageError(
                 f"--speed needs a time column{f' in {name}' if name else ''}",
                 hint="set time_column for the topic in sensorstream.toml",
             )
-        return EventTime(column, time_format, speed=speed, max_gap=max_gap, name=name, listener=listener)
+        return EventTime(times, speed=speed, max_gap=max_gap, name=name, listener=listener)
     if max_gap is not None:
         raise UsageError("--max-gap works with --speed only")
     if rate is not None:
@@ -170,90 +230,3 @@ def wait_until_due(
         # Event.wait takes no more than threading.TIMEOUT_MAX; a day at a time is as good.
         stop.wait(min(left, 86_400.0))
     return False
-
-
-def parse_time(text: str, time_format: str | None = None) -> int:
-    """A time as milliseconds since 1970-01-01 UTC, rounded down.
-
-    ``time_format`` is as for strptime; None means ISO 8601, with or without an offset. A time without an
-    offset is taken as UTC. Raises DecodeError.
-    """
-    return time_parser(time_format)(text)
-
-
-@lru_cache(maxsize=32)
-def time_parser(time_format: str | None) -> Callable[[str], int]:
-    """:func:`parse_time` for one format, for those who have many times to parse."""
-    if time_format is None:
-        return _parse_iso
-    day_format, space, clock_format = time_format.partition(" ")
-    if (
-        space
-        and sorted(_directives(day_format)) == sorted(_DATE_DIRECTIVES)
-        and _directives(clock_format)
-        and set(_directives(clock_format)) <= set(_TIME_DIRECTIVES)
-    ):
-        return _day_and_clock_parser(time_format, day_format, clock_format)
-
-    def parse(text: str) -> int:
-        return _strptime(text, time_format, text)
-
-    return parse
-
-
-class _Remembered(dict[str, int]):
-    """Texts parsed before: a recording of years has some thousand dates and, at most, 86,400 times of day."""
-
-    def __init__(self, parse: Callable[[str], int]) -> None:
-        super().__init__()
-        self._parse = parse
-
-    def __missing__(self, text: str) -> int:
-        value = self._parse(text)
-        if len(self) >= _REMEMBERED:
-            self.clear()
-        self[text] = value
-        return value
-
-
-def _day_and_clock_parser(time_format: str, day_format: str, clock_format: str) -> Callable[[str], int]:
-    """strptime takes 5 us; a day and a time of day that were seen before take two look-ups."""
-    midnight = _ms(datetime(2000, 1, 1))  # taken as UTC
-    days = _Remembered(lambda text: _strptime(text, day_format, text))
-    clocks = _Remembered(lambda text: _strptime("2000 " + text, "%Y " + clock_format, text) - midnight)
-
-    def parse(text: str) -> int:
-        day, space, clock = text.partition(" ")
-        try:
-            if space:
-                return days[day] + clocks[clock]
-        except DecodeError:
-            pass
-        return _strptime(text, time_format, text)  # the same once more, for its error names the whole text
-
-    return parse
-
-
-def _directives(time_format: str) -> list[str]:
-    return [time_format[at : at + 2] for at in range(len(time_format)) if time_format[at] == "%"]
-
-
-def _strptime(text: str, time_format: str, shown: str) -> int:
-    try:
-        return _ms(datetime.strptime(text, time_format))  # taken as UTC
-    except (ValueError, OverflowError) as error:
-        raise DecodeError(f"{shown[:80]!r} is not a time of the format {time_format!r}") from error
-
-
-def _parse_iso(text: str) -> int:
-    try:
-        return _ms(datetime.fromisoformat(text))
-    except (ValueError, OverflowError) as error:
-        raise DecodeError(f"{text[:80]!r} is not an ISO 8601 time") from error
-
-
-def _ms(moment: datetime) -> int:
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    since = moment - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
