@@ -25,6 +25,8 @@ _SMALLEST_NORMAL: Final = 2.2250738585072014e-308
 # One cache of cell texts serves a source of millions of rows: bounded in entries and in the length of each.
 _CACHED_CELLS: Final = 1 << 15
 _CACHED_LENGTH: Final = 128
+_CACHED_TEMPLATES: Final = 1 << 10
+_CACHED_TEMPLATE: Final = 1 << 13
 
 
 def is_number(cell: str) -> bool:
@@ -50,6 +52,11 @@ def is_number(cell: str) -> bool:
     if digits <= 15 and _SMALLEST_NORMAL <= value < float("inf"):
         return True  # DBL_DIG: a double keeps any 15 digits
     return 0 < value < float("inf") and Decimal(repr(value)) == abs(Decimal(cell))
+
+
+def is_grammatical(cell: str) -> bool:
+    """Whether a cell is a JSON number by its letters, whatever a reader makes of its value."""
+    return _GRAMMAR.fullmatch(cell) is not None
 
 
 def quote(text: str) -> str:
@@ -117,6 +124,7 @@ def _no_constant(name: str) -> Any:
 
 _number = _Numbers().__getitem__
 _DECODER: Final = JSONDecoder(parse_float=_number, parse_int=_number, parse_constant=_no_constant)
+_scan: Final = _DECODER.scan_once  # type: ignore[attr-defined]  # typeshed leaves it out
 
 
 def decode(value: bytes) -> dict[str, Value]:
@@ -133,7 +141,12 @@ def decode(value: bytes) -> dict[str, Value]:
     except UnicodeDecodeError as error:
         raise DecodeError(f"byte {error.start} is not UTF-8") from error
     try:
-        row = _DECODER.decode(text)
+        try:
+            row, end = _scan(text, 0)
+        except StopIteration:  # it begins with a blank, or with nothing of JSON
+            end = -1
+        if end != len(text):
+            row = _DECODER.decode(text)
         if type(row) is not dict:
             raise DecodeError(f"it is {_kind(row)}, not a JSON object")
         if (b"[" in value or value.count(b"{") > 1) and any(type(it) in (dict, list) for it in row.values()):
@@ -154,7 +167,7 @@ def _decode_nested(text: str) -> dict[str, Value]:
             at = _skip(text, at + 1)
         key, at = scanstring(text, at + 1, True)
         start = _skip(text, _skip(text, at) + 1)
-        member, at = _DECODER.scan_once(text, start)  # type: ignore[attr-defined]  # typeshed leaves it out
+        member, at = _scan(text, start)
         row[key] = Json(text[start:at]) if type(member) in (dict, list) else member
         at = _skip(text, at)
     return row
@@ -194,22 +207,37 @@ def encode(row: Row) -> bytes:
 
     Raises TypeError for a value that is none of :data:`~sensorstream.records.Value`.
     """
-    return ("{" + ",".join([f"{_KEYS[name]}:{_json_of(value)}" for name, value in row.items()]) + "}").encode()
+    text = _TEMPLATES[tuple(row)] % tuple(
+        [
+            encode_basestring(value)  # type: ignore[arg-type]
+            if (kind := type(value)) is str
+            else value
+            if kind is Number or kind is Json
+            else "null"
+            if value is None
+            else _json_of(value)
+            for value in row.values()
+        ]
+    )
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair
+        return (_TEMPLATES[tuple(row)] % tuple(map(_json_of, row.values()))).encode()
 
 
-class _Keys(dict[str, str]):
-    """Column names quoted, remembered: all rows of a stream have the same ones."""
+class _Templates(dict[tuple[str, ...], str]):
+    """Columns to a JSON object with a place for each value, remembered: the rows of a stream have few sets of them."""
 
-    def __missing__(self, name: str) -> str:
-        made = quote(name)
-        if len(name) <= _CACHED_LENGTH:
-            if len(self) >= _CACHED_CELLS:
+    def __missing__(self, names: tuple[str, ...]) -> str:
+        made = "{" + ",".join([quote(name).replace("%", "%%") + ":%s" for name in names]) + "}"
+        if len(made) <= _CACHED_TEMPLATE:
+            if len(self) >= _CACHED_TEMPLATES:
                 self.clear()
-            self[name] = made
+            self[names] = made
         return made
 
 
-_KEYS: Final = _Keys()
+_TEMPLATES: Final = _Templates()
 
 
 def _json_of(value: Value) -> str:
