@@ -1,6 +1,6 @@
 """Station 9: what a capture asks of any place where records are stored."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from sensorstream.records import ConsumedRecord
@@ -30,25 +30,36 @@ class Sink(Protocol):
         Raises PositionMismatch where it holds another partition's records, SinkError where it can't be used.
         """
 
-    def start(self, offset: int) -> None:
-        """Begin a sink that holds nothing yet: its first position is ``offset``."""
+    @property
+    def end(self) -> int | None:
+        """The offset before which what it is to hold ends, as it was stored with its position; None: without end."""
 
-    def write(self, records: Sequence[ConsumedRecord]) -> None:
+    def start(self, offset: int, end: int | None = None) -> None:
+        """Begin a sink that holds nothing yet: its first position is ``offset``, its range ends before ``end``.
+
+        Both are stored.
+        """
+
+    def write(self, records: Sequence[ConsumedRecord]) -> Collection[int]:
         """Add records in offset order. A record that can't be stored goes to the rejected file whole.
 
-        Several may have the same offset, where one record was made into several; they come in one call.
+        Several may have the same offset, where one record was made into several; they come in one call. Returns the
+        offsets of those that were not stored: rejected, or left out.
         """
 
     def write_values(
         self, values: Sequence[bytes | None], make_records: Callable[[], Sequence[ConsumedRecord]]
-    ) -> None:
-        """Add the records that ``make_records`` gives; their ``values`` alone may be enough to do it faster."""
+    ) -> Collection[int]:
+        """As :meth:`write`, the records that ``make_records`` gives; ``values`` alone may do, and faster."""
 
     def reject(self, record: ConsumedRecord, reason: str) -> None:
         """Put a record into the rejected file, whole, with the reason why it can't be used."""
 
     def commit(self, position: int) -> None:
         """Make everything written durable, together with ``position``. Raises SinkError; nothing is half."""
+
+    def settle(self, *, last: bool = False) -> None:
+        """Called after commits, about each second: put away what is due; with ``last``, all that was committed."""
 
     def close(self) -> None:
         """Let go without committing."""

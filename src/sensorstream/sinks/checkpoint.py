@@ -14,6 +14,8 @@ from typing import Any, Final
 from sensorstream.errors import PositionMismatch, SinkError
 
 SCHEMA: Final = 1
+_DEFAULTS: Final = {"--value-format": "json", "--key-format": "text", "--flatten": "no", "--tombstones": "no"}
+"""What is meant where a stored ``transform`` says nothing of an option; for all others it is none."""
 _ELSEWHERE: Final = "give another --to, or move the file away"
 
 
@@ -22,9 +24,11 @@ class Checkpoint:
     """What a captured file holds, up to its last position.
 
     ``next_offset`` is the next offset to read; ``length`` and ``crc`` (CRC-32) are of the data file,
-    ``rejected_length`` of the rejected file; ``columns`` is the CSV header (empty: not written yet);
+    ``rejected_length`` of the rejected file, of which the letters of earlier offsets count, however they were mended;
+    ``columns`` is the CSV header (empty: not written yet);
     ``replacement`` names a finished file that is to take the data file's place. ``transform`` says what the records
-    went through, empty for nothing; ``state`` is whatever else the writer must know to go on.
+    went through, empty for nothing; ``state`` is whatever else the writer must know to go on. ``range`` names the range
+    of the log that the file is to hold, and ``range_end`` is the offset before which that ends; empty and None: all.
     """
 
     topic: str
@@ -41,6 +45,8 @@ class Checkpoint:
     replacement: str | None = None
     transform: str = ""
     state: str = ""
+    range: str = ""
+    range_end: int | None = None
 
     def check_same_log(self, other: "Checkpoint", path: Path) -> None:
         """Raise PositionMismatch, saying what differs, unless ``other`` describes the same log and format."""
@@ -54,8 +60,16 @@ class Checkpoint:
             if mine != wanted:
                 raise PositionMismatch(f"{path} holds {label} {mine}, not {wanted}", hint=_ELSEWHERE)
         if self.transform != other.transform:
-            differences = _differences(_described(self.transform), _described(other.transform))
+            mine, wanted = _described(self.transform), _described(other.transform)
+            for option in mine.keys() | wanted.keys():
+                if option.startswith("--"):
+                    mine.setdefault(option, _DEFAULTS.get(option, "none"))
+                    wanted.setdefault(option, _DEFAULTS.get(option, "none"))
+            differences = _differences(mine, wanted)
             raise PositionMismatch(f"{path} holds rows made with {differences}", hint=_ELSEWHERE)
+        if other.range and other.range != self.range:
+            held = f"the range {self.range}" if self.range else "what comes from its beginning on, without an end"
+            raise PositionMismatch(f"{path} holds {held}, not the range {other.range}", hint=_ELSEWHERE)
         for name, label in (
             ("cluster_id", "another cluster"),
             ("topic_id", "a deleted topic of the same name"),
@@ -76,6 +90,8 @@ def _described(transform: str) -> dict[str, str]:
     flat: dict[str, Any] = {}
     for name, value in json.loads(transform).items():
         flat.update(value if isinstance(value, dict) else {name: value})
+    if any(name.startswith("--") for name in flat):
+        flat.setdefault("transform", "none")
     return {name: _words(value) for name, value in flat.items()}
 
 
@@ -127,8 +143,8 @@ def store(path: Path, checkpoint: Checkpoint) -> None:
     place = sidecar(path)
     temporary = place.with_name(place.name + ".tmp")
     document: dict[str, Any] = {"schema": SCHEMA, **asdict(checkpoint)}
-    for optional in ("transform", "state"):
-        if not document[optional]:
+    for optional in ("transform", "state", "range", "range_end"):
+        if document[optional] in ("", None):
             del document[optional]
     document["seal"] = _seal(document)
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)

@@ -6,21 +6,22 @@ The first record's columns make the header. A record with columns that the heade
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from itertools import islice
+from operator import add
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from sensorstream.errors import DecodeError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.records import ConsumedRecord, Row
-from sensorstream.serde import json as json_serde
 from sensorstream.serde.bulk_csv import CsvWriter
 from sensorstream.serde.csv_cells import csv_text, to_cell
+from sensorstream.serde.row_maker import PLAIN, RowMaker
 from sensorstream.sinks.checkpoint import Checkpoint
+from sensorstream.sinks.dead_letter import rejected_record
 from sensorstream.sinks.positioned_file import PositionedFile
-from sensorstream.sinks.rejected import rejected_record
 
 _REWRITTEN_AT_ONCE: Final = 1000
 _ANY_CELL: Final = 2**31 - 1
@@ -29,15 +30,16 @@ MAX_COLUMNS: Final = 4096
 
 
 class CsvFileSink:
-    """Captures the JSON objects of one partition into a CSV file.
+    """Captures the records of one partition into a CSV file.
 
     ``log`` says which partition of which topic and cluster is to be stored; with ``raw`` the text cells that a
-    spreadsheet would run as a formula are not escaped.
+    spreadsheet would run as a formula are not escaped. ``rows`` makes the rows of the records.
     """
 
-    def __init__(self, path: Path, log: Checkpoint, listener: Listener = ignore) -> None:
+    def __init__(self, path: Path, log: Checkpoint, listener: Listener = ignore, rows: RowMaker = PLAIN) -> None:
         self._file = PositionedFile(path)
         self._log = log
+        self._maker = rows
         self._listener = listener
         self._writer: CsvWriter | None = None
         self._columns: tuple[str, ...] = ()
@@ -58,44 +60,61 @@ class CsvFileSink:
         self._take_columns(stored.columns)
         return stored.next_offset
 
-    def start(self, offset: int) -> None:
-        """Begin the file at ``offset``."""
-        self._file.start(replace(self._log, next_offset=offset))
+    @property
+    def end(self) -> int | None:
+        """Where its range ends."""
+        return self._file.end
 
-    def write(self, records: Sequence[ConsumedRecord]) -> None:
-        """Add records; what is no JSON object goes to the rejected file."""
+    def start(self, offset: int, end: int | None = None) -> None:
+        """Begin the file at ``offset``."""
+        self._file.start(replace(self._log, next_offset=offset, range_end=end))
+
+    def write(self, records: Sequence[ConsumedRecord]) -> Collection[int]:
+        """Add records; what gives no row goes to the rejected file. Returns the offsets of that."""
+        rejected: set[int] = set()
         cells: list[list[str]] = []
         offset, same = -1, 0
         for record in records:
             if record.offset != offset:
                 offset, same = record.offset, 0
             try:
-                row = _decoded(record)
+                row = self._maker.row(record)
             except DecodeError as error:
                 self.reject(record, error.message)
+                rejected.add(record.offset)
                 continue
             if row.keys() != self._known and not self._fits(row, record, cells, same):
+                rejected.add(record.offset)
                 continue
             raw = self._log.raw
             cells.append([to_cell(row.get(column), raw) for column in self._columns])
             same += 1
         self._append(cells)
+        return rejected
 
     def write_values(
         self, values: Sequence[bytes | None], make_records: Callable[[], Sequence[ConsumedRecord]]
-    ) -> None:
+    ) -> Collection[int]:
         """Add records: all at once where their values are plain objects of just the file's columns."""
-        done = 0
+        if not self._maker.plain_values:
+            return self.write(make_records())
+        done, rejected = 0, set[int]()
         if self._writer is None:
             # The first record brings the columns with it.
-            self.write(make_records()[:1])
+            rejected.update(self.write(make_records()[:1]))
             values, done = values[1:], 1
         lines = self._writer.lines(cast("Sequence[bytes]", values)) if self._writer and None not in values else None
         if lines is None:
-            self.write(make_records()[done:])
+            rejected.update(self.write(make_records()[done:]))
         else:
-            self._file.append(lines)
-            self.rows += len(values)
+            records = make_records()[done:] if self._maker.kinds else []
+            whole = lines if self._maker.plain else self._beside(records, lines)
+            if whole is None:
+                rejected.update(self.write(records))
+            else:
+                self._file.append(whole)
+                self.rows += len(values)
+        return rejected
 
     def reject(self, record: ConsumedRecord, reason: str) -> None:
         """Put a record into the rejected file, whole."""
@@ -105,6 +124,9 @@ class CsvFileSink:
     def commit(self, position: int) -> None:
         """Make everything written durable, with the next offset to read."""
         self._file.commit(position, self._columns)
+
+    def settle(self, *, last: bool = False) -> None:
+        """Nothing to do: the file is whole as it is."""
 
     def close(self) -> None:
         """Release the file; what was not committed is cut."""
@@ -146,6 +168,23 @@ class CsvFileSink:
         self._take_columns(columns)
         return True
 
+    def _beside(self, records: Sequence[ConsumedRecord], lines: bytes) -> bytes | None:
+        """The lines of the records' values with the columns of the records themselves in front; None: one by one."""
+        raw, beside = self._log.raw, self._maker.beside
+        try:
+            # One more cell, an empty one, makes the comma behind them.
+            cells = [[*[to_cell(value, raw) for value in beside(record).values()], ""] for record in records]
+        except DecodeError:
+            return None
+        text = csv_text(cells)
+        if "\r" in text:
+            # Of such a row every cell is quoted.
+            return None
+        fronts = text.encode("utf-8", "backslashreplace").split(b"\n")
+        ends = lines.split(b"\n")
+        # A line end within a key makes one line more.
+        return b"\n".join(map(add, fronts, ends)) if len(fronts) == len(ends) else None
+
     def _append(self, cells: list[list[str]]) -> None:
         if cells:
             self._file.append(_lines(cells))
@@ -153,13 +192,9 @@ class CsvFileSink:
 
     def _take_columns(self, columns: tuple[str, ...]) -> None:
         self._columns, self._known = columns, frozenset(columns)
-        self._writer = CsvWriter(columns, self._log.raw) if columns else None
-
-
-def _decoded(record: ConsumedRecord) -> Row:
-    if record.value is None:
-        raise DecodeError("a record without a value (tombstone)")
-    return json_serde.decode(record.value)
+        # The columns of the record itself come first in every row, and so in every file.
+        values = columns[len(self._maker.kinds) :]
+        self._writer = CsvWriter(values, self._log.raw) if values else None
 
 
 def _lines(rows: Sequence[Sequence[str]]) -> bytes:

@@ -1,24 +1,28 @@
 """Station 9: records of one partition as one JSON Lines file: each value as it came, on one line."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sensorstream.errors import DecodeError
 from sensorstream.events import Listener, ignore
 from sensorstream.records import ConsumedRecord
-from sensorstream.serde import json as json_serde
+from sensorstream.serde.row_maker import PLAIN, RowMaker, json_line
 from sensorstream.sinks.checkpoint import Checkpoint
+from sensorstream.sinks.dead_letter import rejected_record
 from sensorstream.sinks.positioned_file import PositionedFile
-from sensorstream.sinks.rejected import rejected_record
 
 
 class JsonlFileSink:
-    """Captures the JSON values of one partition; a tombstone is stored as ``null``."""
+    """Captures the records of one partition, of which ``rows`` makes the rows.
 
-    def __init__(self, path: Path, log: Checkpoint, listener: Listener = ignore) -> None:
+    Plain ones are stored as they came, any JSON value among them; a tombstone then is ``null``.
+    """
+
+    def __init__(self, path: Path, log: Checkpoint, listener: Listener = ignore, rows: RowMaker = PLAIN) -> None:
         self._file = PositionedFile(path)
         self._log = log
+        self._maker = rows
         self._listener = listener
         self.rows = 0
         self.rejected = 0
@@ -33,28 +37,36 @@ class JsonlFileSink:
         stored = self._file.open(self._log)
         return None if stored is None else stored.next_offset
 
-    def start(self, offset: int) -> None:
-        """Begin the file at ``offset``."""
-        self._file.start(replace(self._log, next_offset=offset))
+    @property
+    def end(self) -> int | None:
+        """Where its range ends."""
+        return self._file.end
 
-    def write(self, records: Sequence[ConsumedRecord]) -> None:
-        """Add records; what is not JSON goes to the rejected file."""
+    def start(self, offset: int, end: int | None = None) -> None:
+        """Begin the file at ``offset``."""
+        self._file.start(replace(self._log, next_offset=offset, range_end=end))
+
+    def write(self, records: Sequence[ConsumedRecord]) -> Collection[int]:
+        """Add records; what can't be used goes to the rejected file. Returns the offsets of that."""
         lines: list[bytes] = []
+        rejected: set[int] = set()
         for record in records:
             try:
-                lines.append(json_serde.one_line(b"null" if record.value is None else record.value))
+                lines.append(json_line(record, self._maker))
             except DecodeError as error:
                 self.reject(record, error.message)
+                rejected.add(record.offset)
         if lines:
             lines.append(b"")
             self._file.append(b"\n".join(lines))
             self.rows += len(lines) - 1
+        return rejected
 
     def write_values(
         self, values: Sequence[bytes | None], make_records: Callable[[], Sequence[ConsumedRecord]]
-    ) -> None:
+    ) -> Collection[int]:
         """Add the records that ``make_records`` gives."""
-        self.write(make_records())
+        return self.write(make_records())
 
     def reject(self, record: ConsumedRecord, reason: str) -> None:
         """Put a record into the rejected file, whole."""
@@ -64,6 +76,9 @@ class JsonlFileSink:
     def commit(self, position: int) -> None:
         """Make everything written durable, with the next offset to read."""
         self._file.commit(position)
+
+    def settle(self, *, last: bool = False) -> None:
+        """Nothing to do: the file is whole as it is."""
 
     def close(self) -> None:
         """Release the file; what was not committed is cut."""

@@ -17,8 +17,11 @@ from sensorstream.errors import SinkError
 from sensorstream.events import RowRejected
 from sensorstream.records import Rejected
 from sensorstream.sinks import checkpoint as checkpoints
+from sensorstream.sinks import rejected as rejected_files
 from sensorstream.sinks.checkpoint import Checkpoint
-from sensorstream.sinks.rejected import dead_letter, rejection_event
+from sensorstream.sinks.checks import no_position
+from sensorstream.sinks.dead_letter import letter_of
+from sensorstream.sinks.rejected import rejection_event
 
 _READ_SIZE: Final = 1 << 20
 _NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0)
@@ -34,15 +37,14 @@ class PositionedFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # AIR.csv and AIR.jsonl may lie side by side; each cuts a rejected file of its own to its own position.
-        stem = path.stem if path.suffix == ".csv" else path.name
-        self.rejected_path = path.with_name(f"{stem}.rejected.jsonl")
+        self.rejected_path = rejected_files.beside(path)
         self.checkpoint: Checkpoint | None = None
         self._data = -1
-        self._rejected = -1
         self._crc = 0
         self._length = 0
         self._rejected_length = 0
+        # Dead letters since the last commit.
+        self._letters = 0
 
     def open(self, wanted: Checkpoint) -> Checkpoint | None:
         """Lock the file and cut it to its position; return that, or None where there is nothing yet.
@@ -53,10 +55,7 @@ class PositionedFile:
         if stored is None:
             for there in (self.path, self.rejected_path):
                 if self._size(there):
-                    raise SinkError(
-                        f"{there} is there already and {self.path} has no position file",
-                        hint="move it away or give another --to",
-                    )
+                    raise no_position(there, self.path)
             return None
         stored.check_same_log(wanted, self.path)
         with self._translated():
@@ -77,7 +76,12 @@ class PositionedFile:
                 raise FileBusy(f"{self.path} was begun by another capture just now", hint="start again")
             checkpoints.store(self.path, first)
         self.checkpoint = first
-        self._crc = self._length = self._rejected_length = 0
+        self._crc = self._length = self._rejected_length = self._letters = 0
+
+    @property
+    def end(self) -> int | None:
+        """The offset before which the range that the file is to hold ends; None where it has none."""
+        return None if self.checkpoint is None else self.checkpoint.range_end
 
     def append(self, data: bytes) -> None:
         """Add bytes that count from the next commit on. Raises SinkError after cutting the file back."""
@@ -90,14 +94,11 @@ class PositionedFile:
 
     def append_rejected(self, rejected: Rejected) -> RowRejected:
         """Add a dead letter to the rejected file, which is made by the first; return what to tell of it."""
-        data = dead_letter(rejected)
         try:
-            if self._rejected < 0:
-                self._rejected = self._open(self.rejected_path)
-            checkpoints.write_all(self._rejected, data)
+            self._rejected_length = rejected_files.append(self.rejected_path, letter_of(rejected).dump())
         except OSError as error:
             raise self._cut_back(error) from error
-        self._rejected_length += len(data)
+        self._letters += 1
         return rejection_event(rejected, self.rejected_path)
 
     def commit(self, position: int, columns: tuple[str, ...] = (), state: str = "") -> None:
@@ -117,12 +118,30 @@ class PositionedFile:
         try:
             if after.length != before.length:
                 _sync(self._data)
-            if after.rejected_length != before.rejected_length:
-                _sync(self._rejected)
+            if self._letters:
+                rejected_files.sync(self.rejected_path)
             checkpoints.store(self.path, after)
         except OSError as error:
             raise self._cut_back(error) from error
         self.checkpoint = after
+        self._letters = 0
+
+    def empty(self, state: str) -> None:
+        """Store a position without data, which was put elsewhere, and cut the file to it; all must be committed.
+
+        A crash after the position is stored leaves data that the next start cuts.
+        """
+        before = self._current()
+        after = replace(before, length=0, crc=0, state=state)
+        try:
+            checkpoints.store(self.path, after)
+        except OSError as error:
+            raise self._cut_back(error) from error
+        self.checkpoint = after
+        try:
+            self._truncate()
+        except OSError as error:
+            raise _sink_error(self.path, error) from error
 
     def replace_data(self, rewrite: Callable[[BinaryIO, BinaryIO], None], columns: tuple[str, ...]) -> None:
         """Put a rewritten file in the place of the data file; all that was appended must be committed.
@@ -163,10 +182,9 @@ class PositionedFile:
         """Cut what was not committed and release the lock."""
         if self._data >= 0 and self.checkpoint is not None:
             self._truncate()
-        for descriptor in (self._data, self._rejected):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._data = self._rejected = -1
+        if self._data >= 0:
+            os.close(self._data)
+        self._data = -1
 
     def _current(self) -> Checkpoint:
         if self.checkpoint is None:
@@ -216,30 +234,31 @@ class PositionedFile:
                 f"{self.path} was changed since its position was stored ({size} bytes there, {stored.length} expected)",
                 hint="put it back, or move it and its .position away to capture anew",
             )
-        rejected = self._size(self.rejected_path)
-        if rejected < stored.rejected_length:
-            raise SinkError(
-                f"{self.rejected_path} was cut since its position was stored "
-                f"({rejected} bytes there, {stored.rejected_length} expected)",
-                hint="put it back, or move the capture away",
-            )
         os.ftruncate(self._data, stored.length)
         os.lseek(self._data, 0, os.SEEK_END)
-        if rejected:
-            self._rejected = self._open(self.rejected_path)
-            os.ftruncate(self._rejected, stored.rejected_length)
-            os.lseek(self._rejected, 0, os.SEEK_END)
-        self._length, self._crc = stored.length, stored.crc
-        self._rejected_length = stored.rejected_length
+        self._rejected_length = self._cut_rejected(stored)
+        self._length, self._crc, self._letters = stored.length, stored.crc, 0
 
     def _truncate(self) -> None:
         kept = self._current()
         os.ftruncate(self._data, kept.length)
         os.lseek(self._data, 0, os.SEEK_END)
-        if self._rejected >= 0:
-            os.ftruncate(self._rejected, kept.rejected_length)
-            os.lseek(self._rejected, 0, os.SEEK_END)
-        self._length, self._crc, self._rejected_length = kept.length, kept.crc, kept.rejected_length
+        if self._letters:
+            self._rejected_length = self._cut_rejected(kept)
+        self._length, self._crc, self._letters = kept.length, kept.crc, 0
+
+    def _cut_rejected(self, kept: Checkpoint) -> int:
+        """Take away the letters from the position on, which will come again; the length of what is left.
+
+        The others are the user's, who may have mended them or thrown them away.
+        """
+        if not self._size(self.rejected_path):
+            return 0
+        return rejected_files.cut(
+            self.rejected_path,
+            lambda letter: letter.offset is None or letter.offset < kept.next_offset,
+            kept.rejected_length,
+        )
 
     def _cut_back(self, error: OSError) -> SinkError:
         if self.checkpoint is not None:

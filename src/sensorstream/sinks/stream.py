@@ -1,15 +1,17 @@
 """Station 9: records written to a stream, such as stdout; nothing is remembered between runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from sensorstream.errors import DecodeError
 from sensorstream.events import Listener, ignore
 from sensorstream.records import ConsumedRecord
-from sensorstream.serde import json as json_serde
 from sensorstream.serde.csv_cells import csv_text, to_cell
-from sensorstream.sinks.rejected import RejectedFile, rejected_record
+from sensorstream.serde.row_maker import PLAIN, RowMaker, json_line
+from sensorstream.sinks.dead_letter import rejected_record
+from sensorstream.sinks.rejected import RejectedFile
 
 
 class StreamHeader:
@@ -19,9 +21,9 @@ class StreamHeader:
 
 
 class StreamSink:
-    """Writes values as JSON Lines or CSV. In CSV, new columns start a new header after a blank line.
+    """Writes rows as JSON Lines or CSV. In CSV, new columns start a new header after a blank line.
 
-    ``header`` is shared by the sinks of one stream.
+    ``header`` is shared by the sinks of one stream; ``rows`` makes the rows of the records.
     """
 
     def __init__(
@@ -33,11 +35,13 @@ class StreamSink:
         raw: bool = False,
         header: StreamHeader | None = None,
         listener: Listener = ignore,
+        rows: RowMaker = PLAIN,
     ) -> None:
         self._stream = stream
+        self._maker = rows
         self._form = form
         self._raw = raw
-        self._rejected = RejectedFile(rejected, listener)
+        self._rejected = RejectedFile(rejected, listener, once=True)
         self._header = header or StreamHeader()
         self.rows = 0
 
@@ -55,17 +59,24 @@ class StreamSink:
         """Nothing is remembered: always None."""
         return None
 
-    def start(self, offset: int) -> None:
+    @property
+    def end(self) -> int | None:
+        """Nothing is remembered: always None."""
+        return None
+
+    def start(self, offset: int, end: int | None = None) -> None:
         """Nothing to do."""
 
-    def write(self, records: Sequence[ConsumedRecord]) -> None:
-        """Write records; one that can't be used goes to the rejected file, whole."""
+    def write(self, records: Sequence[ConsumedRecord]) -> Collection[int]:
+        """Write records; one that can't be used goes to the rejected file, whole. Returns the offsets of those."""
         out = bytearray()
+        rejected: set[int] = set()
         for record in records:
             try:
                 out += self._formatted(record)
             except DecodeError as error:
                 self.reject(record, error.message)
+                rejected.add(record.offset)
             else:
                 self.rows += 1
         if out:
@@ -74,29 +85,34 @@ class StreamSink:
             while left:
                 left = left[self._stream.write(left) :]
             self._stream.flush()
+        return rejected
 
     def write_values(
         self, values: Sequence[bytes | None], make_records: Callable[[], Sequence[ConsumedRecord]]
-    ) -> None:
+    ) -> Collection[int]:
         """Add the records that ``make_records`` gives."""
-        self.write(make_records())
+        return self.write(make_records())
 
     def reject(self, record: ConsumedRecord, reason: str) -> None:
         """Put a record into the rejected file, whole."""
         self._rejected.add(rejected_record(record, reason))
 
     def commit(self, position: int) -> None:
-        """Nothing to do."""
+        """Make what was rejected durable; the stream remembers nothing."""
+        self._rejected.sync()
+
+    def settle(self, *, last: bool = False) -> None:
+        """Nothing to do: what was written is gone."""
 
     def close(self) -> None:
-        """The stream belongs to the caller."""
+        """Make what was rejected durable; the stream belongs to the caller."""
+        with suppress(OSError):
+            self._rejected.sync()
 
     def _formatted(self, record: ConsumedRecord) -> bytes:
         if self._form == "jsonl":
-            return json_serde.one_line(b"null" if record.value is None else record.value) + b"\n"
-        if record.value is None:
-            raise DecodeError("a record without a value (tombstone)")
-        row = json_serde.decode(record.value)
+            return json_line(record, self._maker) + b"\n"
+        row = self._maker.row(record)
         columns = tuple(row)
         lines: list[list[str]] = []
         known = self._header.columns
