@@ -1,17 +1,24 @@
 """Station 5 managed: topics, consumer groups and brokers, through kafka-python's admin client.
 
-Every function takes the settings, makes one connection, and gives a frozen result; what is not known is None.
+Every function takes the settings, makes one connection, and gives a frozen result; what is not known is None. A
+listener is told what is waited for when it takes long.
 Raises ClusterUnreachable, CredentialsRefused, BrokerError and what each function names.
 """
 
 from sensorstream.admin.cluster import describe_cluster
 from sensorstream.admin.groups import describe_group, end_offsets, list_groups, remove_members
+from sensorstream.admin.leaders import elect_leaders
+from sensorstream.admin.reassign import plan_reassignment, reassign
 from sensorstream.admin.results import (
     BrokerDescription,
     ClusterDescription,
+    ElectedPartition,
     GroupDescription,
     GroupMember,
+    LeadersElected,
+    MovedPartition,
     PartitionDescription,
+    Reassigned,
     TopicAltered,
     TopicCreation,
     TopicDescription,
@@ -33,9 +40,13 @@ from sensorstream.admin.topics import (
 __all__ = [
     "BrokerDescription",
     "ClusterDescription",
+    "ElectedPartition",
     "GroupDescription",
     "GroupMember",
+    "LeadersElected",
+    "MovedPartition",
     "PartitionDescription",
+    "Reassigned",
     "TopicAltered",
     "TopicCreation",
     "TopicDescription",
@@ -50,9 +61,12 @@ __all__ = [
     "describe_cluster",
     "describe_group",
     "describe_topics",
+    "elect_leaders",
     "end_offsets",
     "list_groups",
     "list_topics",
+    "plan_reassignment",
+    "reassign",
     "remove_members",
     "topic_config",
 ]

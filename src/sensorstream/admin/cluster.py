@@ -4,9 +4,10 @@ from sensorstream.admin.results import BrokerDescription, ClusterDescription
 from sensorstream.clients.kafka_python.admin import Session, administer
 from sensorstream.clients.probe import quorum_leader
 from sensorstream.config import Settings
+from sensorstream.events import Listener, ignore
 
 
-def describe_cluster(settings: Settings) -> ClusterDescription:
+def describe_cluster(settings: Settings, *, listener: Listener = ignore) -> ClusterDescription:
     """The brokers, who controls the cluster, and how many partitions each leads and holds."""
 
     def read(session: Session) -> ClusterDescription:
@@ -30,7 +31,7 @@ def describe_cluster(settings: Settings) -> ClusterDescription:
             ),
         )
 
-    return administer(settings, "the cluster can't be described", read)
+    return administer(settings, "the cluster can't be described", read, listener)
 
 
 def _controller(session: Session, told: int) -> int | None:

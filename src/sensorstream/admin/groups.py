@@ -4,22 +4,24 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sensorstream.admin.results import GroupDescription, GroupMember
+from sensorstream.clients.causes import Waited
 from sensorstream.clients.kafka_python.admin import Session, administer
 from sensorstream.config import Settings, nearest
 from sensorstream.errors import BrokerError, SensorstreamError, UsageError
+from sensorstream.events import Listener, ignore
 from sensorstream.records import TopicPartition
 
 
-def list_groups(settings: Settings) -> tuple[str, ...]:
+def list_groups(settings: Settings, *, listener: Listener = ignore) -> tuple[str, ...]:
     """The names of all consumer groups."""
-    return administer(settings, "the groups can't be listed", _group_names)
+    return administer(settings, "the groups can't be listed", _group_names, listener)
 
 
 def _group_names(session: Session) -> tuple[str, ...]:
     return tuple(sorted({str(group["group_id"]) for group in session.client.list_groups()}))
 
 
-def describe_group(settings: Settings, group: str) -> GroupDescription:
+def describe_group(settings: Settings, group: str, *, listener: Listener = ignore) -> GroupDescription:
     """A group's members and committed offsets. Raises UsageError for a group that the cluster does not know."""
 
     def read(session: Session) -> GroupDescription:
@@ -39,7 +41,7 @@ def describe_group(settings: Settings, group: str) -> GroupDescription:
                 raise _unknown_group(group, names)
         return GroupDescription(group, state, members, offsets)
 
-    return administer(settings, f"group {group} can't be described", read)
+    return administer(settings, f"group {group} can't be described", read, listener, Waited(group=group))
 
 
 def _describe(session: Session, group: str) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def _member(row: Any) -> GroupMember:
     )
 
 
-def remove_members(settings: Settings, group: str, client_id: str) -> int:
+def remove_members(settings: Settings, group: str, client_id: str, *, listener: Listener = ignore) -> int:
     """Take the members that go by this ``client.id`` out of a group, so that nobody waits for them; how many.
 
     Raises BrokerError when the group refuses.
@@ -88,10 +90,12 @@ def remove_members(settings: Settings, group: str, client_id: str) -> int:
                     raise BrokerError(f"group {group} did not let {client_id} go: {kind.__name__}")
         return len(members)
 
-    return administer(settings, f"group {group} did not let {client_id} go", remove)
+    return administer(settings, f"group {group} did not let {client_id} go", remove, listener, Waited(group=group))
 
 
-def end_offsets(settings: Settings, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+def end_offsets(
+    settings: Settings, partitions: Iterable[TopicPartition], *, listener: Listener = ignore
+) -> dict[TopicPartition, int]:
     """The last stable offset of each partition; one that does not exist or has no leader is left out."""
     wanted = set(partitions)
 
@@ -104,4 +108,4 @@ def end_offsets(settings: Settings, partitions: Iterable[TopicPartition]) -> dic
         }
         return session.offsets(wanted & led, first=False)
 
-    return administer(settings, "the end offsets can't be read", read)
+    return administer(settings, "the end offsets can't be read", read, listener)

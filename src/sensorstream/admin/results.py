@@ -87,6 +87,46 @@ class TopicAltered:
 
 
 @dataclass(frozen=True, slots=True)
+class ElectedPartition:
+    """One partition that its preferred leader did not lead; ``leader`` is the one after the election, None: nobody.
+
+    ``reason`` says why the preferred leader does not lead it still, in Kafka's words; None where it does."""
+
+    topic: str
+    partition: int
+    preferred: int
+    leader_before: int | None
+    leader: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeadersElected:
+    """The partitions that were led by another broker than the preferred one; ``partitions`` counts all of them."""
+
+    partitions: int
+    elected: tuple[ElectedPartition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MovedPartition:
+    """A partition's brokers before and after, the preferred leader first."""
+
+    topic: str
+    partition: int
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reassigned:
+    """The partitions that were moved, or with ``dry_run`` would be."""
+
+    partitions: tuple[MovedPartition, ...]
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerDescription:
     """One broker; ``leaders`` and ``replicas`` count partitions."""
 

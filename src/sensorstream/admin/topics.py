@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sensorstream.admin.results import (
@@ -16,6 +16,7 @@ from sensorstream.admin.results import (
     TopicsDeleted,
     TopicSummary,
 )
+from sensorstream.admin.spreading import Assignment, spread
 from sensorstream.clients import refusals
 from sensorstream.clients.kafka_python.admin import (
     Session,
@@ -24,6 +25,7 @@ from sensorstream.clients.kafka_python.admin import (
 )
 from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import BrokerError, ConfigError, UsageError
+from sensorstream.events import Listener, ignore
 from sensorstream.records import TopicPartition, check_topic_name
 
 VISIBLE_S: Final = 15.0
@@ -38,9 +40,10 @@ INTERNAL: Final = (
 )
 
 
-def create_topics(settings: Settings, topics: Sequence[TopicSettings]) -> TopicsCreated:
+def create_topics(settings: Settings, topics: Sequence[TopicSettings], *, listener: Listener = ignore) -> TopicsCreated:
     """Create these topics where they don't exist, and wait until every broker knows their leaders.
 
+    Replicas and leaders are spread evenly over the brokers, together with those of the topics that are there.
     All are checked before the first is created. Raises UsageError for a name, a number of partitions or a
     replication factor that can't be, ConfigError for a wrong topic configuration.
     """
@@ -72,8 +75,9 @@ def create_topics(settings: Settings, topics: Sequence[TopicSettings]) -> Topics
                 )
             threading.Event().wait(0.1)
         if missing:
-            _send_creations(session, missing, validate_only=True)
-            created.update(_send_creations(session, missing, validate_only=False))
+            assignments = _spread(answer, missing.values())
+            _send_creations(session, missing, assignments, validate_only=True)
+            created.update(_send_creations(session, missing, assignments, validate_only=False))
         rows = _wait_visible(session, [topic.name for topic in topics])
         return TopicsCreated(
             tuple(
@@ -82,14 +86,30 @@ def create_topics(settings: Settings, topics: Sequence[TopicSettings]) -> Topics
             )
         )
 
-    return administer(settings, "the topics were not all created", create)
+    return administer(settings, "the topics were not all created", create, listener)
 
 
-def _send_creations(session: Session, topics: Mapping[str, TopicSettings], *, validate_only: bool) -> list[str]:
+def _spread(answer: Any, topics: Iterable[TopicSettings]) -> dict[str, Assignment]:
+    """Where the partitions of each topic go, by what the cluster has told. Kafka's own topics do not count."""
+    brokers = [int(broker.node_id) for broker in answer.brokers]
+    there = [tuple(one.replica_nodes) for row in answer.topics if row.name not in INTERNAL for one in row.partitions]
+    found: dict[str, Assignment] = {}
+    for topic in topics:
+        found[topic.name] = spread(brokers, topic.partitions, topic.replication_factor, there)
+        there += found[topic.name]
+    return found
+
+
+def _send_creations(
+    session: Session,
+    topics: Mapping[str, TopicSettings],
+    assignments: Mapping[str, Assignment],
+    *,
+    validate_only: bool,
+) -> list[str]:
     request = {
         name: {
-            "num_partitions": topic.partitions,
-            "replication_factor": topic.replication_factor,
+            "assignments": {number: list(brokers) for number, brokers in enumerate(assignments[name])},
             "configs": dict(topic.configs),
         }
         for name, topic in topics.items()
@@ -103,7 +123,8 @@ def _send_creations(session: Session, topics: Mapping[str, TopicSettings], *, va
         elif kind in ("InvalidConfigurationError", "InvalidConfigError"):
             raise ConfigError(f"topic {row['name']}: {row.get('error_message') or 'wrong configuration'}")
         elif kind != "TopicAlreadyExistsError":
-            raise BrokerError(f"topic {row['name']} was not created: {row.get('error_message') or kind}")
+            what, why = f"topic {row['name']} was not created", row.get("error_message") or kind
+            raise refusals.not_allowed(what, why) if "Authorization" in kind else BrokerError(f"{what}: {why}")
     return made
 
 
@@ -150,7 +171,7 @@ def _factor(row: Any) -> int:
     return max((len(partition.replica_nodes) for partition in row.partitions), default=0)
 
 
-def list_topics(settings: Settings) -> TopicList:
+def list_topics(settings: Settings, *, listener: Listener = ignore) -> TopicList:
     """All topics but Kafka's own."""
 
     def read(session: Session) -> TopicList:
@@ -168,10 +189,10 @@ def list_topics(settings: Settings) -> TopicList:
             )
         )
 
-    return administer(settings, "the topics can't be listed", read)
+    return administer(settings, "the topics can't be listed", read, listener)
 
 
-def describe_topics(settings: Settings, names: Sequence[str] = ()) -> TopicDescriptions:
+def describe_topics(settings: Settings, names: Sequence[str] = (), *, listener: Listener = ignore) -> TopicDescriptions:
     """These topics (none named: all but Kafka's own) with their partitions. Raises UnknownTopic."""
     for name in names:
         check_topic_name(name)
@@ -188,7 +209,7 @@ def describe_topics(settings: Settings, names: Sequence[str] = ()) -> TopicDescr
         configs = _configs(session, [row.name for row in rows])
         return TopicDescriptions(tuple(_description(row, first, after, configs) for row in rows))
 
-    return administer(settings, "the topics can't be described", read)
+    return administer(settings, "the topics can't be described", read, listener)
 
 
 def _description(
@@ -228,7 +249,7 @@ def _configs(session: Session, names: Sequence[str]) -> dict[str, dict[str, str 
     }
 
 
-def topic_config(settings: Settings, topic: str, name: str) -> str | None:
+def topic_config(settings: Settings, topic: str, name: str, *, listener: Listener = ignore) -> str | None:
     """One configuration of a topic as it is in force: the brokers' own where the topic has none. None: not told.
 
     Raises BrokerError, also where this user may not know it.
@@ -241,19 +262,24 @@ def topic_config(settings: Settings, topic: str, name: str) -> str | None:
         value = found.get(topic, {}).get(name, {}).get("value")
         return None if value is None else str(value)
 
-    return administer(settings, f"{name} of topic {topic} can't be read", read)
+    return administer(settings, f"{name} of topic {topic} can't be read", read, listener)
 
 
 def _existing(session: Session, names: Sequence[str]) -> list[Any]:
     """The rows of these topics, in order. Raises UnknownTopic naming the first that is not there."""
-    rows = {row.name: row for row in session.metadata(None).topics}
+    return [row for row in rows_named(session.metadata(None), names) if names or row.name not in INTERNAL]
+
+
+def rows_named(metadata: Any, names: Sequence[str]) -> list[Any]:
+    """The rows of these topics in an answer, in order; none named: of all, Kafka's own too. Raises UnknownTopic."""
+    rows = {row.name: row for row in metadata.topics}
     for name in names:
         if name not in rows:
             raise refusals.unknown_topic(name, rows)
-    return [rows[name] for name in names or sorted(rows) if names or name not in INTERNAL]
+    return [rows[name] for name in names or sorted(rows)]
 
 
-def delete_topics(settings: Settings, names: Sequence[str]) -> TopicsDeleted:
+def delete_topics(settings: Settings, names: Sequence[str], *, listener: Listener = ignore) -> TopicsDeleted:
     """Delete these topics with all their records, and wait until no broker knows them.
 
     All must exist before the first is deleted: raises UnknownTopic, UsageError for one of Kafka's own.
@@ -272,7 +298,8 @@ def delete_topics(settings: Settings, names: Sequence[str]) -> TopicsDeleted:
             for row in session.client.delete_topics(left, raise_errors=False)["topics"]:
                 kind = answer_error(row["error_code"]).__name__
                 if kind not in ("NoError", "UnknownTopicOrPartitionError"):
-                    raise BrokerError(f"topic {row['name']} was not deleted: {row.get('error_message') or kind}")
+                    what, why = f"topic {row['name']} was not deleted", row.get("error_message") or kind
+                    raise refusals.not_allowed(what, why) if "Authorization" in kind else BrokerError(f"{what}: {why}")
         _wait_until(
             lambda: all(
                 row.error_code != 0
@@ -283,7 +310,7 @@ def delete_topics(settings: Settings, names: Sequence[str]) -> TopicsDeleted:
         )
         return TopicsDeleted(tuple(wanted))
 
-    return administer(settings, "the topics were not all deleted", delete)
+    return administer(settings, "the topics were not all deleted", delete, listener)
 
 
 def _wait_until(holds: Callable[[], bool], otherwise: str) -> None:
@@ -295,7 +322,12 @@ def _wait_until(holds: Callable[[], bool], otherwise: str) -> None:
 
 
 def alter_topic(
-    settings: Settings, name: str, *, partitions: int | None = None, configs: Mapping[str, str] | None = None
+    settings: Settings,
+    name: str,
+    *,
+    partitions: int | None = None,
+    configs: Mapping[str, str] | None = None,
+    listener: Listener = ignore,
 ) -> TopicAltered:
     """Give a topic more partitions, or other configurations.
 
@@ -322,7 +354,7 @@ def alter_topic(
         rows = _wait_partitions(session, name, partitions or now)
         return TopicAltered(name, before[0], len(rows.partitions), dict(configs or {}))
 
-    return administer(settings, f"topic {name} was not altered", alter)
+    return administer(settings, f"topic {name} was not altered", alter, listener)
 
 
 def _wait_partitions(session: Session, name: str, count: int) -> Any:

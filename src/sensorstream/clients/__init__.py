@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from sensorstream.config import Settings
     from sensorstream.events import Listener
 
-__all__ = ["client_name", "open_client"]
+__all__ = ["check_publishing", "client_name", "open_client"]
 
 
 def client_name(settings: "Settings") -> str:
@@ -52,3 +52,18 @@ def open_client(settings: "Settings", listener: "Listener | None" = None) -> "Cl
     from sensorstream.clients.kafka_python.client import KafkaPythonClient
 
     return KafkaPythonClient(settings.bootstrap, properties)
+
+
+def check_publishing(settings: "Settings", listener: "Listener", *, exactly_once: bool = False) -> None:
+    """Look at what publishing asks of the client, before any broker is asked; tell what is given up, if anything is.
+
+    Raises ConfigError for a wrong option, for a codec that the client can't write here, and where ``exactly_once``
+    needs a promise that is given up.
+    """
+    from sensorstream.clients.properties import parse_properties
+    from sensorstream.events import Notice
+
+    properties = parse_properties(settings.properties, settings.origins)
+    lost = properties.check_publishing(client_name(settings), exactly_once=exactly_once)
+    if lost is not None:
+        listener(Notice(lost, "warning"))

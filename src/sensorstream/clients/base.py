@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self
 
+from sensorstream.clients.causes import Cause, Waited
 from sensorstream.events import Listener, ignore
 from sensorstream.records import ConsumedRecord, Headers, TopicIdentity, TopicPartition
 
@@ -51,11 +52,8 @@ class BatchDelivery(Delivery, Protocol):
         """How many of them have failed so far; with an open outcome they are not counted."""
 
 
-class Publisher(Protocol):
-    """Sends records; idempotent, acknowledged by all in-sync replicas. May be used from several threads."""
-
-    def partitions_for(self, topic: str) -> int:
-        """The topic's number of partitions. Raises UnknownTopic, ClusterUnreachable."""
+class RecordSink(Protocol):
+    """Takes records, to be delivered in the order of the calls per partition."""
 
     def publish(
         self,
@@ -79,6 +77,19 @@ class Publisher(Protocol):
 
         Raises RecordTooLarge when one of them is over the limit, UnknownTopic or UnknownPartition: then none of
         them was queued. The queue is not bounded here: the caller bounds its open deliveries.
+        """
+
+
+class Publisher(RecordSink, Protocol):
+    """Sends records; idempotent, acknowledged by all in-sync replicas. May be used from several threads."""
+
+    def partitions_for(self, topic: str) -> int:
+        """The topic's number of partitions. Raises UnknownTopic, ClusterUnreachable."""
+
+    def partitions_of(self, topics: Iterable[str]) -> dict[str, int]:
+        """The number of partitions of each of these topics, asked for together.
+
+        Raises UnknownTopic, ClusterUnreachable.
         """
 
     def flush(self, timeout_s: float) -> None:
@@ -206,6 +217,9 @@ class Reader(Protocol):
     def committed(self, partition: TopicPartition) -> int | None:
         """The group's committed offset, or None."""
 
+    def committed_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """The group's committed offset of each of these partitions, or None, with one question for all of them."""
+
     def commit(self, positions: Mapping[TopicPartition, int], note: str = "") -> None:
         """Commit positions for the group, for the lag display; ``note`` is stored with them.
 
@@ -250,6 +264,20 @@ class Client(Protocol):
         """
 
     def reader(
-        self, *, group: str | None = None, client_id: str = "sensorstream", listener: Listener = ignore
+        self,
+        *,
+        group: str | None = None,
+        client_id: str = "sensorstream",
+        listener: Listener = ignore,
+        fetch_wait_ms: int | None = None,
     ) -> Reader:
-        """A connected reader. Raises ClusterUnreachable or CredentialsRefused within 10 s."""
+        """A connected reader. Raises ClusterUnreachable or CredentialsRefused within 10 s.
+
+        ``fetch_wait_ms``: so long at the most a broker keeps a fetch that finds nothing, and questions behind it wait.
+        """
+
+    def causes(self, waited: Waited) -> Sequence[Cause]:
+        """Why what is waited for does not come: partitions, coordinators, brokers, quotas; none: not known.
+
+        Asks the cluster by connections of its own, from any thread; answers within a few seconds, and never raises.
+        """

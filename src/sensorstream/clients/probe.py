@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sensorstream.clients.properties import ClientProperties
 from sensorstream.errors import ClusterUnreachable
 
 
@@ -17,7 +18,7 @@ class ClusterHealth:
     """What a cluster says of itself.
 
     ``brokers`` are the ids that are registered and not fenced; ``quorum_leader`` is the active controller, None
-    while there is none; a partition is offline when it has no leader.
+    while there is none, with ZooKeeper as with KRaft; a partition is offline when it has no leader.
     """
 
     cluster_id: str | None
@@ -29,16 +30,21 @@ class ClusterHealth:
     under_replicated_partitions: int
 
 
-def cluster_health(bootstrap: Sequence[str], timeout_s: float = 5.0) -> ClusterHealth:
-    """Ask any of the ``bootstrap`` addresses (``host:port``). Raises ClusterUnreachable when none answers in time."""
+def cluster_health(
+    bootstrap: Sequence[str], timeout_s: float = 5.0, properties: ClientProperties | None = None
+) -> ClusterHealth:
+    """Ask any of the ``bootstrap`` addresses (``host:port``). Raises ClusterUnreachable when none answers in time.
+
+    ``properties`` say how to come to a secured cluster.
+    """
     from kafka.errors import KafkaError
 
     logging.getLogger("kafka").addHandler(logging.NullHandler())  # nothing of a failed try on the console
     try:
-        with _admin(bootstrap, timeout_s) as admin:
+        with _admin(bootstrap, timeout_s, properties or ClientProperties()) as admin:
             # Metadata rather than describe_cluster(), which fails with KeyError against Kafka up to 3.6.
             metadata = admin._manager.run(admin._get_cluster_metadata, None)
-            leader = quorum_leader(admin)
+            leader = _controller(admin, int(metadata["controller_id"]))
     except (KafkaError, OSError) as error:
         raise ClusterUnreachable(
             f"no broker answered at {','.join(bootstrap)} within {timeout_s:g} s", hint="is the cluster up?"
@@ -57,30 +63,50 @@ def cluster_health(bootstrap: Sequence[str], timeout_s: float = 5.0) -> ClusterH
     )
 
 
+def _controller(admin: Any, told: int) -> int | None:
+    """The active controller; ``told`` is what the metadata name, which is right with ZooKeeper only."""
+    from kafka.errors import UnsupportedVersionError
+
+    try:
+        return quorum_leader(admin)
+    except UnsupportedVersionError:  # there is no quorum: ZooKeeper keeps the metadata
+        return told if told >= 0 else None
+
+
 def quorum_leader(admin: Any) -> int | None:
     """The id of the node that leads the metadata quorum, None while there is none; ``admin`` is a KafkaAdminClient.
 
     In place of its ``describe_metadata_quorum()``, which fails with ``KeyError('error_message')`` against Kafka up
     to 3.8 (kafka-python 3.0.12).
     """
+    request = quorum_request()
+
+    async def ask() -> int | None:
+        return leader_told(await admin._manager.send(request))
+
+    leader: int | None = admin._manager.run(ask)
+    return leader
+
+
+def quorum_request() -> Any:
+    """What asks a broker who leads the metadata quorum; one with ZooKeeper does not know the question."""
     from kafka.protocol.admin import DescribeQuorumRequest
 
     topic = DescribeQuorumRequest.TopicData
     partition = topic.PartitionData(partition_index=0)
-    request = DescribeQuorumRequest(topics=[topic(topic_name="__cluster_metadata", partitions=[partition])])
+    return DescribeQuorumRequest(topics=[topic(topic_name="__cluster_metadata", partitions=[partition])])
 
-    async def ask() -> int:
-        response = await admin._manager.send(request)
-        if response.error_code or not response.topics or not response.topics[0].partitions:
-            return -1
-        return int(response.topics[0].partitions[0].leader_id)
 
-    leader = admin._manager.run(ask)
+def leader_told(answer: Any) -> int | None:
+    """The leader in the answer to :func:`quorum_request`; None while there is none."""
+    if answer.error_code or not answer.topics or not answer.topics[0].partitions:
+        return None
+    leader = int(answer.topics[0].partitions[0].leader_id)
     return leader if leader >= 0 else None
 
 
 @contextlib.contextmanager
-def _admin(bootstrap: Sequence[str], timeout_s: float) -> Iterator[Any]:
+def _admin(bootstrap: Sequence[str], timeout_s: float, properties: ClientProperties) -> Iterator[Any]:
     from kafka import KafkaAdminClient
 
     milliseconds = int(timeout_s * 1000)
@@ -89,6 +115,7 @@ def _admin(bootstrap: Sequence[str], timeout_s: float) -> Iterator[Any]:
     try:
         admin.__init__(
             bootstrap_servers=list(bootstrap),
+            **properties.for_kafka_python("admin"),
             client_id="sensorstream-probe",
             bootstrap_timeout_ms=milliseconds,
             request_timeout_ms=milliseconds,

@@ -9,18 +9,19 @@ program promises (nothing lost, nothing doubled, nothing skipped) is refused wit
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from sensorstream.config import Secret, nearest
 from sensorstream.errors import ConfigError
+from sensorstream.sending import COMPRESSIONS, DEFAULT_COMPRESSION, given_up
 
 Role: TypeAlias = Literal["producer", "consumer", "admin"]
 _Check: TypeAlias = Callable[[str], Any]
 
 SECURITY_PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 SASL_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
-COMPRESSIONS: Final = ("none", "gzip", "snappy", "lz4", "zstd")
 _SECRET_NAMES: Final = frozenset(
     (
         "sasl.jaas.config",
@@ -95,6 +96,10 @@ def _mechanism(text: str) -> str:
     return text.upper()
 
 
+def _acks(text: str) -> int:
+    return {"all": -1, "-1": -1, "1": 1, "0": 0}[_one_of("all", "-1", "1", "0")(text.lower())]
+
+
 def _compression(text: str) -> str | None:
     word = _one_of(*COMPRESSIONS)(text.lower())
     return None if word == "none" else str(word)
@@ -135,6 +140,8 @@ _OPTIONS: Final[Mapping[str, _Option]] = {
     "linger.ms": _Option(_whole(0), "linger_ms", _PRODUCER),
     "batch.size": _Option(_whole(0), "batch_size", _PRODUCER, least=1),
     "compression.type": _Option(_compression, "compression_type", _PRODUCER),
+    "acks": _Option(_acks, "acks", _PRODUCER),
+    "enable.idempotence": _Option(_truth, "enable_idempotence", _PRODUCER),
     "max.request.size": _Option(_whole(1), "max_request_size", _PRODUCER, "message.max.bytes", 1000),
     "delivery.timeout.ms": _Option(_whole(1), "delivery_timeout_ms", _PRODUCER),
     "fetch.min.bytes": _Option(_whole(0), "fetch_min_bytes", _CONSUMER, least=1),
@@ -169,6 +176,9 @@ _OPTIONS: Final[Mapping[str, _Option]] = {
     "socket.keepalive.enable": _Option(_truth, None, _ALL),
 }
 
+_CODEC_MODULES: Final = {"lz4": ("lz4", "lz4"), "snappy": ("snappy", "python-snappy"), "zstd": ("zstandard",) * 2}
+"""The Python module that kafka-python needs for a codec, and the package that it comes with."""
+
 _ALIASES: Final = {
     "sasl.mechanisms": "sasl.mechanism",
     "ssl.ca.location": "ssl.truststore.location",
@@ -180,8 +190,6 @@ _ALIASES: Final = {
 """librdkafka's (and one of Java's) names for the same thing."""
 
 _PROMISES: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
-    "acks": (("all", "-1"), "a row counts as sent only when all in-sync replicas have it"),
-    "enable.idempotence": (("true",), "without it a retry can double or reorder rows"),
     "max.in.flight.requests.per.connection": (
         ("1", "2", "3", "4", "5"), "above 5 the brokers can't keep the order of a retried batch"
     ),
@@ -266,6 +274,25 @@ class ClientProperties:
             if _OPTIONS[key].name is None:
                 raise ConfigError(f"{key} is an option of librdkafka alone", hint="use --client librdkafka")
 
+    def check_publishing(self, client: str, *, exactly_once: bool = False) -> str | None:
+        """What rows can suffer because fewer promises are asked for, in one line; None when all are kept.
+
+        Raises ConfigError when this client can't write the codec here, and when ``exactly_once`` needs a promise
+        that is given up.
+        """
+        codec = self.values.get("compression.type", DEFAULT_COMPRESSION)
+        module, package = _CODEC_MODULES.get(codec, ("", ""))
+        if client == "kafka-python" and module and find_spec(module) is None:
+            raise ConfigError(
+                f"kafka-python can't compress with {codec}: the Python package {package} is not installed",
+                hint="install it with: pip install 'sensorstream[codecs]', or use --client librdkafka",
+            )
+        acks, idempotence = self.values.get("acks", -1), self.values.get("enable.idempotence", True)
+        lost = given_up(acks=acks, idempotence=idempotence)
+        if exactly_once and lost is not None:
+            raise ConfigError(f"exactly once is not possible with {lost}", hint="it needs acks=all and idempotence")
+        return lost
+
 
 def parse_properties(
     properties: Mapping[str, str | Secret], origins: Mapping[str, str] | None = None
@@ -298,6 +325,11 @@ def parse_properties(
                 hint=nearest(written, known) or "the names are those of Apache Kafka's Java clients",
             )
     _check_security(values)
+    if values.get("acks", -1) != -1 and values.setdefault("enable.idempotence", False):
+        raise ConfigError(
+            f"idempotence needs acks=all, not acks={values['acks']}",
+            hint="leave one of them out, or add --no-idempotence",
+        )
     return ClientProperties(values)
 
 

@@ -1,10 +1,17 @@
 """How every client says no: the same words for the same fault, whichever client met it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from sensorstream.config import nearest
-from sensorstream.errors import BrokerError, OffsetOutOfRange, RecordTooLarge, UnknownPartition, UnknownTopic
+from sensorstream.errors import (
+    BrokerError,
+    NotAllowed,
+    OffsetOutOfRange,
+    RecordTooLarge,
+    UnknownPartition,
+    UnknownTopic,
+)
 from sensorstream.records import TopicPartition
 
 UNKNOWN_S: Final = 0.5
@@ -47,6 +54,13 @@ def record_too_large(topic: str, size: int, limit: int) -> RecordTooLarge:
     )
 
 
+def not_allowed(what: str, why: str) -> NotAllowed:
+    """``what`` could not be done, as this user has no right to it; ``why`` are the broker's words."""
+    return NotAllowed(
+        f"{what}: not allowed for this user ({why})", hint="come as another user, or have the right granted by an ACL"
+    )
+
+
 def no_member(group: str) -> BrokerError:
     """The reader has fallen out of its group, and others have its partitions."""
     return BrokerError(f"the positions can't be sent with the transaction: no longer a member of group {group}")
@@ -66,3 +80,9 @@ def out_of_range(partition: TopicPartition, wanted: int, first: int | None, end:
             hint="the topic may have been deleted and created again, or records were lost with their broker",
         )
     return OffsetOutOfRange(f"{partition}: offset {wanted} is not in the log")
+
+
+def whose(partitions: Collection[TopicPartition]) -> str:
+    """Whose committed offsets are meant, for a message."""
+    first = next(iter(partitions))
+    return f"{first}: the committed offset" if len(partitions) == 1 else f"{first.topic}: the committed offsets"

@@ -2,12 +2,13 @@
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Literal
 
 from sensorstream.clients.base import PlacedDelivery, Reader
 from sensorstream.errors import DeliveryError, Fenced, SensorstreamError, UsageError
+from sensorstream.events import Listener, Notice, ignore
 from sensorstream.records import TopicPartition
 
 TRANSACTION_S = 60.0
@@ -78,17 +79,33 @@ def ends_of(deliveries: Iterable[PlacedDelivery]) -> dict[TopicPartition, int]:
     return ends
 
 
-def wait_until_seen(reader: Reader, ends: Mapping[TopicPartition, int]) -> None:
-    """Wait until committed readers see these partitions up to their ``ends``, for SEEN_S at the most.
+def wait_until_seen(
+    reader: Reader, ends: Mapping[TopicPartition, int], listener: Listener = ignore, wait_s: float = SEEN_S
+) -> None:
+    """Wait until committed readers see these partitions up to their ``ends``, for ``wait_s`` seconds at the most.
 
     Brokers acknowledge a commit before they write it into the logs of its partitions (KIP-98, PrepareCommit), so for
-    some milliseconds readers find an earlier end. Nothing is lost where it can't be waited for, and nothing raised.
+    some milliseconds readers find an earlier end. Nothing is lost where it can't be waited for, and nothing raised:
+    ``listener`` is told which partitions readers do not see to their end.
     """
-    deadline = time.monotonic() + SEEN_S
+    deadline = time.monotonic() + wait_s
     pause = threading.Event()
     with suppress(SensorstreamError):
-        while time.monotonic() < deadline:
+        while True:
             seen = reader.end_offsets(ends)
-            if all(seen[partition] >= end for partition, end in ends.items()):
+            hidden = sorted(partition for partition, end in ends.items() if seen[partition] < end)
+            if not hidden:
+                return
+            if time.monotonic() >= deadline:
+                listener(_hidden(hidden))
                 return
             pause.wait(_PAUSE_S)
+
+
+def _hidden(partitions: Sequence[TopicPartition]) -> Notice:
+    named = ", ".join(map(str, partitions[:3])) + (f" and {len(partitions) - 3} more" if len(partitions) > 3 else "")
+    return Notice(
+        f"readers do not see the last committed records of {named} yet: a transaction that another process left open "
+        f"stands before them; the brokers end it within {TRANSACTION_S:g} s",
+        "warning",
+    )

@@ -15,6 +15,7 @@ import kafka.errors as kafka_errors
 from kafka.admin import KafkaAdminClient
 from kafka.structs import TopicPartition as KafkaPartition
 
+from sensorstream.clients.causes import Waited
 from sensorstream.clients.kafka_python.net import (
     BrokerWatch,
     broker_error,
@@ -22,9 +23,11 @@ from sensorstream.clients.kafka_python.net import (
     metadata,
     release,
 )
-from sensorstream.clients.properties import parse_properties
+from sensorstream.clients.properties import ClientProperties, parse_properties
+from sensorstream.clients.waiting import Open, Waiting
 from sensorstream.config import Settings
 from sensorstream.errors import SensorstreamError
+from sensorstream.events import Listener, ignore
 from sensorstream.records import TopicPartition
 
 T = TypeVar("T")
@@ -54,8 +57,7 @@ _PASSING: Final = (
 class Session:
     """One connected admin client of kafka-python."""
 
-    def __init__(self, settings: Settings) -> None:
-        properties = parse_properties(settings.properties, settings.origins)
+    def __init__(self, bootstrap: tuple[str, ...], properties: ClientProperties) -> None:
         options = {
             "client_id": "sensorstream-admin",
             "request_timeout_ms": REQUEST_MS,
@@ -63,7 +65,7 @@ class Session:
             **properties.for_kafka_python("admin"),
         }
         self.watch = BrokerWatch()
-        self.client = connect(KafkaAdminClient, settings.bootstrap, self.watch, **options)
+        self.client = connect(KafkaAdminClient, bootstrap, self.watch, **options)
         self.manager = self.client._manager
 
     def metadata(self, topics: list[str] | None) -> Any:
@@ -115,23 +117,38 @@ class Session:
         self.close()
 
 
-def administer(settings: Settings, what: str, action: Callable[[Session], T]) -> T:
+def administer(
+    settings: Settings,
+    what: str,
+    action: Callable[[Session], T],
+    listener: Listener = ignore,
+    waited: Waited | None = None,
+) -> T:
     """Run ``action`` on a connected admin client; again on a new one after a passing fault.
 
     ``what`` says what could not be done, for the message of an error. The action must bear being run twice.
+    ``listener`` is told what is waited for when it takes long; ``waited`` is what the action needs besides brokers.
     """
+    from sensorstream.clients.kafka_python.diagnosis import Diagnosis
+
+    properties = parse_properties(settings.properties, settings.origins)
     deadline = time.monotonic() + RETRY_S
-    while True:
-        with Session(settings) as session:
-            try:
-                return action(session)
-            except SensorstreamError:
-                raise
-            except _PASSING as error:
-                if time.monotonic() >= deadline:
+    with Waiting(
+        Diagnosis(settings.bootstrap, properties).causes,
+        lambda: [Open("the brokers", None, waited or Waited())],
+        listener,
+    ):
+        while True:
+            with Session(settings.bootstrap, properties) as session:
+                try:
+                    return action(session)
+                except SensorstreamError:
+                    raise
+                except _PASSING as error:
+                    if time.monotonic() >= deadline:
+                        raise broker_error(what, error) from error
+                except (kafka_errors.KafkaError, RuntimeError, OSError) as error:
                     raise broker_error(what, error) from error
-            except (kafka_errors.KafkaError, RuntimeError, OSError) as error:
-                raise broker_error(what, error) from error
 
 
 def answer_error(code: int) -> type[Exception]:

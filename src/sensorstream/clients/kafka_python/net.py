@@ -30,7 +30,10 @@ from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 from kafka.protocol.metadata import MetadataRequest
 
-from sensorstream.clients import refusals
+from sensorstream.addresses import bracketed
+from sensorstream.clients import refusals, tls
+from sensorstream.clients.throttles import Throttles
+from sensorstream.clients.waiting import connecting
 from sensorstream.errors import (
     BrokerError,
     ClusterUnreachable,
@@ -44,28 +47,32 @@ T = TypeVar("T")
 
 CONNECT_S: Final = 8.0
 """How long to look for a broker before giving up; the command line promises an answer within 10 s."""
-REFUSED_S: Final = 3.0
-"""How long to go on when every address refuses at once: long enough for a broker that is just starting."""
+REFUSED_S: Final = 1.0
+"""How long to go on when every address refuses at once: a broker that restarts may be back by then."""
 ATTEMPT_S: Final = 2.5
 """How long one bootstrap address may take before the next one is tried."""
 LOOK_AGAIN_S: Final = 2.0
 """How often a broker that is away is tried, so that its return is told."""
 ASK_S: Final = 10.0
 """How long a question to the cluster may stay unanswered."""
+ASK_ONE_S: Final = 2.5
+"""How long the first broker may take for an answer that any other can give as well; the next may take twice that."""
 
 
 class BrokerWatch:
     """What happens to one client's connections: why a broker can't be reached, who went and who came back."""
 
     def __init__(self, listener: Listener = ignore) -> None:
-        self._listener = listener
+        self.listener = listener
         self._lock = threading.Lock()
         self._away: set[str] = set()
         self._known: dict[str, int] = {}
         self.causes: dict[str, BaseException] = {}
         self.hopeless: BaseException | None = None
+        self.throttles = Throttles()
         self.connected = False
         self.closing = False
+        self.side = tls.Side()
         self.began = time.monotonic()
 
     def reached(self, node_id: int | str, address: str) -> None:
@@ -76,7 +83,7 @@ class BrokerWatch:
             self._away.discard(address)
             name = self._name(node_id, address)
         if back and not self.closing:
-            self._listener(Notice(f"{name} is back"))
+            self.listener(Notice(f"{name} is back"))
 
     def is_away(self, address: str) -> bool:
         """Whether the broker at this address went and has not come back."""
@@ -97,8 +104,13 @@ class BrokerWatch:
             name = self._name(node_id, address)
             others = len(self._known) - len(self._away)
         going_on = "going on with the others" if others > 0 else "waiting for a broker to come back"
-        self._listener(Notice(f"{name} is away; {going_on}", "warning"))
+        self.listener(Notice(f"{name} is away; {going_on}", "warning"))
         return True
+
+    def throttled(self, node_id: int | str, address: str, throttle_ms: int) -> None:
+        """A broker has said in an answer for how long it makes this client wait."""
+        if throttle_ms:
+            self.throttles.note(self._name(node_id, address), throttle_ms)
 
     def brokers(self, addresses: Mapping[str, int]) -> None:
         """The brokers (address to id) that the cluster consists of now."""
@@ -122,16 +134,21 @@ class BrokerWatch:
         for address, cause in causes.items():
             if _is_refusal(cause):
                 return CredentialsRefused(
-                    f"{address} refuses the connection: {reason(cause)}",
+                    f"{address} refuses the connection: {self._why(address, cause)}",
                     hint="check security.protocol, sasl.mechanism, user name, password and certificates",
                 )
-        told = [f"{address}: {reason(causes[address])}" for address in bootstrap if address in causes]
-        if not told:
-            told = [f"{address}: no answer within {CONNECT_S:.0f} s" for address in bootstrap]
+        silent = f"no answer within {CONNECT_S:.0f} s"
+        told = [
+            f"{address}: {self._why(address, causes[address]) if address in causes else silent}"
+            for address in bootstrap
+        ]
         return ClusterUnreachable(
             f"no broker can be reached ({'; '.join(told)})",
             hint="check -b/--bootstrap, or start a cluster with: sensorstream cluster up",
         )
+
+    def _why(self, address: str, cause: BaseException) -> str:
+        return tls.plainly(str(cause), address, self.side) or reason(cause)
 
     def _name(self, node_id: int | str, address: str) -> str:
         number = self._known.get(address, node_id)
@@ -158,6 +175,7 @@ def _is_quick(error: BaseException) -> bool:
         "ECONNREFUSED",
         "DNS ",
         "UNREACH",
+        "EADDRNOTAVAIL",
         "socket disconnected",
         "IllegalSaslState",
         "UNEXPECTED_EOF",
@@ -171,6 +189,7 @@ _PLAIN_WORDS: Final = (
     ("DNS ", "the host name is not known"),
     ("EHOSTUNREACH", "there is no route to the host"),
     ("ENETUNREACH", "there is no route to the network"),
+    ("EADDRNOTAVAIL", "there is no route to the network"),
     ("CERTIFICATE_VERIFY_FAILED", "its certificate can't be verified"),
     ("WRONG_VERSION_NUMBER", "it does not speak TLS there"),
     ("UNEXPECTED_EOF", "it does not speak TLS there"),
@@ -221,8 +240,15 @@ class WatchedManager(KafkaConnectionManager):  # type: ignore[misc]  # the libra
         connection = super().get_connection(node_id, timeout_ms=timeout_ms, **options)
         if connection is not known:
             node = self.cluster.broker_metadata(node_id)
-            address = f"{node.host}:{node.port}"
+            address = bracketed(node.host, node.port)
             connection.init_future.add_callback(lambda _: self._reached(node_id, address))
+            wait_as_told = connection._maybe_throttle
+
+            def throttle(response: Any) -> None:
+                self.watch.throttled(node_id, address, getattr(response, "throttle_time_ms", 0))
+                wait_as_told(response)
+
+            connection._maybe_throttle = throttle
             connection.init_future.add_errback(lambda error: self._failed(node_id, address, error))
             connection.close_future.add_errback(lambda error: self._failed(node_id, address, error))
             limit = (timeout_ms or self.socket_connection_setup_timeout_ms(node_id)) / 1000
@@ -265,7 +291,7 @@ class WatchedManager(KafkaConnectionManager):  # type: ignore[misc]  # the libra
         if self.closed or self.watch.closing or not self.watch.is_away(address):
             return
         for broker in self.cluster.brokers():
-            if f"{broker.host}:{broker.port}" == address:
+            if bracketed(broker.host, broker.port) == address:
                 with suppress(kafka_errors.KafkaError):
                     self.get_connection(broker.node_id)
                 break
@@ -275,7 +301,7 @@ class WatchedManager(KafkaConnectionManager):  # type: ignore[misc]  # the libra
 
     def note_brokers(self) -> None:
         """Tell the watch which brokers the cluster has."""
-        self.watch.brokers({f"{broker.host}:{broker.port}": broker.node_id for broker in self.cluster.brokers()})
+        self.watch.brokers({bracketed(broker.host, broker.port): broker.node_id for broker in self.cluster.brokers()})
 
 
 class MendedNetClient(KafkaNetClient):  # type: ignore[misc]
@@ -316,13 +342,20 @@ def connect(make: Callable[..., T], bootstrap: tuple[str, ...], watch: BrokerWat
         return made[-1]
 
     watch.began = time.monotonic()
+    watch.side = tls.Side(
+        tls=str(options.get("security_protocol", "")).endswith("SSL"),
+        ca=options.get("ssl_cafile"),
+        certificate=options.get("ssl_certfile"),
+        check_host=bool(options.get("ssl_check_hostname", True)),
+    )
     try:
-        client = make(
-            bootstrap_servers=list(bootstrap),
-            bootstrap_timeout_ms=int(CONNECT_S * 1000),
-            kafka_client=net_client,
-            **options,
-        )
+        with connecting(bootstrap, watch.listener):
+            client = make(
+                bootstrap_servers=list(bootstrap),
+                bootstrap_timeout_ms=int(CONNECT_S * 1000),
+                kafka_client=net_client,
+                **options,
+            )
     except BaseException as error:
         watch.closing = True
         for net in made:
@@ -360,6 +393,7 @@ def metadata(manager: Any, topics: list[str] | None, timeout_s: float = ASK_S) -
     deadline = time.monotonic() + timeout_s
     pause = threading.Event()
     error: BaseException | None = None
+    patience = ASK_ONE_S
     while True:
         request = MetadataRequest(
             topics=None if topics is None else [MetadataRequest.MetadataRequestTopic(name=name) for name in topics],
@@ -369,8 +403,11 @@ def metadata(manager: Any, topics: list[str] | None, timeout_s: float = ASK_S) -
         )
         left = deadline - time.monotonic()
         try:
-            future = manager.call_soon(manager.send, request, None, max(1.0, left * 1000))
-            if wait_for(future, left) and future.succeeded():
+            # A silent broker must not use up the time: the library lets go of it when it is late, and asks another.
+            once = min(max(left, 0.001), patience)
+            patience *= 2
+            future = manager.call_soon(manager.send, request, None, once * 1000)
+            if wait_for(future, once + 0.5) and future.succeeded():
                 return future.value
             error = future.exception
         except (kafka_errors.KafkaError, RuntimeError) as failure:
@@ -417,5 +454,5 @@ def broker_error(what: str, error: BaseException) -> SensorstreamError:
     if isinstance(error, kafka_errors.KafkaTimeoutError | kafka_errors.KafkaConnectionError | socket.error):
         return ClusterUnreachable(f"{what}: {reason(error)}", hint="look at: sensorstream cluster status")
     if isinstance(error, kafka_errors.AuthorizationError):
-        return BrokerError(f"{what}: not allowed for this user ({reason(error)})")
+        return refusals.not_allowed(what, reason(error))
     return BrokerError(f"{what}: {reason(error)}")

@@ -1,4 +1,4 @@
-"""Station 4, publish, with kafka-python: idempotent, acknowledged by all in-sync replicas, bounded waits.
+"""Station 4, publish, with kafka-python: idempotent, acknowledged by all in-sync replicas unless the user wants less.
 
 Records go straight into the producer's accumulator: the checks of ``KafkaProducer.send`` are made here once
 per topic, and a :class:`RecordDelivery` of two fields stands for the library's future and its callbacks
@@ -11,13 +11,14 @@ per topic, and a :class:`RecordDelivery` of two fields stands for the library's 
 - ``MendedProducer.close``: collecting any producer silences the library's log for the whole process.
 - ``KafkaPythonPublisher.flush``: the library's timeout is for each batch, not for all of them together.
 - ``KafkaPythonPublisher.close``: ``close(timeout)`` may raise and leave the producer open.
+- ``KafkaPythonPublisher._teach``: a topic is looked up by asking one broker, silent or not, after a pause of 100 ms.
 - ``KafkaPythonPublisher.publish``: one record over the limit is fatal for an idempotent producer; an unknown
   topic is created on the way; both are looked at before anything is queued.
 """
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
@@ -35,10 +36,11 @@ from sensorstream.clients.kafka_python.delivery import Abandoned, Futures, Part,
 from sensorstream.clients.kafka_python.net import (
     ASK_S,
     BrokerWatch,
-    broker_error,
     connect,
     describe_topic,
+    metadata,
     release,
+    wait_for,
 )
 from sensorstream.clients.kafka_python.records import append_values
 from sensorstream.clients.partitioner import partition_for_key
@@ -47,8 +49,12 @@ from sensorstream.clients.sizes import BATCH_OVERHEAD, RECORD_OVERHEAD
 from sensorstream.errors import BrokerError, DeliveryError, DeliveryTimeout
 from sensorstream.events import Listener
 from sensorstream.records import Headers, TopicPartition
+from sensorstream.sending import DEFAULT_COMPRESSION
 
 DEFAULTS: Final = {
+    "acks": -1,
+    "enable_idempotence": True,
+    "compression_type": DEFAULT_COMPRESSION,
     "linger_ms": 5,
     "batch_size": 262144,  # one batch is in flight per partition, so this bounds a partition's rate
     "delivery_timeout_ms": 2**31 - 1,  # the caller has deadlines of its own; see the first mend
@@ -116,9 +122,10 @@ class KafkaPythonPublisher:
         options = {**DEFAULTS, "client_id": client_id, **properties.for_kafka_python("producer"), **wanted}
         least = options["linger_ms"] + options.get("request_timeout_ms", 30000)
         options["delivery_timeout_ms"] = max(options["delivery_timeout_ms"], least)
-        self._watch = BrokerWatch(listener)
-        self._producer = connect(MendedProducer, bootstrap, self._watch, **options)
-        if self._producer._transaction_manager is None:
+        properties.check_publishing("kafka-python", exactly_once="transactional_id" in wanted)
+        self.watch = BrokerWatch(listener)
+        self._producer = connect(MendedProducer, bootstrap, self.watch, **options)
+        if self._producer._transaction_manager is None and options["enable_idempotence"]:
             self._producer.close(timeout=1)
             raise BrokerError("the brokers are too old for idempotent publishing", hint="Kafka 0.11 or later is needed")
         self._accumulator = self._producer._accumulator
@@ -130,11 +137,19 @@ class KafkaPythonPublisher:
         self._lanes: dict[str, list[_Lane]] = {}
         self._turns: dict[str, int] = {}
         self._looking_up = threading.Lock()
+        self._tracked: set[str] = set()
+        self._taught: set[str] = set()
         self._closed = False
 
     def partitions_for(self, topic: str) -> int:
         """The topic's number of partitions."""
         return len(self._lanes.get(topic) or self._look_up(topic))
+
+    def partitions_of(self, topics: Iterable[str]) -> dict[str, int]:
+        """The number of partitions of each of these topics."""
+        names = list(topics)
+        self._tracked.update(names)
+        return {topic: self.partitions_for(topic) for topic in names}
 
     def publish(
         self,
@@ -239,14 +254,28 @@ class KafkaPythonPublisher:
     def _look_up(self, topic: str) -> list[_Lane]:
         with self._looking_up:
             count = len(describe_topic(self._manager, topic)[1].partitions)
-            try:
-                # From now on the sender asks for this topic's leaders.
-                known = self._producer.partitions_for(topic)
-            except kafka_errors.KafkaError as error:
-                raise broker_error(f"topic {topic!r} can't be looked up", error) from error
-            lanes = [_Lane(self._accumulator, topic, number) for number in range(max(count, len(known)))]
+            self._tracked.add(topic)
+            if topic not in self._taught or len(self._manager.cluster.partitions_for_topic(topic) or ()) < count:
+                self._teach()
+            lanes = [_Lane(self._accumulator, topic, number) for number in range(count)]
             self._lanes[topic] = lanes
             return lanes
+
+    def _teach(self) -> None:
+        """Let the sender know the leaders of all topics that are written to, and have it keep them up to date.
+
+        The library's own way asks a broker chosen at random, which may be a silent one, and once for each topic, with a
+        pause of a tenth of a second in between.
+        """
+        cluster, names = self._manager.cluster, sorted(self._tracked)
+        answer = metadata(self._manager, names)
+
+        def learn() -> None:
+            cluster._topics.update(names)
+            cluster.update_metadata(answer)
+
+        wait_for(self._manager.call_soon(learn), ASK_S)
+        self._taught.update(names)
 
     def _late_partition(self, topic: str, partition: int) -> _Lane:
         """A partition that was added after the topic was looked up."""
@@ -283,7 +312,7 @@ class KafkaPythonPublisher:
             self._end(timeout_s)
 
     def _end(self, timeout_s: float) -> None:
-        self._watch.closing = True
+        self.watch.closing = True
         producer = self._producer
         sender = producer._sender
         try:

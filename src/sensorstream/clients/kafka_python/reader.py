@@ -19,9 +19,11 @@ The mends of this file, by the fault they mend in kafka-python 3.0.12:
   a transaction all the same, as nobody's.
 - ``KafkaPythonReader.poll``: a deleted topic gives empty polls for ever, a recreated one is read on as if it
   were the same.
+- ``KafkaPythonReader._offsets``: where the leader of only some partitions is known, the others are left out.
 - ``KafkaPythonReader.close``: leaving the group waits without a deadline.
 """
 
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
@@ -48,7 +50,7 @@ from sensorstream.clients.kafka_python.net import (
 from sensorstream.clients.kafka_python.records import Run, RunRecords, runs
 from sensorstream.clients.own_thread import end_within
 from sensorstream.clients.properties import ClientProperties
-from sensorstream.errors import BrokerError, UnknownTopic, UsageError
+from sensorstream.errors import BrokerError, ClusterUnreachable, UnknownTopic, UsageError
 from sensorstream.events import Listener
 from sensorstream.records import ConsumedRecord, TopicIdentity, TopicPartition
 
@@ -67,6 +69,7 @@ PROMISED: Final = {
 }
 _ASK_MS: Final = int(ASK_S * 1000)
 _COMMIT_MS: Final = 5000
+_AGAIN_S: Final = 0.02
 _MOST_AT_ONCE: Final = 1_000_000
 
 
@@ -173,13 +176,16 @@ class KafkaPythonReader:
         group: str | None,
         client_id: str,
         listener: Listener,
+        fetch_wait_ms: int | None = None,
     ) -> None:
         given = {**DEFAULTS, "client_id": client_id, **properties.for_kafka_python("consumer")}
+        if fetch_wait_ms is not None:
+            given["fetch_max_wait_ms"] = fetch_wait_ms
         if group is None:
             given.pop("group_instance_id", None)
         self._most_records: int = given.get("max_poll_records", _MOST_AT_ONCE)
-        self._watch = BrokerWatch(listener)
-        self._consumer = connect(KafkaConsumer, bootstrap, self._watch, **given, **PROMISED, group_id=group)
+        self.watch = BrokerWatch(listener)
+        self._consumer = connect(KafkaConsumer, bootstrap, self.watch, **given, **PROMISED, group_id=group)
         self._consumer._fetcher.PartitionRecords = RunRecords
         self._manager = self._consumer._client._manager
         self._cluster = self._manager.cluster
@@ -272,6 +278,10 @@ class KafkaPythonReader:
             )
         except (kafka_errors.OffsetOutOfRangeError, kafka_errors.NoOffsetForPartitionError) as error:
             raise self._out_of_range(error) from error
+        except kafka_errors.LogTruncationError as error:
+            # A topic that was made anew is met so when its leader is asked before the metadata is.
+            self._check_topics(ask=True)
+            raise self._truncated(error) from error
         except kafka_errors.KafkaError as error:
             raise broker_error("reading failed", error) from error
         self._check_topics()
@@ -280,11 +290,18 @@ class KafkaPythonReader:
             for partition, given in fetched.items()
         }
 
-    def _check_topics(self) -> None:
-        """Raise UnknownTopic when a topic that is being read is gone or is another one now."""
+    def _check_topics(self, *, ask: bool = False) -> None:
+        """Raise UnknownTopic when a topic that is being read is gone or is another one now.
+
+        ``ask``: the brokers are asked, also where the metadata that is there shows no change.
+        """
         for topic, expected in self._topic_ids.items():
             current = self._cluster.topic_id(topic)
-            if self._cluster.partitions_for_topic(topic) is not None and (expected is None or current == expected):
+            if (
+                not ask
+                and self._cluster.partitions_for_topic(topic) is not None
+                and (expected is None or current == expected)
+            ):
                 continue
             try:
                 row = describe_topic(self._manager, topic, timeout_s=2.0)[1]
@@ -296,6 +313,13 @@ class KafkaPythonReader:
                 return
             if expected is not None and row.topic_id is not None and row.topic_id != expected:
                 raise refusals.topic_replaced(topic)
+
+    def _truncated(self, error: Any) -> Exception:
+        """The log has lost its tail: a broker that lacked it was made leader, as Kafka can be told to do."""
+        for partition, there in error.divergent_offsets.items():
+            ours = TopicPartition(*partition)
+            return refusals.out_of_range(ours, self.position(ours), None, None if there is None else there.offset)
+        return broker_error("reading failed", error)
 
     def _out_of_range(self, error: Any) -> Exception:
         asked = error.args[0] if error.args else {}
@@ -335,11 +359,22 @@ class KafkaPythonReader:
         if not wanted:
             return {}
         self._check_partitions(wanted)
-        try:
-            found = ask(wanted, timeout_ms=_ASK_MS)
-        except kafka_errors.KafkaError as error:
-            raise broker_error("offsets can't be read", error) from error
-        return {TopicPartition(*partition): offset for partition, offset in found.items()}
+        deadline = time.monotonic() + _ASK_MS / 1000
+        while True:
+            try:
+                found = ask(wanted, timeout_ms=_ASK_MS)
+            except kafka_errors.KafkaError as error:
+                raise broker_error("offsets can't be read", error) from error
+            except KeyError as error:
+                # It leaves out partitions whose leaders it does not know, and asks for them behind our back.
+                if time.monotonic() >= deadline:
+                    raise ClusterUnreachable(
+                        f"offsets can't be read: no leader is known of some of {len(wanted)} partitions",
+                        hint="look at: sensorstream topics describe",
+                    ) from error
+                threading.Event().wait(_AGAIN_S)
+            else:
+                return {TopicPartition(*partition): offset for partition, offset in found.items()}
 
     def _check_partitions(self, partitions: Iterable[Any]) -> None:
         """The library waits its whole timeout for a partition that does not exist."""
@@ -362,13 +397,20 @@ class KafkaPythonReader:
 
     def committed(self, partition: TopicPartition) -> int | None:
         """The group's committed offset, or None."""
-        if self._group is None:
-            return None
+        return self.committed_offsets([partition])[partition]
+
+    def committed_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """The group's committed offsets, or None."""
+        offsets: dict[TopicPartition, int | None] = dict.fromkeys(partitions)
+        if self._group is None or not offsets:
+            return offsets
+        wanted = [KafkaPartition(*partition) for partition in offsets]
         try:
-            found = self._consumer.committed(KafkaPartition(*partition), timeout_ms=_ASK_MS)
+            found = self._consumer._coordinator.fetch_committed_offsets(wanted, timeout_ms=_ASK_MS)
         except kafka_errors.KafkaError as error:
-            raise broker_error(f"{partition}: the committed offset can't be read", error) from error
-        return None if found is None or found < 0 else int(found)
+            raise broker_error(f"{refusals.whose(offsets)} can't be read", error) from error
+        known = {TopicPartition(*one): int(stored.offset) for one, stored in found.items() if stored.offset >= 0}
+        return offsets | known
 
     def commit(self, positions: Mapping[TopicPartition, int], note: str = "") -> None:
         """Commit positions for the group."""
@@ -397,7 +439,7 @@ class KafkaPythonReader:
         if self._closed:
             return
         self._closed = True
-        self._watch.closing = True
+        self.watch.closing = True
 
         def leave() -> None:
             try:

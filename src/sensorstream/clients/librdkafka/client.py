@@ -5,22 +5,18 @@ from typing import Final
 from sensorstream.clients.librdkafka.publisher import LibrdkafkaPublisher
 from sensorstream.clients.librdkafka.reader import LibrdkafkaReader
 from sensorstream.clients.librdkafka.transactions import LibrdkafkaTransactionalPublisher
-from sensorstream.clients.properties import ClientProperties
+from sensorstream.clients.watched import WatchedClient
 from sensorstream.events import Listener, ignore
 
 
-class LibrdkafkaClient:
+class LibrdkafkaClient(WatchedClient):
     """A :class:`~sensorstream.clients.base.Client`; it connects when a publisher or reader is made."""
 
     name: Final = "librdkafka"
 
-    def __init__(self, bootstrap: tuple[str, ...], properties: ClientProperties | None = None) -> None:
-        self._bootstrap = bootstrap
-        self._properties = properties or ClientProperties()
-
     def publisher(self, *, client_id: str = "sensorstream", listener: Listener = ignore) -> LibrdkafkaPublisher:
         """A connected publisher. Raises ClusterUnreachable or CredentialsRefused within 10 s."""
-        return LibrdkafkaPublisher(self._bootstrap, self._properties, client_id, listener)
+        return self._watched(LibrdkafkaPublisher(self._bootstrap, self._properties, client_id, listener))
 
     def transactional_publisher(
         self, transactional_id: str, *, client_id: str = "sensorstream", listener: Listener = ignore
@@ -29,12 +25,19 @@ class LibrdkafkaClient:
 
         Raises ClusterUnreachable or CredentialsRefused within 10 s, BrokerError when the id can't be had within 30 s.
         """
-        return LibrdkafkaTransactionalPublisher(
-            self._bootstrap, self._properties, transactional_id, client_id, listener
+        return self._watched(
+            LibrdkafkaTransactionalPublisher(self._bootstrap, self._properties, transactional_id, client_id, listener)
         )
 
     def reader(
-        self, *, group: str | None = None, client_id: str = "sensorstream", listener: Listener = ignore
+        self,
+        *,
+        group: str | None = None,
+        client_id: str = "sensorstream",
+        listener: Listener = ignore,
+        fetch_wait_ms: int | None = None,
     ) -> LibrdkafkaReader:
         """A connected reader. Raises ClusterUnreachable or CredentialsRefused within 10 s."""
-        return LibrdkafkaReader(self._bootstrap, self._properties, group, client_id, listener)
+        return self._watched(
+            LibrdkafkaReader(self._bootstrap, self._properties, group, client_id, listener, fetch_wait_ms)
+        )

@@ -7,8 +7,6 @@ whether they answer, and tells the listener when they go and come back.
 
 import logging
 import re
-import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +14,10 @@ from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
-from sensorstream.clients import refusals
+from sensorstream.clients import refusals, tls
+from sensorstream.clients.reachable import why_silent
+from sensorstream.clients.throttles import Throttles
+from sensorstream.clients.waiting import connecting
 from sensorstream.errors import BrokerError, ClusterUnreachable, ConfigError, CredentialsRefused, SensorstreamError
 from sensorstream.events import Listener, Notice, ignore
 
@@ -24,8 +25,8 @@ T = TypeVar("T")
 
 CONNECT_S: Final = 8.0
 """How long to look for a broker before giving up; the command line promises an answer within 10 s."""
-REFUSED_S: Final = 3.0
-"""How long to go on when every address refuses at once: long enough for a broker that is just starting."""
+REFUSED_S: Final = 1.0
+"""How long to go on when every address refuses at once: a broker that restarts may be back by then."""
 ATTEMPT_S: Final = 2.5
 """How long one address may take to connect before the next one is tried."""
 LOOK_AGAIN_S: Final = 2.0
@@ -45,15 +46,13 @@ LOG: Final = logging.getLogger("confluent_kafka")
 
 _WHO: Final = re.compile(r"(?:\w+://)?(?P<address>\S+:\d+)/(?P<id>bootstrap|\d+): (?P<what>.*)", re.DOTALL)
 _FINAL: Final = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL)
-_API_VERSIONS: Final = struct.pack(">ihhih", 10, 18, 0, 1, -1)
-"""The request that every broker answers before anything else: key 18, version 0, no client id."""
 
 
 class BrokerWatch:
     """What happens to one client's brokers: why one can't be reached, who went and who came back."""
 
     def __init__(self, listener: Listener = ignore) -> None:
-        self._listener = listener
+        self.listener = listener
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._looker: threading.Thread | None = None
@@ -61,8 +60,12 @@ class BrokerWatch:
         self._away: set[str] = set()
         self._known: dict[str, int] = {}
         self.causes: dict[str, KafkaError] = {}
+        self.throttles = Throttles()
         self.connected = False
         self.closing = False
+        self.side = tls.Side()
+        self.doomed: str | None = None
+        """Why the open transaction can only be aborted; librdkafka tells that its log and the next commit alone."""
         self.began = time.monotonic()
 
     def told(self, error: KafkaError) -> None:
@@ -99,6 +102,13 @@ class BrokerWatch:
         with self._lock:
             self._known.update(addresses)
 
+    def throttled(self, name: str, seconds: float) -> None:
+        """librdkafka's throttle callback; called on the thread that polls."""
+        who = _WHO.match(f"{name}/bootstrap: ")
+        address = who["address"] if who else name
+        number = self._known.get(address)
+        self.throttles.note(address if number is None else f"broker {number} ({address})", seconds * 1000)
+
     def close(self) -> None:
         """Tell nothing any more."""
         self.closing = True
@@ -117,7 +127,7 @@ class BrokerWatch:
             for address in asked:
                 if self.closing:
                     return
-                self._note(address, answers(address))
+                self._note(address, why_silent(address) is None)
 
     def _note(self, address: str, here: bool) -> None:
         with self._lock:
@@ -132,15 +142,15 @@ class BrokerWatch:
         if self.closing:
             return
         if here:
-            self._listener(Notice(f"{name} is back"))
+            self.listener(Notice(f"{name} is back"))
             return
         going_on = "going on with the others" if others > 0 else "waiting for a broker to come back"
-        self._listener(Notice(f"{name} is away; {going_on}", "warning"))
+        self.listener(Notice(f"{name} is away; {going_on}", "warning"))
 
     def give_up(self, addresses: int) -> bool:
         """Whether to stop connecting before the time is over."""
         causes = list(self.causes.values())
-        if any(error.code() in _FINAL for error in causes):
+        if any(error.code() in _FINAL or _is_refusal(error) for error in causes):
             return True
         quick = len(causes) >= addresses and all(_is_quick(error) for error in causes)
         return quick and time.monotonic() - self.began > REFUSED_S
@@ -150,15 +160,18 @@ class BrokerWatch:
         for address, cause in self.causes.items():
             if _is_refusal(cause):
                 return CredentialsRefused(
-                    f"{address} refuses the connection: {reason(cause)}",
+                    f"{address} refuses the connection: {self._why(address, cause)}",
                     hint="check security.protocol, sasl.mechanism, user name, password and certificates",
                 )
-        causes = {address: reason(cause) for address, cause in self.causes.items()}
+        causes = {address: self._why(address, cause) for address, cause in self.causes.items()}
         told = [f"{address}: {causes.get(address, 'no answer in time')}" for address in bootstrap]
         return ClusterUnreachable(
             f"no broker can be reached ({'; '.join(told)})",
             hint="check -b/--bootstrap, or start a cluster with: sensorstream cluster up",
         )
+
+    def _why(self, address: str, cause: KafkaError) -> str:
+        return tls.plainly(cause.str(), address, self.side) or reason(cause)
 
 
 class _Log:
@@ -173,26 +186,13 @@ class _Log:
         line = form % words
         if line.startswith("FAIL"):
             self._watch.heard(line.partition("]: ")[2])
+        elif line.startswith("TXNERR") and "must be aborted" in line:
+            self._watch.doomed = line.partition("]: ")[2]
         text = re.sub(r"\(after .*", "", line)
         now = time.monotonic()
         if text != self._last[0] or now - self._last[1] > LOOK_AGAIN_S:
             self._last = (text, now)
             LOG.log(level, "%s", line)
-
-
-def answers(address: str, timeout_s: float = 1.0) -> bool:
-    """Whether somebody at this address answers; one that only takes the connection, as a stopped process, does not."""
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout_s) as connection:
-            connection.settimeout(timeout_s)
-            connection.sendall(_API_VERSIONS)
-            connection.recv(1)
-    except ConnectionResetError:
-        return True  # it wants TLS, say
-    except OSError:
-        return False
-    return True
 
 
 def _is_refusal(error: KafkaError) -> bool:
@@ -207,7 +207,15 @@ def _is_quick(error: KafkaError) -> bool:
     text = error.str()
     return error.code() == KafkaError._RESOLVE or any(
         mark in text
-        for mark in ("refused", "unreachable", "Disconnected", "Invalid response size", "Broken pipe", "reset by peer")
+        for mark in (
+            "refused",
+            "unreachable",
+            "Cannot assign",
+            "Disconnected",
+            "Invalid response size",
+            "Broken pipe",
+            "reset by peer",
+        )
     )
 
 
@@ -216,6 +224,7 @@ _PLAIN_WORDS: Final = (
     ("Failed to resolve", "the host name is not known"),
     ("No route to host", "there is no route to the host"),
     ("Network is unreachable", "there is no route to the network"),
+    ("Cannot assign requested address", "there is no route to the network"),
     ("certificate verify failed", "its certificate can't be verified"),
     ("wrong version number", "it does not speak TLS there"),
     ("connecting to a PLAINTEXT broker", "it does not speak TLS there"),
@@ -272,6 +281,22 @@ def quiet_logs() -> None:
     LOG.propagate = False
 
 
+def configuration(bootstrap: tuple[str, ...], watch: BrokerWatch, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A client's own configuration: ``options``, and the callbacks that tell ``watch``."""
+    return {
+        **COMMON,
+        **options,
+        "bootstrap.servers": ",".join(bootstrap),
+        "error_cb": watch.told,
+        "throttle_cb": lambda told: watch.throttled(told.broker_name, told.throttle_time),
+    }
+
+
+def log(watch: BrokerWatch) -> Any:
+    """What a client is to log with."""
+    return _Log(watch)
+
+
 def connect(make: Callable[..., T], bootstrap: tuple[str, ...], watch: BrokerWatch, options: Mapping[str, Any]) -> T:
     """A connected producer or consumer of librdkafka.
 
@@ -280,22 +305,28 @@ def connect(make: Callable[..., T], bootstrap: tuple[str, ...], watch: BrokerWat
     """
     quiet_logs()
     watch.began = time.monotonic()
+    watch.side = tls.Side(
+        tls=str(options.get("security.protocol", "")).endswith("SSL"),
+        ca=options.get("ssl.ca.location"),
+        certificate=options.get("ssl.certificate.location"),
+        check_host=options.get("ssl.endpoint.identification.algorithm", "https") == "https",
+    )
     deadline = watch.began + CONNECT_S
-    configuration = {**COMMON, **options, "bootstrap.servers": ",".join(bootstrap), "error_cb": watch.told}
     try:
-        client: Any = make(configuration, logger=_Log(watch))
+        client: Any = make(configuration(bootstrap, watch, options), logger=log(watch))
     except (KafkaException, ValueError, TypeError) as error:
         raise ConfigError(f"the Kafka client refuses its options: {reason(error)}") from error
-    while True:
-        try:
-            metadata = client.list_topics(timeout=0.25)
-        except KafkaException as error:
-            client.poll(0)
-            if watch.give_up(len(bootstrap)) or time.monotonic() >= deadline:
-                watch.close()
-                raise watch.error(bootstrap) from error
-        else:
-            break
+    with connecting(bootstrap, watch.listener):
+        while True:
+            try:
+                metadata = client.list_topics(timeout=0.25)
+            except KafkaException as error:
+                client.poll(0)
+                if watch.give_up(len(bootstrap)) or time.monotonic() >= deadline:
+                    watch.close()
+                    raise watch.error(bootstrap) from error
+            else:
+                break
     note_brokers(watch, metadata)
     watch.connected = True
     made: T = client
@@ -335,12 +366,23 @@ def count_partitions(client: Any, topic: str) -> int:
         if found is not None and found.error is None and found.partitions:
             return len(found.partitions)
         if found is None:
+            refuse_if_hidden(client, topic)
             unknown_until = unknown_until or now + refusals.UNKNOWN_S
             if now >= unknown_until:
                 raise refusals.unknown_topic(topic, topics)
         if found is not None and found.error is not None and now >= deadline:
             raise broker_error(f"topic {topic!r} can't be used", KafkaException(found.error))
         pause.wait(0.1)
+
+
+def refuse_if_hidden(client: Any, topic: str) -> None:
+    """Raise NotAllowed for a topic that is not among all topics because this user may not know of it."""
+    try:
+        found = client.list_topics(topic, timeout=ASK_S).topics.get(topic)
+    except KafkaException:
+        return
+    if found is not None and found.error is not None and found.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        raise broker_error(f"topic {topic!r} can't be used", KafkaException(found.error))
 
 
 PASSING: Final = frozenset(
@@ -388,5 +430,5 @@ def broker_error(what: str, error: BaseException) -> SensorstreamError:
     if passes(inner):
         return ClusterUnreachable(f"{what}: {reason(inner)}", hint="look at: sensorstream cluster status")
     if "AUTHORIZATION" in inner.name():
-        return BrokerError(f"{what}: not allowed for this user ({reason(inner)})")
+        return refusals.not_allowed(what, reason(inner))
     return BrokerError(f"{what}: {reason(inner)}")

@@ -1,4 +1,4 @@
-"""Station 4, publish, with librdkafka: idempotent, acknowledged by all in-sync replicas, every delivery checked.
+"""Station 4, publish, with librdkafka: idempotent, acknowledged by all in-sync replicas unless the user wants less.
 
 librdkafka calls back for each record, on a thread that polls it. The deliveries poll it themselves when they are
 asked, so that the callbacks run on the caller's thread: a polling thread of its own would fight the caller for the
@@ -8,7 +8,7 @@ interpreter at every record. A quiet thread polls only while nobody else does, s
 import threading
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
@@ -16,7 +16,17 @@ from typing import Any, Final, Self
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from sensorstream.clients import refusals
-from sensorstream.clients.librdkafka.net import BrokerWatch, connect, count_partitions, error_of, reason
+from sensorstream.clients.librdkafka.net import (
+    BrokerWatch,
+    configuration,
+    connect,
+    count_partitions,
+    error_of,
+    log,
+    metadata,
+    reason,
+)
+from sensorstream.clients.librdkafka.producers import Producers
 from sensorstream.clients.own_thread import end_within
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.clients.properties import ClientProperties
@@ -24,8 +34,13 @@ from sensorstream.clients.sizes import BATCH_OVERHEAD, RECORD_LIMIT, RECORD_OVER
 from sensorstream.errors import DeliveryError, DeliveryTimeout, Fenced, RecordTooLarge
 from sensorstream.events import Listener
 from sensorstream.records import Headers, TopicPartition
+from sensorstream.sending import DEFAULT_COMPRESSION
 
 DEFAULTS: Final = {
+    "acks": -1,
+    "enable.idempotence": True,
+    "max.in.flight.requests.per.connection": 5,  # librdkafka's own without idempotence is a million
+    "compression.type": DEFAULT_COMPRESSION,
     "linger.ms": 5,
     "batch.size": 1000000,
     "batch.num.messages": 100000,
@@ -33,11 +48,6 @@ DEFAULTS: Final = {
     "queue.buffering.max.kbytes": 2097151,
     "delivery.timeout.ms": 0,  # for ever: the caller has deadlines of its own
     "message.max.bytes": RECORD_LIMIT,
-}
-PROMISED: Final = {
-    "enable.idempotence": True,
-    "acks": "all",
-    "allow.auto.create.topics": False,
 }
 _SLICE_S: Final = 0.05
 _IDLE_S: Final = 0.1
@@ -105,6 +115,26 @@ class RdDelivery:
         return self._offset
 
 
+class VouchedDelivery(RdDelivery):
+    """The fate of the records queued by one call in a transaction; librdkafka calls it for the last of them alone.
+
+    In a transaction the records of a partition are stored in order, so the last one's success is that of all before
+    it, but for those that failed: these make the commit fail, which is when it counts. How many they were is unknown.
+    """
+
+    __slots__ = ()
+
+    def __call__(self, error: KafkaError | None, message: Any) -> None:
+        """librdkafka's delivery report of the last record, or its refusal to queue one of them."""
+        self.open = 0
+        if error is not None:
+            self.failed = self.count
+            self._error = self._error or error
+        elif self._error is None:
+            offset = message.offset()
+            self._offset = -1 if offset is None else offset
+
+
 def delivery_error(where: TopicPartition, error: KafkaError) -> DeliveryError:
     """An error of librdkafka that a record ended with, as ours."""
     if error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE):
@@ -131,13 +161,20 @@ class LibrdkafkaPublisher:
         **wanted: Any,
     ) -> None:
         """``wanted`` are options that a kind of publisher adds."""
+        properties.check_publishing("librdkafka", exactly_once="transactional.id" in wanted)
         options = {**DEFAULTS, "client.id": client_id, **properties.for_librdkafka("producer"), **wanted}
         self._limit: int = options["message.max.bytes"]
         self._surely_small = self._limit - BATCH_OVERHEAD - RECORD_OVERHEAD
         if "socket.timeout.ms" in options:
             options["request.timeout.ms"] = options["socket.timeout.ms"]
-        self._watch = BrokerWatch(listener)
-        self._producer = connect(Producer, bootstrap, self._watch, {**options, **PROMISED})
+        self.watch = BrokerWatch(listener)
+        options["allow.auto.create.topics"] = False
+        self._producer = connect(Producer, bootstrap, self.watch, options)
+        self._producers = Producers(
+            self._producer,
+            lambda: Producer(configuration(bootstrap, self.watch, options), logger=log(self.watch)),
+            spread="transactional.id" not in options,
+        )
         self._counts: dict[str, int] = {}
         self._turns: dict[str, int] = {}
         self._polling = threading.Lock()
@@ -154,7 +191,7 @@ class LibrdkafkaPublisher:
         try:
             self._polled = time.monotonic()
             if not self._ended.is_set():
-                self._producer.poll(timeout_s)
+                self._producers.poll(timeout_s)
             elif timeout_s:
                 time.sleep(timeout_s)
         except (KafkaException, SystemError) as error:
@@ -172,7 +209,7 @@ class LibrdkafkaPublisher:
 
     def death(self) -> KafkaError | None:
         """What the producer died of, when no callback will come any more; None while it lives."""
-        return self.fatal if self.fatal is not None and (self._ended.is_set() or not len(self._producer)) else None
+        return self.fatal if self.fatal is not None and (self._ended.is_set() or not len(self._producers)) else None
 
     def _poll_when_idle(self) -> None:
         while not self._ended.wait(_IDLE_S):
@@ -182,6 +219,18 @@ class LibrdkafkaPublisher:
     def partitions_for(self, topic: str) -> int:
         """The topic's number of partitions."""
         return self._counts.get(topic) or self._look_up(topic)
+
+    def partitions_of(self, topics: Iterable[str]) -> dict[str, int]:
+        """The number of partitions of each of these topics."""
+        names = list(topics)
+        if len(names) > 1:
+            # One answer for all; what it does not have is looked up by itself, and waited for.
+            self._counts |= {
+                name: len(found.partitions)
+                for name, found in metadata(self._producer).topics.items()
+                if name in names and found.error is None and found.partitions
+            }
+        return {topic: self.partitions_for(topic) for topic in names}
 
     def _look_up(self, topic: str) -> int:
         count = count_partitions(self._producer, topic)
@@ -214,9 +263,10 @@ class LibrdkafkaPublisher:
         delivery = RdDelivery(self, TopicPartition(topic, partition), 1)
         # librdkafka takes 0 for "now"; the nearest to 1970-01-01 that it can send is a millisecond later.
         stamp = 0 if timestamp_ms is None else timestamp_ms or 1
+        producer = self._producers.of(topic, partition, count)
         while True:
             try:
-                self._producer.produce(
+                producer.produce(
                     topic, value, key, partition, on_delivery=delivery, timestamp=stamp, headers=list(headers)
                 )
             except BufferError:
@@ -236,11 +286,14 @@ class LibrdkafkaPublisher:
             self._late_partition(topic, partition)
         if values:
             self._check_sizes(topic, values)
-        delivery = RdDelivery(self, TopicPartition(topic, partition), len(values))
+        delivery, each = self._batch_delivery(TopicPartition(topic, partition), len(values))
         messages: list[dict[str, Any]] = [{"value": value} for value in values]
+        if messages and each is None:
+            messages[-1]["callback"] = delivery
+        producer = self._producers.of(topic, partition, count)
         while messages:
             try:
-                queued = self._producer.produce_batch(topic, messages, partition, on_delivery=delivery)
+                queued = producer.produce_batch(topic, messages, partition, on_delivery=each)
             except (KafkaException, SystemError) as error:
                 self._note_death(error)
                 raise self._not_queued(TopicPartition(topic, partition), error) from error
@@ -248,6 +301,11 @@ class LibrdkafkaPublisher:
                 break
             messages = self._not_taken(messages, delivery)
         return delivery
+
+    def _batch_delivery(self, where: TopicPartition, count: int) -> tuple[RdDelivery, RdDelivery | None]:
+        """What tells the fate of a batch, and what is called for each record; None: it is called for the last one."""
+        delivery = RdDelivery(self, where, count)
+        return delivery, delivery
 
     def _not_queued(self, where: TopicPartition, error: BaseException) -> DeliveryError:
         inner = self.fatal or error_of(error)
@@ -289,6 +347,9 @@ class LibrdkafkaPublisher:
         if not 0 <= partition < count:
             raise refusals.unknown_partition(TopicPartition(topic, partition), count)
 
+    def _check_open(self) -> None:
+        """Raises DeliveryError where it is known already that the open records will not be stored."""
+
     def flush(self, timeout_s: float) -> None:
         """Wait until every queued record has an outcome."""
         deadline = time.monotonic() + timeout_s
@@ -297,12 +358,13 @@ class LibrdkafkaPublisher:
             with self._polling:
                 self._polled = time.monotonic()
                 try:
-                    if self._ended.is_set() or not self._producer.flush(max(0.0, min(left, 0.5))):
+                    if self._ended.is_set() or not self._producers.flush(max(0.0, min(left, 0.5))):
                         return
                 except (KafkaException, SystemError) as error:
                     self._note_death(error)
-                    if not len(self._producer):
+                    if not len(self._producers):
                         return
+            self._check_open()
             if left <= 0:
                 raise DeliveryTimeout(
                     f"some records are still not acknowledged after {timeout_s:.0f} s",
@@ -314,13 +376,13 @@ class LibrdkafkaPublisher:
         if self._closed:
             return
         self._closed = True
-        self._watch.close()
+        self.watch.close()
         try:
             self.flush(timeout_s)
         except DeliveryTimeout:
             with self._polling, suppress(KafkaException, SystemError):
-                self._producer.purge()
-                self._producer.flush(1.0)
+                self._producers.purge()
+                self._producers.flush(1.0)
         with self._polling:
             self._ended.set()
         end_within(2.0, "sensorstream-publisher-close", self._let_go)
@@ -328,7 +390,7 @@ class LibrdkafkaPublisher:
     def _let_go(self) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that a fenced producer can't abort any more
-            self._producer.close()
+            self._producers.close()
 
     def __enter__(self) -> Self:
         return self

@@ -85,8 +85,11 @@ class LibrdkafkaReader:
         group: str | None,
         client_id: str,
         listener: Listener,
+        fetch_wait_ms: int | None = None,
     ) -> None:
         options = {**DEFAULTS, "client.id": client_id, **properties.for_librdkafka("consumer"), **PROMISED}
+        if fetch_wait_ms is not None:
+            options["fetch.wait.max.ms"] = fetch_wait_ms
         options["group.id"] = group or NO_GROUP
         if group is None:
             options.pop("group.instance.id", None)
@@ -97,8 +100,8 @@ class LibrdkafkaReader:
             "client.id": client_id,
         }
         self._most_records: int = properties.values.get("max.poll.records", _MOST_AT_ONCE)
-        self._watch = BrokerWatch(listener)
-        self._consumer: Any = connect(Consumer, bootstrap, self._watch, options)
+        self.watch = BrokerWatch(listener)
+        self._consumer: Any = connect(Consumer, bootstrap, self.watch, options)
         self._group = group
         self._positions: dict[TopicPartition, int] = {}
         self._given_up: dict[TopicPartition, int] = {}
@@ -409,12 +412,17 @@ class LibrdkafkaReader:
 
     def committed(self, partition: TopicPartition) -> int | None:
         """The group's committed offset, or None."""
-        if self._group is None:
-            return None
-        what, wanted = f"{partition}: the committed offset can't be read", [KafkaPartition(*partition)]
-        topic = partition.topic
-        found = _ask(what, lambda left: self._consumer.committed(wanted, timeout=left), topic, self.partitions_for)[0]
-        return None if found.offset < 0 else int(found.offset)
+        return self.committed_offsets([partition])[partition]
+
+    def committed_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """The group's committed offsets, or None."""
+        offsets: dict[TopicPartition, int | None] = dict.fromkeys(partitions)
+        if self._group is None or not offsets:
+            return offsets
+        what, wanted = f"{refusals.whose(offsets)} can't be read", [KafkaPartition(*partition) for partition in offsets]
+        topic = wanted[0].topic
+        found = _ask(what, lambda left: self._consumer.committed(wanted, timeout=left), topic, self.partitions_for)
+        return offsets | {TopicPartition(one.topic, one.partition): int(one.offset) for one in found if one.offset >= 0}
 
     def commit(self, positions: Mapping[TopicPartition, int], note: str = "") -> None:
         """Commit positions for the group."""
@@ -466,7 +474,7 @@ class LibrdkafkaReader:
         if self._closed:
             return
         self._closed = True
-        self._watch.close()
+        self.watch.close()
         self._topics.close()
         end_within(timeout_s, "sensorstream-reader-close", self._let_go)
 

@@ -110,5 +110,6 @@ def _gone(topic: str, error: BaseException) -> UnknownTopic | None:
 
 
 def _id_of(description: Any) -> str | None:
-    text = str(description.topic_id)
+    # librdkafka writes the id in base64's first alphabet (RFC 4648, section 4), Kafka's tools in the one for URLs.
+    text = str(description.topic_id).rstrip("=").replace("+", "-").replace("/", "_")
     return None if text.strip("A") == "" else text

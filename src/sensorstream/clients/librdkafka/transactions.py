@@ -5,6 +5,7 @@ died it can wait without an end (librdkafka 2.16, its issues 5456 and 5511). So 
 here, and left behind there when it is late.
 """
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from sensorstream.clients.base import Reader
 from sensorstream.clients.librdkafka.net import broker_error, error_of, reason
-from sensorstream.clients.librdkafka.publisher import LibrdkafkaPublisher, RdDelivery
+from sensorstream.clients.librdkafka.publisher import LibrdkafkaPublisher, RdDelivery, VouchedDelivery
 from sensorstream.clients.librdkafka.reader import LibrdkafkaReader
 from sensorstream.clients.own_thread import on_own_thread
 from sensorstream.clients.properties import ClientProperties
@@ -42,6 +43,7 @@ _PAUSE_S: Final = 0.05
 _LATE_S: Final = 2.0
 """So much later than its deadline a call may come back."""
 _NOT_SENT: Final = "the positions can't be sent with the transaction"
+_REFUSAL: Final = re.compile(r"failed: (?:Broker: )?(.*?) \(broker ")
 _FENCED: Final = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
 
 
@@ -102,6 +104,7 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
         """Begin a transaction."""
         self._stage.begin()
         self._deliveries = []
+        self.watch.doomed = None
         try:
             self._ask(lambda _: self._producer.begin_transaction(), 0, "a transaction can't be begun")
         except BaseException:
@@ -134,6 +137,19 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
         delivery = super().publish_batch(topic, values, partition=partition)
         self._deliveries.append(delivery)
         return delivery
+
+    def _batch_delivery(self, where: TopicPartition, count: int) -> tuple[RdDelivery, RdDelivery | None]:
+        return VouchedDelivery(self, where, count), None
+
+    def _check_open(self) -> None:
+        # What is still queued then waits for the abort, and nothing else brings it on.
+        if self.watch.doomed is None:
+            return
+        for delivery in self._deliveries:
+            if delivery.failed and not delivery.open:
+                delivery.wait(0)  # it says which record it was
+        why = _REFUSAL.search(self.watch.doomed)
+        raise DeliveryError(f"a record was not delivered: {why[1] if why else self.watch.doomed}")
 
     def send_offsets(self, positions: Mapping[TopicPartition, int], reader: Reader, timeout_s: float = 30.0) -> None:
         """Commit these positions for the reader's group with the transaction."""

@@ -4,7 +4,8 @@ Topics have partitions with real offsets and timestamps, groups have committed o
 cooperatively. Everything is deterministic: a record is in the log when ``publish`` returns, keys choose the
 same partitions as on Kafka, partitions are shared in the order in which members joined. Faults are asked for
 by name: :meth:`MemoryBroker.hold`, :meth:`~MemoryBroker.refuse`, :meth:`~MemoryBroker.delete_records`,
-:meth:`~MemoryBroker.evict`, :meth:`~MemoryBroker.stop` and the deletion of a topic.
+:meth:`~MemoryBroker.evict`, :meth:`~MemoryBroker.stop` and the deletion of a topic; :meth:`~MemoryBroker.blame` says
+what clients are told to be the cause.
 """
 
 import itertools
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sensorstream.clients import refusals
+from sensorstream.clients.causes import Cause, NoBroker
 from sensorstream.clients.deliveries import wait_for_all
 from sensorstream.clients.sizes import RECORD_LIMIT, batch_of_one
 from sensorstream.errors import BrokerError, ClusterUnreachable, DeliveryError, DeliveryTimeout
@@ -190,6 +192,7 @@ class MemoryBroker:
         self._held: list[tuple[MemoryDelivery, TopicPartition, ConsumedRecord, Transaction | None]] | None = None
         self._refusal: str | None = None
         self._stopped = False
+        self._blamed: tuple[Cause, ...] = ()
         for name, partitions in (topics or {}).items():
             self.create_topic(name, partitions)
 
@@ -267,6 +270,10 @@ class MemoryBroker:
             self._stopped = False
             self.changed.notify_all()
 
+    def blame(self, *causes: Cause) -> None:
+        """Give these for the causes of whatever is waited for; none: of nothing."""
+        self._blamed = causes
+
     def evict(self, group: str) -> None:
         """Throw all members out of a group, as after a silence longer than the session timeout."""
         with self.changed:
@@ -280,6 +287,11 @@ class MemoryBroker:
         """Raise ClusterUnreachable while the broker is stopped."""
         if self._stopped:
             raise ClusterUnreachable("no broker can be reached (memory: stopped)")
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """Why it keeps its clients waiting."""
+        return (NoBroker((("memory", "stopped"),)),) if self._stopped else self._blamed
 
     @property
     def stopped(self) -> bool:

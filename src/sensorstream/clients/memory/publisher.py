@@ -1,7 +1,7 @@
 """Station 4, publish, on the broker in memory: in transactions or without."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -36,6 +36,10 @@ class MemoryPublisher:
         """The topic's number of partitions."""
         with self._broker.changed:
             return len(self._broker.topic(topic).logs)
+
+    def partitions_of(self, topics: Iterable[str]) -> dict[str, int]:
+        """The number of partitions of each of these topics."""
+        return {topic: self.partitions_for(topic) for topic in topics}
 
     def publish(
         self,

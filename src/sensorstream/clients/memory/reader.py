@@ -197,6 +197,13 @@ class MemoryReader:
 
     def committed(self, partition: TopicPartition) -> int | None:
         """The group's committed offset, or None."""
+        return self.committed_offsets([partition])[partition]
+
+    def committed_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """The group's committed offsets, or None."""
+        return {partition: self._committed(partition) for partition in partitions}
+
+    def _committed(self, partition: TopicPartition) -> int | None:
         if self._group is None:
             return None
         with self._broker.changed:
