@@ -11,7 +11,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,17 +31,22 @@ _STAMPS: Final = "verified.json"
 
 @dataclass(frozen=True, slots=True)
 class Jar:
-    """One pinned file: ``group:artifact:version``, its SHA-256 in hexadecimal and its size in bytes."""
+    """One pinned file: ``group:artifact:version``, its SHA-256 in hexadecimal and its size in bytes.
+
+    ``classifier`` and ``ending`` are Maven's, for what is no plain jar.
+    """
 
     coordinate: str
     sha256: str
     size: int
+    classifier: str = ""
+    ending: str = "jar"
 
     @property
     def file_name(self) -> str:
         """The name in the cache; the group is part of it, as two groups may use one artifact name."""
         group, artifact, version = self.coordinate.split(":")
-        return f"{group}.{artifact}-{version}.jar"
+        return f"{group}.{artifact}-{version}{self.classifier and '-'}{self.classifier}.{self.ending}"
 
 
 def cache_folder() -> Path:
@@ -97,6 +102,26 @@ def fetch(
     once: a jar is fetched into a private folder, verified there and renamed into place.
     Raises ArtifactError naming the jar that is missing or wrong, Interrupted when ``stop`` was set.
     """
+    return fetch_files(
+        pinned_jars(version),
+        f"Kafka {version}",
+        f"sensorstream cluster up --kafka-version {version}",
+        offline=offline,
+        listener=listener,
+        stop=stop,
+    )
+
+
+def fetch_files(
+    jars: Sequence[Jar],
+    what: str,
+    command: str,
+    *,
+    offline: bool = False,
+    listener: Listener = ignore,
+    stop: threading.Event | None = None,
+) -> tuple[Path, ...]:
+    """The same for any pinned files, those of ``what``; ``command`` would fetch them. Raises as :func:`fetch`."""
     folder = cache_folder() / "jars"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +130,6 @@ def fetch(
             f"the cache folder {folder} can't be made: {error.strerror}",
             hint="set SENSORSTREAM_CACHE_DIR to a folder that can be written",
         ) from error
-    jars = pinned_jars(version)
     stamps = _Stamps(folder)
     wanted: list[Jar] = []
     for jar in jars:
@@ -122,23 +146,26 @@ def fetch(
         wanted.append(jar)
     if wanted and offline:
         names = ", ".join(jar.file_name for jar in wanted[:2])
+        noun = "jars" if all(jar.ending == "jar" for jar in jars) else "files"
         more = f" and {len(wanted) - 2} more" if len(wanted) > 2 else ""
         raise ArtifactError(
-            f"--offline, and {len(wanted)} of the {len(jars)} jars of Kafka {version} are missing or damaged "
+            f"--offline, and {len(wanted)} of the {len(jars)} {noun} of {what} are missing or damaged "
             f"in {folder}: {names}{more}",
-            hint=f"run once with a network: sensorstream cluster up --kafka-version {version}",
+            hint=f"run once with a network: {command}",
         )
     if wanted:
-        _download(version, wanted, folder, listener, stop or threading.Event())
+        _download(what, wanted, folder, listener, stop or threading.Event())
         for jar in wanted:
             stamps.add(jar, folder / jar.file_name)
     stamps.save()
     return tuple(folder / jar.file_name for jar in jars)
 
 
-def _download(version: str, jars: list[Jar], folder: Path, listener: Listener, stop: threading.Event) -> None:
-    counter = _Counter(f"Kafka {version}", sum(jar.size for jar in jars), listener)
-    listener(Notice(f"downloading Kafka {version}: {len(jars)} jars, {counter.total / 1e6:.0f} MB"))
+def _download(what: str, jars: list[Jar], folder: Path, listener: Listener, stop: threading.Event) -> None:
+    counter = _Counter(what, sum(jar.size for jar in jars), listener)
+    listener(
+        Notice(f"downloading {what}: {len(jars)} file{'s' if len(jars) > 1 else ''}, {counter.total / 1e6:.0f} MB")
+    )
     cancel = threading.Event()
     # Workers stop at the next chunk once `cancel` is set; a KeyboardInterrupt sets it on the way out as well.
     with _system_trust(), ThreadPoolExecutor(_DOWNLOADS, thread_name_prefix="download") as pool:
@@ -194,7 +221,9 @@ def _download_one(jar: Jar, folder: Path, counter: "_Counter", stops: tuple[thre
         with tempfile.TemporaryDirectory(prefix=".incoming-", dir=folder) as incoming:
             context = MavenContext(PythonResolver(progress_callback=progress), repo_cache=Path(incoming), timeout=20)
             try:
-                got = Path(context.project(group, artifact).at_version(number).artifact().resolve())
+                got = Path(
+                    context.project(group, artifact).at_version(number).artifact(jar.classifier, jar.ending).resolve()
+                )
             except (OSError, RuntimeError) as error:  # requests' errors are OSErrors
                 fault = error
                 continue

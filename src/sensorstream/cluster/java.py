@@ -12,7 +12,7 @@ from typing import Final
 from sensorstream.errors import ArtifactError
 
 OLDEST: Final = 17
-"""Kafka 4 needs Java 17; Kafka 3.7 and later run on it too."""
+"""Kafka 4 needs Java 17; Kafka 3.6 and later run on it too."""
 
 
 @dataclass(frozen=True, slots=True)

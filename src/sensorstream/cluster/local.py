@@ -1,24 +1,26 @@
-"""Station 5: a real Apache Kafka on this machine: one to several KRaft nodes, each broker and controller in one.
+"""Station 5: a real Apache Kafka on this machine: one to several KRaft nodes, or brokers beside a ZooKeeper.
 
 A cluster has a name; its nodes outlive the command that started them, and every command finds them again. See
 :mod:`sensorstream.cluster.state` for what is kept where.
 """
 
-import contextlib
 import shutil
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-from sensorstream.clients.probe import ClusterHealth, cluster_health
-from sensorstream.cluster import artifacts, node, preflight, properties, state
+from sensorstream.clients.probe import ClusterHealth
+from sensorstream.cluster import artifacts, class_archive, node, preflight, properties, state
 from sensorstream.cluster.java import java_executable
 from sensorstream.cluster.logs import read_logs
+from sensorstream.cluster.metrics import Metrics
 from sensorstream.cluster.plan import Plan, Ports, Wanted, addresses, make_plan, name_flag, node_of, processes
+from sensorstream.cluster.ready import Probe, wait_ready
+from sensorstream.cluster.registry import Registry
+from sensorstream.cluster.registry_files import fetch_registry
 from sensorstream.cluster.results import (
     BrokerStatus,
     BrokerStopped,
@@ -27,17 +29,17 @@ from sensorstream.cluster.results import (
     ClusterUp,
     LogLine,
 )
-from sensorstream.errors import ClusterUnreachable, Interrupted, LocalClusterError, UsageError
+from sensorstream.cluster.secure import profile, security
+from sensorstream.cluster.zookeeper import ZooKeeper
+from sensorstream.errors import ClusterUnreachable, LocalClusterError, UsageError
 from sensorstream.events import Listener, Notice, ignore
+from sensorstream.local_profiles import names_of
 
 if TYPE_CHECKING:
     import psutil
 
-Probe: TypeAlias = Callable[[Sequence[str], float], ClusterHealth]
-
 READY_TIMEOUT_S: Final = 90.0
 _STOP_DEADLINE_S: Final = 20.0
-_POLL_S: Final = 0.1
 _ELECTION_S: Final = 6.0
 """How long brokers that run may have nothing to say; with the last question it stays under 10 s."""
 
@@ -46,12 +48,14 @@ class LocalCluster:
     """A named cluster on this machine. Making the object starts nothing; every method may be called at any time."""
 
     def __init__(
-        self, name: str = state.DEFAULT_NAME, *, listener: Listener = ignore, probe: Probe = cluster_health
+        self, name: str = state.DEFAULT_NAME, *, listener: Listener = ignore, probe: Probe | None = None
     ) -> None:
         self.name = name
         self.folder = state.cluster_folder(name)
         self._listener = listener
-        self._probe = probe
+        self._probe = probe or profile.prober(self.folder)
+        self._zookeeper = ZooKeeper(self.folder)
+        self._metrics = Metrics(self.folder)
 
     @property
     def bootstrap(self) -> tuple[str, ...]:
@@ -65,40 +69,64 @@ class LocalCluster:
         *,
         brokers: int | None = None,
         kafka_version: str | None = None,
+        mode: state.Mode | None = None,
         ports: Ports | None = None,
         data_dir: Path | None = None,
         offline: bool = False,
+        schema_registry: bool = False,
+        metrics: bool = False,
+        secure: str | None = None,
+        acl: bool = False,
         stop: threading.Event | None = None,
         timeout_s: float = READY_TIMEOUT_S,
     ) -> ClusterUp:
-        """Start the nodes that are not running and wait until the quorum has a leader and all brokers are registered.
+        """Start the nodes that are not running and wait until there is a controller and all brokers are registered.
 
-        None means: as the cluster's data was formatted and as it ran last, else three brokers of the default
+        None means: as the cluster's data was formatted and as it ran last, else three KRaft brokers of the default
         version on the default ports. Ports may be ``auto``, or 0 for any free one. When this fails or is
-        interrupted, every node that it started is ended again.
+        interrupted, every node that it started is ended again. With ``schema_registry`` a schema registry runs beside
+        the brokers, and from then on whenever the cluster is started; so do agents with ``metrics``, in brokers that
+        are started: those that run already run on without. ``secure`` is one of
+        :data:`sensorstream.cluster.secure.listeners.MODES`; with ``acl`` users have only the rights they were given.
 
         Raises UsageError (version, ports), LocalClusterError and its kind (PortTaken, ArtifactError), Interrupted.
         """
         stop = stop or threading.Event()
         began = time.monotonic()
-        wanted = Wanted(brokers, kafka_version, ports, data_dir)
+        wanted = Wanted(brokers, kafka_version, ports, data_dir, mode, security(secure, acl=acl))
         plan = make_plan(self.name, wanted)
         java = java_executable()
         class_path = artifacts.fetch(plan.version, offline=offline, listener=self._listener, stop=stop)
-        launch = node.Launch(java, class_path)
+        launch = class_archive.prepared_launch(java, class_path, plan.version, self._listener, stop)
+        registry, program = Registry(self.folder), None
+        if schema_registry or registry.exists:
+            program = fetch_registry(offline=offline, listener=self._listener, stop=stop)
+        if metrics or self._metrics.wanted:
+            self._metrics.fetch(offline=offline, listener=self._listener)
         with state.locked(self.folder, stop):
             plan = make_plan(self.name, wanted)  # once more: another `up` may have been faster
             if plan.strays:
                 node.end(plan.strays, kill=True)
                 plan = make_plan(self.name, wanted)
             known_before = state.load_state(self.folder) is not None
+            if metrics:
+                self._metrics.want()
+            data = Path(plan.known.data_dir)
             try:
                 if plan.fresh:
                     self._format(plan, launch, stop)
+                if plan.security is not None:
+                    plan.security.publish(self.folder, self.name, data, addresses(plan.known.ports))
+                any_port = wanted.any_ports
+                added = self._zookeeper.start_for(plan, launch, stop, any_port=any_port, listener=self._listener)
                 for node_id in plan.missing:
                     self._start(plan, node_id, launch)
-                everyone = set(plan.known.ports)
-                health = self._wait(plan.known, everyone, stop, timeout_s, lambda seen: everyone <= set(seen.brokers))
+                health = wait_ready(self.folder, plan.known, set(plan.known.ports), self._probe, stop, timeout_s)
+                self._zookeeper.note_id(plan, health.cluster_id)
+                if plan.security is not None:
+                    plan.security.grant(data, addresses(plan.known.ports))
+                if program is not None:
+                    added = registry.start(java, program, data, stop, any_port=any_port) or added
             except BaseException:
                 try:
                     self._undo(plan, known_before=known_before)
@@ -112,26 +140,36 @@ class LocalCluster:
             cluster_id=health.cluster_id,
             brokers=len(plan.known.ports),
             started=plan.missing,
-            already_running=not plan.missing,
+            already_running=not plan.missing and not added,
             quorum_leader=health.quorum_leader,
             seconds=round(time.monotonic() - began, 2),
             data_dir=plan.known.data_dir,
+            schema_registry=registry.url(),
+            mode=plan.mode,
+            zookeeper=self._zookeeper.address() if plan.mode == "zookeeper" else None,
+            metrics=tuple(url for broker in plan.known.ports if (url := self._metrics.url(broker))),
+            secure=plan.security.mode if plan.security else None,
+            acl=plan.security is not None and plan.security.acl,
+            profiles=tuple(names_of(self.name)) if plan.security else (),
         )
 
     def _format(self, plan: Plan, launch: node.Launch, stop: threading.Event) -> None:
         data = Path(plan.known.data_dir)
         self._listener(Notice(f"formatting {len(plan.known.ports)} nodes for Kafka {plan.version}", "debug"))
-        formatted = state.Formatted(
-            self.name, properties.new_cluster_id(), plan.version, len(plan.known.ports), complete=False
-        )
+        formatted = plan.new_format(self.name)
+        self._zookeeper.end()
+        self._zookeeper.forget(data)
         try:
             state.save_formatted(data, formatted)
+            users = plan.security.create(data, self.name) if plan.security else []
             formats = []
             try:
                 for node_id in plan.known.ports:
-                    one = self._configured(plan, node_id)
+                    one = self._node(plan.known, node_id)
                     shutil.rmtree(one.data, ignore_errors=True)  # left by a formatting that was cut short
-                    formats.append((one, one.format(launch, formatted.cluster_id)))
+                    if plan.mode == "kraft":
+                        one = self._configured(plan, node_id)
+                        formats.append((one, one.format(launch, formatted.cluster_id, users)))
             finally:
                 node.wait_formatted(formats, stop)
         except OSError as error:
@@ -151,52 +189,21 @@ class LocalCluster:
                 controller_ports=plan.known.controller_ports,
                 log_dir=one.data,
                 kafka_version=key,
+                zookeeper=self._zookeeper.address() if plan.mode == "zookeeper" else None,
+                secure=plan.security_lines(node_id),
             ),
             properties.logging_properties(one.log_file, key),
         )
         return one
 
     def _start(self, plan: Plan, node_id: int, launch: node.Launch) -> None:
-        process = self._configured(plan, node_id).start(launch)
+        taken = (*plan.known.ports.values(), *plan.known.controller_ports.values())
+        process = self._configured(plan, node_id).start(self._metrics.launch(launch, node_id, taken))
         plan.known.processes[node_id] = process
         state.save_state(self.folder, plan.known)
         self._listener(
             Notice(f"broker {node_id} starts on port {plan.known.ports[node_id]} (pid {process.pid})", "debug")
         )
-
-    def _wait(
-        self,
-        known: state.ClusterState,
-        watched: set[int],
-        stop: threading.Event,
-        timeout_s: float,
-        ready: Callable[[ClusterHealth], bool],
-    ) -> ClusterHealth:
-        deadline = time.monotonic() + timeout_s
-        seen: ClusterHealth | None = None
-        while True:
-            if stop.is_set():
-                raise Interrupted("stopped while the brokers were starting", hint="nothing new was left running")
-            for node_id in sorted(watched):
-                one = self._node(known, node_id)
-                if node.running(known.processes.get(node_id), one.folder) is None:
-                    raise LocalClusterError(
-                        f"broker {node_id} ended while it was starting: {one.last_error() or 'it did not say why'}",
-                        hint=f"see {one.log_file}",
-                    )
-            if all(_listens(known.ports[node_id]) for node_id in watched):
-                with contextlib.suppress(ClusterUnreachable):
-                    seen = self._probe(addresses({id_: known.ports[id_] for id_ in watched}), 2.0)
-                    if seen.quorum_leader is not None and ready(seen):
-                        return seen
-            if time.monotonic() > deadline:
-                missing = sorted(watched - set(seen.brokers if seen else ()))
-                what = f"brokers {', '.join(map(str, missing))} are not registered" if missing else "there is no leader"
-                raise LocalClusterError(
-                    f"the cluster was not ready within {timeout_s:g} s: {what}",
-                    hint=f"see the logs in {self.folder}",
-                )
-            stop.wait(_POLL_S)
 
     def _undo(self, plan: Plan, *, known_before: bool) -> None:
         """End what this `up` has started; take back what it has formatted."""
@@ -207,14 +214,21 @@ class LocalCluster:
             for process in processes
         ]
         node.end(doomed, kill=plan.fresh, deadline_s=5.0)
+        if plan.fresh:
+            Registry(self.folder).end()
         for node_id in plan.missing:
             plan.known.processes.pop(node_id, None)
+        if plan.fresh or not plan.known.processes:
+            self._zookeeper.end()  # it serves nobody any more
         if plan.fresh:
-            _delete_data(Path(plan.known.data_dir))
+            self._zookeeper.forget(Path(plan.known.data_dir))
+            state.delete_data(Path(plan.known.data_dir))
+            profile.forget(self.folder)
         if known_before:
             state.save_state(self.folder, plan.known)
         else:
             (self.folder / "state.json").unlink(missing_ok=True)
+            self._metrics.forget()
 
     # -- the running cluster ----------------------------------------------------------------------------------
 
@@ -252,20 +266,26 @@ class LocalCluster:
                     memory_bytes=node.memory_bytes(process) if process else None,
                     quorum_leader=health is not None and health.quorum_leader == node_id,
                     log_file=str(self._node(known, node_id).log_file),
+                    metrics=self._metrics.url(node_id),
                 )
             )
+        registry = Registry(self.folder).status()
+        zookeeper = self._zookeeper.status() if formatted is not None and formatted.mode == "zookeeper" else None
         # A broker that was killed a moment ago is still registered: it must run as well.
         whole = (
             health is not None
+            and (registry is None or registry.state == "running")
+            and (zookeeper is None or zookeeper.state == "running")
             and health.quorum_leader is not None
             and set(known.ports) == set(live) == set(health.brokers)
         )
         return ClusterStatus(
             name=self.name,
             state="running" if whole else "degraded" if live else "stopped",
+            mode=formatted.mode if formatted else None,
             bootstrap=addresses(known.ports),
             kafka_version=formatted.kafka_version if formatted else None,
-            cluster_id=formatted.cluster_id if formatted else None,
+            cluster_id=formatted.cluster_id or None if formatted else None,
             data_dir=known.data_dir,
             brokers=tuple(brokers),
             quorum_leader=health.quorum_leader if health else None,
@@ -273,6 +293,9 @@ class LocalCluster:
             online_partitions=health.online_partitions if health else None,
             offline_partitions=health.offline_partitions if health else None,
             under_replicated_partitions=health.under_replicated_partitions if health else None,
+            schema_registry=registry,
+            zookeeper=zookeeper,
+            secure=formatted.secure if formatted else None,
         )
 
     def down(self, *, delete_data: bool = False) -> ClusterDown:
@@ -286,16 +309,22 @@ class LocalCluster:
             known = state.load_state(self.folder)
             found = node.find_all(self.folder)
             data = Path(known.data_dir) if known else self.folder / "data"
+            registry_stopped = Registry(self.folder).end()
             nodes = [(process, data / f"broker-{id_}") for id_, group in found.items() for process in group]
-            if delete_data:
-                killed = node.end([process for process, _ in nodes], kill=True)  # nothing is worth a clean shutdown
+            if delete_data or self._zookeeper.address() is not None:
+                # With delete_data nothing is worth a clean shutdown; at ZooKeeper each broker signs off by itself.
+                ended = [process for process, _ in nodes]
+                killed = node.end(ended, kill=delete_data, deadline_s=_STOP_DEADLINE_S)
             else:
                 killed = node.end_together(nodes, deadline_s=_STOP_DEADLINE_S)
+            zookeeper_stopped = self._zookeeper.end()
             if known is not None:
                 known.processes.clear()
                 state.save_state(self.folder, known)
             if delete_data:
-                _delete_data(data)
+                self._zookeeper.forget(data)
+                Registry(self.folder).forget(data)
+                state.delete_data(data)
                 shutil.rmtree(self.folder, ignore_errors=True)
             gone = {process.pid: node_id for node_id, group in found.items() for process in group}
             return ClusterDown(
@@ -303,6 +332,8 @@ class LocalCluster:
                 stopped=tuple(sorted(set(gone.values()))),
                 killed=tuple(sorted({gone[pid] for pid in killed})),
                 data_deleted=delete_data,
+                schema_registry_stopped=registry_stopped,
+                zookeeper_stopped=zookeeper_stopped,
             )
 
     def running_brokers(self) -> tuple[int, ...]:
@@ -348,13 +379,16 @@ class LocalCluster:
             live, strays = processes(self.folder, known)
             if broker not in live:
                 node.end(strays, kill=True)
-                preflight.require_ports([known.ports[broker], known.controller_ports[broker]])
+                preflight.require_ports(ports[broker] for ports in (known.ports, known.controller_ports) if ports)
                 preflight.require_memory(1)
-                plan = Plan(formatted.kafka_version, known, fresh=False, missing=(broker,), strays=())
+                secured = security(formatted.secure, acl=formatted.acl)
+                plan = Plan(formatted.kafka_version, known, False, (broker,), (), formatted.mode, secured)
+                launch = class_archive.launch(java, class_path, plan.version)
                 try:
-                    self._start(plan, broker, node.Launch(java, class_path))
-                    if len(live) + 1 > len(known.ports) // 2:
-                        self._wait(known, {broker}, stop, timeout_s, lambda seen: broker in seen.brokers)
+                    self._zookeeper.start_for(plan, launch, stop, any_port=True, listener=self._listener)
+                    self._start(plan, broker, launch)
+                    if plan.mode == "zookeeper" or len(live) + 1 > len(known.ports) // 2:
+                        wait_ready(self.folder, known, {broker}, self._probe, stop, timeout_s)
                     else:
                         self._listener(Notice("no majority of the controllers runs yet: start another", "warning"))
                 except BaseException:
@@ -362,17 +396,28 @@ class LocalCluster:
                     raise
         return next(one for one in self.status().brokers if one.broker == broker)
 
-    def log_files(self, broker: int | None = None) -> dict[int, Path]:
-        """Where the brokers log, or only this one. Raises UsageError for an id that the cluster does not have."""
+    def log_files(self, broker: int | None = None, *, zookeeper: bool = False) -> dict[int | None, Path]:
+        """Where the brokers log, or only this one, or ``zookeeper`` (by None).
+
+        Raises UsageError for an id that the cluster does not have, or where it has no ZooKeeper.
+        """
         known = self._known_state(broker)
+        if zookeeper:
+            return {None: self._zookeeper.existing_log(self.name)}
         chosen = known.ports if broker is None else (broker,)
         return {node_id: self._node(known, node_id).log_file for node_id in chosen}
 
     def logs(
-        self, broker: int | None = None, *, last: int | None = None, follow: bool = False, stop: threading.Event
+        self,
+        broker: int | None = None,
+        *,
+        zookeeper: bool = False,
+        last: int | None = None,
+        follow: bool = False,
+        stop: threading.Event,
     ) -> Iterator[LogLine]:
         """The brokers' log lines; see :func:`sensorstream.cluster.logs.read_logs`."""
-        return read_logs(self.log_files(broker), last=last, follow=follow, stop=stop)
+        return read_logs(self.log_files(broker, zookeeper=zookeeper), last=last, follow=follow, stop=stop)
 
     # -- what is there ------------------------------------------------------------------------------------------
 
@@ -394,20 +439,3 @@ class LocalCluster:
 
     def _node(self, known: state.ClusterState, node_id: int) -> node.Node:
         return node_of(self.folder, known, node_id)
-
-
-def _listens(port: int) -> bool:
-    try:
-        with socket.create_connection((properties.LOOPBACK, port), timeout=1.0):
-            return True
-    except OSError:
-        return False
-
-
-def _delete_data(data: Path) -> None:
-    """Delete what a cluster has written into its data folder, and nothing else that is in there."""
-    for folder in data.glob("broker-*"):
-        shutil.rmtree(folder, ignore_errors=True)
-    (data / "cluster.json").unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        data.rmdir()

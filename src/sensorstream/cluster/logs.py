@@ -43,7 +43,9 @@ class _Tail:
             self._file = None
 
 
-def read_logs(files: Mapping[int, Path], *, last: int | None, follow: bool, stop: threading.Event) -> Iterator[LogLine]:
+def read_logs(
+    files: Mapping[int | None, Path], *, last: int | None, follow: bool, stop: threading.Event
+) -> Iterator[LogLine]:
     """The lines of several brokers' logs, broker by broker: the ``last`` ones of each (None: all).
 
     With ``follow`` those that are still to come as well, until ``stop`` is set.

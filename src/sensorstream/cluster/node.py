@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from sensorstream.cluster.java import Java
 from sensorstream.cluster.preflight import NODE_MARK
+from sensorstream.cluster.secure.private_files import write_private
 from sensorstream.cluster.state import NodeProcess
 from sensorstream.errors import Interrupted, LocalClusterError
 
@@ -32,10 +33,25 @@ _children: list[subprocess.Popen[bytes]] = []
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What every node of a cluster is started with: the runtime and the class path."""
+    """What every node of a cluster is started with: the runtime, the class path, archives of classes, more options.
+
+    ``archive`` is that of Java's own classes and, on top of it, that of Kafka's.
+    """
 
     java: Java
     class_path: tuple[Path, ...]
+    archive: tuple[Path, ...] = ()
+    options: tuple[str, ...] = ()
+
+    def dump(self, archive: Path) -> list[str]:
+        """The command line that writes Java's own classes into ``archive``, for nodes of this launch."""
+        return [
+            str(self.java.executable),
+            "-Xmx256m",
+            *self._fixed(),
+            "-Xshare:dump",
+            f"-XX:SharedArchiveFile={archive}",
+        ]
 
     def command(self, folder: Path, main: Sequence[str], logging: Path, heap_mb: int = 256) -> list[str]:
         """The command line of a Java process that belongs to the node whose own folder is ``folder``."""
@@ -44,17 +60,24 @@ class Launch:
             str(self.java.executable),
             f"{NODE_MARK}{folder}",
             f"-Xmx{heap_mb}m",
-            # Three brokers on a laptop: the collector and the compiler that take the least memory and start fastest.
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",
+            *self._fixed(),
             "-Xshare:auto",
             "-Djava.awt.headless=true",
             f"-D{kind}={logging.as_uri()}",
         ]
+        if self.archive:
+            words.append(f"-XX:SharedArchiveFile={':'.join(map(str, self.archive))}")
+            words.append("-Xlog:disable")  # what Java says of an archive that does not fit it
+        words += [*self.options, "-cp", os.pathsep.join(map(str, self.class_path)), *main]
+        return words
+
+    def _fixed(self) -> list[str]:
+        """Options that an archive and those who start from it must have in common."""
+        # Three brokers on a laptop: the collector and the compiler that take the least memory and start fastest.
+        words = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         if self.java.major >= 24:
             words.append("--enable-native-access=ALL-UNNAMED")  # else a warning each for zstd and snappy
             words.append("--sun-misc-unsafe-memory-access=allow")
-        words += ["-cp", os.pathsep.join(map(str, self.class_path)), *main]
         return words
 
 
@@ -68,40 +91,42 @@ class Node:
         self.log_file = folder / f"{folder.name}.log"
         self.output_file = folder / f"{folder.name}.out"
         self.properties_file = folder / "server.properties"
+        self.arguments_file = folder / "format.arguments"
 
     def configure(self, server_properties: str, logging: tuple[str, str]) -> None:
         """Write the node's configuration files."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.properties_file.write_text(server_properties, encoding="utf-8")
+        write_private(self.properties_file, server_properties)
         name, text = logging
         (self.folder / name).write_text(text, encoding="utf-8")
         self._logging = self.folder / name
 
-    def format(self, launch: Launch, cluster_id: str) -> "subprocess.Popen[bytes]":
-        """Begin formatting the data folder with Kafka's own tool; :func:`wait_formatted` sees it through."""
+    def format(self, launch: Launch, cluster_id: str, more: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
+        """Begin formatting the data folder with Kafka's own tool; :func:`wait_formatted` sees it through.
+
+        ``more`` are further words of the tool's command line, passwords among them: it gets all by a file.
+        """
         self.data.mkdir(parents=True, exist_ok=True)
+        told = ["format", "-t", cluster_id, "-c", str(self.properties_file), *more]
+        write_private(self.arguments_file, "".join(f"{word}\n" for word in told))
         words = launch.command(
             self.folder,
-            ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self.properties_file)],
+            ["kafka.tools.StorageTool", f"@{self.arguments_file}"],
             self._logging,
             heap_mb=96,
         )
         with self.output_file.open("wb") as output:
-            return _spawn(words, output.fileno(), self.folder)
+            return spawn(words, output.fileno(), self.folder)
 
-    def start(self, launch: Launch) -> NodeProcess:
+    def start(self, launch: Launch, main: str = "kafka.Kafka", heap_mb: int = 256) -> NodeProcess:
         """Start the broker, detached; it is not ready yet. Returns its pid and start time."""
-        import psutil
 
         if self.log_file.exists():
             self.log_file.replace(self.log_file.with_name(f"{self.log_file.name}.before"))
-        words = launch.command(self.folder, ["kafka.Kafka", str(self.properties_file)], self._logging)
+        words = launch.command(self.folder, [main, str(self.properties_file)], self._logging, heap_mb)
         with self.output_file.open("wb") as output:
-            child = _spawn(words, output.fileno(), self.folder)
-        try:
-            return NodeProcess(child.pid, psutil.Process(child.pid).create_time())
-        except psutil.NoSuchProcess:
-            return NodeProcess(child.pid, 0.0)
+            child = spawn(words, output.fileno(), self.folder)
+        return process_of(child.pid)
 
     def last_error(self) -> str:
         """The last thing the node complained of, in one line; empty when it did not say."""
@@ -139,10 +164,21 @@ def wait_formatted(formats: Iterable[tuple[Node, "subprocess.Popen[bytes]"]], st
                     hint=f"see {node.output_file}",
                 )
     finally:
-        for _, child in formats:
+        for node, child in formats:
             if child.poll() is None:
                 child.kill()
                 child.wait()
+            node.arguments_file.unlink(missing_ok=True)
+
+
+def process_of(pid: int) -> NodeProcess:
+    """What to remember of a process that was just started."""
+    import psutil
+
+    try:
+        return NodeProcess(pid, psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return NodeProcess(pid, 0.0)
 
 
 def running(process: NodeProcess | None, folder: Path) -> "psutil.Process | None":
@@ -271,7 +307,8 @@ def memory_bytes(process: "psutil.Process") -> int | None:
             return None
 
 
-def _spawn(words: Sequence[str], output: int, folder: Path) -> "subprocess.Popen[bytes]":
+def spawn(words: Sequence[str], output: int, folder: Path) -> "subprocess.Popen[bytes]":
+    """Start a process that outlives this one, its output into ``output``, in ``folder``."""
     # Under the locale C, Java on Linux can't open a folder whose name is not ASCII.
     environment = {**os.environ, "LC_ALL": "C.UTF-8"} if sys.platform == "linux" else None
     # A session of its own: Ctrl-C in the terminal reaches the command, not the brokers it has started.

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from sensorstream.cluster import artifacts, node, preflight, state
-from sensorstream.cluster.properties import LOOPBACK
+from sensorstream.cluster.properties import LOOPBACK, new_cluster_id
+from sensorstream.cluster.secure import Security, security
+from sensorstream.cluster.zookeeper_properties import choose_version
 from sensorstream.config import DEFAULT_PORTS
 from sensorstream.errors import LocalClusterError, UsageError
 
@@ -27,6 +29,13 @@ class Wanted:
     kafka_version: str | None = None
     ports: Ports | None = None
     data_dir: Path | None = None
+    mode: state.Mode | None = None
+    security: Security | None = None
+
+    @property
+    def any_ports(self) -> bool:
+        """Whether any ports will do, where ports were asked for."""
+        return self.ports is not None and (self.ports == "auto" or 0 in self.ports)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,7 @@ class Plan:
     """With which version, ports and folders a cluster is to run, and which nodes are missing.
 
     ``fresh`` data is still to be formatted. ``strays`` are processes of this cluster that nobody has noted, since
-    the command that started them was killed.
+    the command that started them was killed. ``security`` None: nothing is protected.
     """
 
     version: str
@@ -42,6 +51,24 @@ class Plan:
     fresh: bool
     missing: tuple[int, ...]
     strays: "tuple[psutil.Process, ...]"
+    mode: state.Mode = "kraft"
+    security: Security | None = None
+
+    def new_format(self, name: str) -> state.Formatted:
+        """What the data of this cluster is to be formatted as; it is not complete yet."""
+        secure, acl = (self.security.mode, self.security.acl) if self.security else (None, False)
+        cluster_id = new_cluster_id() if self.mode == "kraft" else state.ID_TO_COME
+        return state.Formatted(
+            name, cluster_id, self.version, len(self.known.ports), False, self.mode, secure=secure, acl=acl
+        )
+
+    def security_lines(self, node_id: int) -> dict[str, str]:
+        """The lines of a node's configuration that protect it; none for a cluster without."""
+        if self.security is None:
+            return {}
+        return self.security.lines(
+            Path(self.known.data_dir), self.known.ports[node_id], self.known.controller_ports[node_id]
+        )
 
 
 def addresses(ports: dict[int, int]) -> tuple[str, ...]:
@@ -86,9 +113,14 @@ def make_plan(name: str, wanted: Wanted) -> Plan:
     formatted = state.load_formatted(data)
     _check_data(name, formatted, data, wanted)
     if formatted is not None and formatted.complete:
-        version, count = formatted.kafka_version, formatted.brokers
+        version, count, mode = formatted.kafka_version, formatted.brokers, formatted.mode
+        secured = security(formatted.secure, acl=formatted.acl)
     else:
-        version, count = artifacts.choose_version(wanted.kafka_version), _count(wanted)
+        mode = wanted.mode or "kraft"
+        version, count = choose_version(wanted.kafka_version, mode), _count(wanted)
+        secured = wanted.security
+        if secured is not None:
+            secured.check(mode)
     live, strays = processes(folder, known)
     if known is None or len(known.ports) != count:
         known = state.ClusterState(str(data), _default_ports(count), {})
@@ -104,13 +136,15 @@ def make_plan(name: str, wanted: Wanted) -> Plan:
     if missing:
         preflight.require_memory(len(missing))
     running = {node_id: known.processes[node_id] for node_id in live}
-    controllers = known.controller_ports if live else _controller_ports(known, ports)
+    controllers = known.controller_ports if live else _controller_ports(known, ports) if mode == "kraft" else {}
     return Plan(
         version=version,
         known=state.ClusterState(str(data), ports, controllers, running),
         fresh=formatted is None or not formatted.complete,
         missing=missing,
         strays=strays,
+        mode=mode,
+        security=secured,
     )
 
 
@@ -151,6 +185,13 @@ def _check_data(name: str, formatted: state.Formatted | None, data: Path, wanted
         raise LocalClusterError(
             f"the data in {data} is of Kafka {formatted.kafka_version}, which is not pinned here any more", hint=delete
         )
+    mode = formatted.mode if wanted.mode is None else wanted.mode
+    if mode != formatted.mode:
+        raise LocalClusterError(
+            f"cluster {name!r} runs with {state.MODE_NAMES[formatted.mode]}, not {state.MODE_NAMES[mode]}, "
+            "and its data is for that",
+            hint=delete,
+        )
     version = (
         formatted.kafka_version if wanted.kafka_version is None else artifacts.choose_version(wanted.kafka_version)
     )
@@ -162,6 +203,10 @@ def _check_data(name: str, formatted: state.Formatted | None, data: Path, wanted
         raise LocalClusterError(
             f"cluster {name!r} was formatted with {formatted.brokers} brokers, not {wanted.brokers}", hint=delete
         )
+    secured = security(formatted.secure, acl=formatted.acl)
+    if wanted.security not in (None, secured):
+        how = "without --secure" if secured is None else f"with {secured}"
+        raise LocalClusterError(f"cluster {name!r} was formatted {how}, not with {wanted.security}", hint=delete)
 
 
 def _count(wanted: Wanted) -> int:

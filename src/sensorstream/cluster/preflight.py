@@ -2,6 +2,7 @@
 
 import random
 import socket
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,11 +33,32 @@ def free_ports(count: int, avoid: Iterable[int] = ()) -> tuple[int, ...]:
     for port in random.sample(_PORTS, len(_PORTS)):
         if len(found) == count:
             break
-        if port not in taken and is_free(port):
+        if port not in taken and is_free(port) and _reserve(port):
             found.append(port)
     if len(found) < count:
         raise LocalClusterError(f"no {count} free ports between {_PORTS.start} and {_PORTS.stop - 1}")
     return tuple(found)
+
+
+_reservations: Final[list[socket.socket]] = []
+
+
+def _reserve(port: int) -> bool:
+    """Keep other processes that start clusters from choosing this port while this one lives.
+
+    A broker listens only seconds after its port was chosen. The mark is a Unix socket of an abstract name, which goes
+    with the process and leaves no file; systems other than Linux have none, and their chance of a clash stays.
+    """
+    if sys.platform != "linux":
+        return True
+    mark = socket.socket(socket.AF_UNIX)
+    try:
+        mark.bind(f"\0sensorstream-port-{port}")
+    except OSError:
+        mark.close()
+        return False
+    _reservations.append(mark)
+    return True
 
 
 def is_free(port: int) -> bool:
@@ -50,6 +72,15 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections on this port of the loopback address."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=1.0):
+            return True
+    except OSError:
+        return False
 
 
 def require_ports(ports: Iterable[int]) -> None:

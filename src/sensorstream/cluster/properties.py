@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 LOOPBACK: Final = "127.0.0.1"
+SESSION_MS: Final = 6000
+"""How long a broker may be silent before it counts as dead."""
 
 
 def new_cluster_id() -> str:
@@ -28,26 +30,23 @@ def server_properties(
     controller_ports: Mapping[int, int],
     log_dir: Path,
     kafka_version: tuple[int, ...],
+    zookeeper: str | None = None,
+    secure: Mapping[str, str] | None = None,
 ) -> str:
-    """The ``server.properties`` of one combined broker and controller.
+    """The ``server.properties`` of one combined broker and controller, or of a broker at ``zookeeper`` (host:port).
 
     ``ports`` and ``controller_ports`` map every node's id to its port. With three brokers or more, topics are
     replicated three times and a write needs two of them; with fewer, as many as there are (and one).
+    ``secure`` are the lines that protect a cluster's listeners, in place of those without any protection.
     """
     replicas = min(3, len(ports))
     in_sync = 2 if replicas == 3 else 1
-    voters = ",".join(f"{node}@{LOOPBACK}:{port}" for node, port in sorted(controller_ports.items()))
     broker = f"PLAINTEXT://{LOOPBACK}:{ports[node_id]}"
-    lines = {
-        "process.roles": "broker,controller",
-        "node.id": node_id,
-        "controller.quorum.voters": voters,
-        "listeners": f"{broker},CONTROLLER://{LOOPBACK}:{controller_ports[node_id]}",
+    lines: dict[str, object] = {
+        **(_kraft(node_id, broker, controller_ports) if zookeeper is None else _at(zookeeper, node_id, broker)),
         "advertised.listeners": broker,
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
-        "log.dirs": _path(log_dir),
+        "log.dirs": path_value(log_dir),
         # No row is lost with one broker: each write is on two disks before it is acknowledged.
         "default.replication.factor": replicas,
         "min.insync.replicas": in_sync,
@@ -63,9 +62,6 @@ def server_properties(
         # A lab reopened after the summer finds its groups where they were (a year, in minutes).
         "offsets.retention.minutes": 525600,
         "group.initial.rebalance.delay.ms": 0,
-        # A dead broker's partitions move after 6 s instead of 9.
-        "broker.session.timeout.ms": 6000,
-        "broker.heartbeat.interval.ms": 1000,
         # Small: few threads and partitions, and a cleaner that does not take 128 MB of the heap.
         "offsets.topic.num.partitions": 6,
         "transaction.state.log.num.partitions": 6,
@@ -78,7 +74,37 @@ def server_properties(
         lines["share.coordinator.state.topic.replication.factor"] = replicas
         lines["share.coordinator.state.topic.min.isr"] = in_sync
         lines["share.coordinator.state.topic.num.partitions"] = 6
+    lines |= secure or {}
     return "".join(f"{key}={value}\n" for key, value in lines.items())
+
+
+def _kraft(node_id: int, listener: str, controller_ports: Mapping[int, int]) -> dict[str, object]:
+    """What makes a node a broker and a controller in one."""
+    voters = ",".join(f"{node}@{LOOPBACK}:{port}" for node, port in sorted(controller_ports.items()))
+    return {
+        "process.roles": "broker,controller",
+        "node.id": node_id,
+        "controller.quorum.voters": voters,
+        "listeners": f"{listener},CONTROLLER://{LOOPBACK}:{controller_ports[node_id]}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "controller.listener.names": "CONTROLLER",
+        # A dead broker's partitions move after 6 s instead of 9.
+        "broker.session.timeout.ms": SESSION_MS,
+        "broker.heartbeat.interval.ms": 1000,
+    }
+
+
+def _at(zookeeper: str, node_id: int, listener: str) -> dict[str, object]:
+    """What makes a node a broker that finds its cluster by ZooKeeper."""
+    return {
+        "broker.id": node_id,
+        "zookeeper.connect": zookeeper,
+        "listeners": listener,
+        # A dead broker's partitions move after 6 s instead of 18.
+        "zookeeper.session.timeout.ms": SESSION_MS,
+        # When all brokers stop at once the last ones can hand nothing over: they try thrice, not for 15 s.
+        "controlled.shutdown.retry.backoff.ms": 500,
+    }
 
 
 def logging_properties(log_file: Path, kafka_version: tuple[int, ...]) -> tuple[str, str]:
@@ -87,11 +113,11 @@ def logging_properties(log_file: Path, kafka_version: tuple[int, ...]) -> tuple[
     The log rolls at 10 MB and keeps two older files.
     """
     if kafka_version < (4,):
-        return "log4j.properties", _LOG4J1.format(file=_path(log_file))
-    return "log4j2.properties", _LOG4J2.format(file=_path(log_file))
+        return "log4j.properties", _LOG4J1.format(file=path_value(log_file))
+    return "log4j2.properties", _LOG4J2.format(file=path_value(log_file))
 
 
-def _path(path: Path) -> str:
+def path_value(path: Path) -> str:
     """A path as a value of a properties file, which Java reads as Latin-1 with escapes (java.util.Properties)."""
     units = str(path).replace("\\", "\\\\").encode("utf-16-be")
     codes = (units[at] << 8 | units[at + 1] for at in range(0, len(units), 2))

@@ -3,10 +3,18 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from sensorstream.cluster.state import Mode
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterUp:
-    """A cluster that is ready. ``started`` are the brokers this call has started; ``seconds`` is how long it took."""
+    """A cluster that is ready.
+
+    ``started`` are the brokers this call has started; ``seconds`` is how long it took; ``schema_registry`` is the
+    address of its schema registry, None where it has none, ``zookeeper`` the one of its ZooKeeper; with ZooKeeper
+    ``quorum_leader`` is the active controller, as there is no quorum. ``secure`` is how its listeners are protected,
+    None where they are not, and ``profiles`` are what to give to ``--profile`` then.
+    """
 
     name: str
     bootstrap: tuple[str, ...]
@@ -18,11 +26,20 @@ class ClusterUp:
     quorum_leader: int | None
     seconds: float
     data_dir: str
+    schema_registry: str | None = None
+    mode: Mode = "kraft"
+    zookeeper: str | None = None
+    metrics: tuple[str, ...] = ()
+    secure: str | None = None
+    acl: bool = False
+    profiles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerStatus:
-    """One broker. ``starting``: the process is there and not registered; ``frozen``: it was stopped by a signal."""
+    """One broker. ``starting``: the process is there and not registered; ``frozen``: it was stopped by a signal.
+
+    ``metrics`` is where Prometheus finds its figures, None where it was started without an agent."""
 
     broker: int
     state: Literal["running", "starting", "frozen", "stopped"]
@@ -31,11 +48,38 @@ class BrokerStatus:
     memory_bytes: int | None
     quorum_leader: bool
     log_file: str
+    metrics: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryStatus:
+    """A cluster's schema registry. ``starting``: the process is there and does not answer."""
+
+    url: str
+    state: Literal["running", "starting", "stopped"]
+    pid: int | None
+    port: int
+    memory_bytes: int | None
+    log_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class ZooKeeperStatus:
+    """A cluster's ZooKeeper. ``starting``: the process is there and does not serve; ``frozen``: stopped by a signal."""
+
+    address: str
+    state: Literal["running", "starting", "frozen", "stopped"]
+    pid: int | None
+    port: int
+    memory_bytes: int | None
+    log_file: str
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterStatus:
-    """A cluster as it is: ``running`` whole, ``degraded`` in parts, ``stopped`` with its data, or ``absent``."""
+    """A cluster as it is: ``running`` whole, ``degraded`` in parts, ``stopped`` with its data, or ``absent``.
+
+    With ZooKeeper ``quorum_leader`` is the active controller, as there is no quorum."""
 
     name: str
     state: Literal["running", "degraded", "stopped", "absent"]
@@ -49,16 +93,23 @@ class ClusterStatus:
     online_partitions: int | None = None
     offline_partitions: int | None = None
     under_replicated_partitions: int | None = None
+    schema_registry: RegistryStatus | None = None
+    mode: Mode | None = None
+    zookeeper: ZooKeeperStatus | None = None
+    secure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterDown:
-    """What was stopped: broker ids; ``killed`` are those that did not end by themselves in time."""
+    """What was stopped: broker ids; ``killed`` are those that did not end by themselves in time; and whether a schema
+    registry or a ZooKeeper was stopped."""
 
     name: str
     stopped: tuple[int, ...]
     killed: tuple[int, ...]
     data_deleted: bool
+    schema_registry_stopped: bool = False
+    zookeeper_stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +124,7 @@ class BrokerStopped:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line of a broker's log."""
+    """One line of a broker's log; ``broker`` is None for ZooKeeper's."""
 
-    broker: int
+    broker: int | None
     text: str

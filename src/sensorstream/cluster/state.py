@@ -10,32 +10,32 @@
 unless ``--data-dir`` says otherwise.
 """
 
+import contextlib
 import fcntl
 import json
 import os
 import re
+import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from sensorstream.errors import Interrupted, LocalClusterError, UsageError
+from sensorstream.state_folder import state_folder
 
 DEFAULT_NAME: Final = "default"
+Mode: TypeAlias = Literal["kraft", "zookeeper"]
+"""Who keeps what a cluster knows of itself: the nodes themselves (KRaft), or a ZooKeeper beside them."""
+ID_TO_COME: Final = ""
+"""In place of a cluster's id until the first broker has made it, as it does with ZooKeeper."""
+MODE_NAMES: Final[dict[Mode, str]] = {"kraft": "KRaft", "zookeeper": "ZooKeeper"}
+SECRETS: Final = "secure"
+"""The folder, in that of the data, with the certificates and passwords of a secured cluster."""
 _LOCK_WAIT_S: Final = 120.0
-
-
-def state_folder() -> Path:
-    """Where clusters are remembered: ``SENSORSTREAM_STATE_DIR``, or the user's state folder."""
-    named = os.environ.get("SENSORSTREAM_STATE_DIR")
-    if named:
-        return Path(named).resolve()
-    import platformdirs
-
-    return Path(platformdirs.user_state_dir("sensorstream", appauthor=False)).resolve()
 
 
 def cluster_folder(name: str) -> Path:
@@ -72,13 +72,20 @@ class ClusterState:
 
 @dataclass(frozen=True, slots=True)
 class Formatted:
-    """What a data folder was formatted as. ``complete`` is False while it is being formatted."""
+    """What a data folder was formatted as. ``complete`` is False while it is being formatted.
+
+    With ZooKeeper nothing is formatted, and the first broker makes the cluster's id: until then it is ``ID_TO_COME``.
+    ``secure`` and ``acl`` are how it is secured.
+    """
 
     name: str
     cluster_id: str
     kafka_version: str
     brokers: int
     complete: bool
+    mode: Mode = "kraft"
+    secure: str | None = None
+    acl: bool = False
 
 
 def load_state(folder: Path) -> ClusterState | None:
@@ -99,7 +106,16 @@ def load_state(folder: Path) -> ClusterState | None:
 
 def save_state(folder: Path, state: ClusterState) -> None:
     """Write the state so that a reader sees the old one or the new one."""
-    _write(folder / "state.json", asdict(state))
+    write_json(folder / "state.json", asdict(state))
+
+
+def delete_data(data: Path) -> None:
+    """Delete what a cluster has written into its data folder, and nothing else that is in there."""
+    for folder in (*data.glob("broker-*"), data / SECRETS):
+        shutil.rmtree(folder, ignore_errors=True)
+    (data / "cluster.json").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        data.rmdir()
 
 
 def load_formatted(data_dir: Path) -> Formatted | None:
@@ -115,7 +131,7 @@ def load_formatted(data_dir: Path) -> Formatted | None:
 
 def save_formatted(data_dir: Path, formatted: Formatted) -> None:
     """Note in a data folder what it is formatted as."""
-    _write(data_dir / "cluster.json", asdict(formatted))
+    write_json(data_dir / "cluster.json", asdict(formatted))
 
 
 @contextmanager
@@ -182,7 +198,8 @@ def _read(path: Path) -> dict[str, Any] | None:
     return content
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a file so that a reader sees the old content or the new. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
