@@ -4,7 +4,7 @@ import threading
 import time
 from typing import Final, Literal, TypeAlias
 
-from sensorstream.errors import ClusterUnreachable
+from sensorstream.errors import ClusterUnreachable, CredentialsRefused
 from sensorstream.events import Listener, Notice, ignore
 
 Ended: TypeAlias = Literal["end", "count", "timeout", "stopped"]
@@ -67,11 +67,16 @@ class Patience:
         return limit is not None and time.monotonic() - self._heard_at >= limit
 
     def sit_out(self, error: ClusterUnreachable) -> None:
-        """Wait a moment for brokers that are away, and tell of it once. Raises ``error`` when it is time to give up."""
+        """Wait a moment for brokers that are away, and tell of it once. Raises ``error`` when it is time to give up.
+
+        That is at once where the brokers are there and turn this user away.
+        """
+        if isinstance(error, CredentialsRefused):
+            raise error
         now = time.monotonic()
         if self._away_since is None:
             self._away_since = now
-            self._listener(Notice(f"no broker answers ({error.message}); waiting for one to come back", "warning"))
+            self._listener(Notice(f"{error.message}; trying again until the brokers answer", "warning"))
         if self._bounded and now - self._away_since >= max(GIVE_UP_S, self._idle_timeout_s or 0.0):
             raise error
         self._stop.wait(self._longest_s)

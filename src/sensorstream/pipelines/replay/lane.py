@@ -7,60 +7,42 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from sensorstream.clients.base import Publisher
+from sensorstream.clients.base import RecordSink
+from sensorstream.clients.causes import Waited
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.errors import DecodeError, DeliveryError, RecordTooLarge, SourceError, UsageError
 from sensorstream.events import Listener, Notice, Progress, RowPublished
+from sensorstream.pipelines.replay.first_times import row_times
+from sensorstream.pipelines.replay.how import how_published
 from sensorstream.pipelines.replay.outbox import Outbox
-from sensorstream.pipelines.replay.share import Share
+from sensorstream.pipelines.replay.spec import Begin, ReplayedSource, Rules
 from sensorstream.records import Rejected, SourceRow
 from sensorstream.serde.bulk_json import BlockEncoder
-from sensorstream.serde.json import RowEncoder
 from sensorstream.sinks.rejected import RejectedFile
 from sensorstream.sources.base import Batch, Block, Source
 from sensorstream.sources.csv_blocks import CsvBlocks
-from sensorstream.sources.formats import Encoder
-from sensorstream.sources.schedule import Schedule, time_parser
+from sensorstream.sources.followed import FollowedSource
+from sensorstream.sources.row_times import RowTimes
+from sensorstream.sources.schedule import Schedule, Unpaced
 
 BATCH_ROWS: Final = 500
 """Rows that a lane publishes before it lets go of its thread."""
 _ANSWERS_S: Final = 0.02
+_TELL_EVERY_S: Final = 0.05
 BLOCK_BYTES: Final = 1 << 20
-"""How much of a source is published at once where its rows need not be looked at one by one."""
+"""How much of a source is read at once where its rows need not be looked at one by one."""
+SHARE_BYTES: Final = 128 * 1024
+"""So much of it is to be at hand for each partition before it is published: brokers are asked once a partition and
+burst, so with a handful of rows for each of many partitions the asking takes longer than the rows."""
+MAX_BURST: Final = 20
+"""So many blocks at the most are published at once, however many partitions there are: they are in memory together."""
 _READ_AHEAD: Final = 4 * 1024 * 1024
 """From so many bytes on, what a source has read says how far it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How the rows of one source become records.
-
-    ``make_schedule`` takes the index of the time column (None: there is none); ``paced_by_time`` says that it needs
-    one. ``partition_by`` is ``row`` (row index modulo partitions), ``key`` (the key's murmur2 hash) or ``column:NAME``
-    (the same hash of that column); ``key`` names the column whose cell is the record's key; ``time_column`` and
-    ``time_format`` say where a row's own time stands; with ``original_timestamps`` it becomes the record's.
-    ``limit`` is the most rows to publish; ``answer_s`` how long an acknowledgement may take in seconds.
-    ``make_encoder`` takes the source's columns; ``share`` says which partitions' rows to publish, where other
-    processes publish the others.
-    """
-
-    make_schedule: Callable[[int | None], Schedule]
-    paced_by_time: bool = False
-    partition_by: str = "row"
-    key: str | None = None
-    time_column: str | None = None
-    time_format: str | None = None
-    original_timestamps: bool = False
-    limit: int | None = None
-    max_rejects: int | None = None
-    answer_s: float = 120.0
-    make_encoder: Callable[[Sequence[str]], Encoder] = RowEncoder
-    share: Share | None = None
 
 
 class _Unusable(NamedTuple):
@@ -75,18 +57,21 @@ class Lane:
         self,
         topic: str,
         make_source: Callable[[int], Source],
-        first_row: int,
+        begin: Begin,
         rules: Rules,
         *,
         rejected: Path,
-        publisher: Publisher,
+        publisher: RecordSink,
         partitions: int,
         listener: Listener,
         loop: bool,
         log_rows: bool,
+        again: bool = False,
     ) -> None:
+        """``again``: rows from ``begin`` on may have been published before, in a transaction that was not committed."""
         self.topic = topic
-        self.source = make_source(first_row)
+        self.round = begin.round
+        self.source = make_source(begin.row)
         self._make_source = make_source
         self.outbox = Outbox(topic, rules.answer_s)
         self.ended = False
@@ -94,27 +79,76 @@ class Lane:
         self._rules = rules
         self._publisher = publisher
         self._partitions = partitions
+        self._burst = min(max(1, -(-partitions * SHARE_BYTES // BLOCK_BYTES)), MAX_BURST)
         self._listener = listener
         self._loop = loop
         self._log_rows = log_rows
-        self._rejects = RejectedFile(rejected, listener)
+        self._begin = begin
+        self._again = again
+        self._rejects = RejectedFile(rejected, listener, once=again, topic=topic)
         self._ready: deque[SourceRow | _Unusable] = deque()
-        self._sent_before = -1 if first_row else 0
-        self._next_row = self._first_row = first_row
+        self._sent_before = -1 if begin.row else 0
+        self._next_row = self._first_row = begin.row
         # Rows that were passed over, because another process publishes them.
         self._passed = 0
-        self._began = 0.0
+        self._began = self._told = 0.0
+        self._schedule: Schedule = Unpaced()
         self._due: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call the source."""
+        return self.source.name
+
+    @property
+    def on_clock(self) -> bool:
+        """Whether it goes by a clock that other sources go by, too."""
+        return self._rules.on_clock
 
     @property
     def rejected(self) -> int:
         """Rows that could not be used."""
-        return self._rejects.count
+        return self._begin.rejected + self._rejects.count
+
+    @property
+    def acknowledged(self) -> int:
+        """Rows that all in-sync replicas have."""
+        return self.outbox.acknowledged
+
+    @property
+    def waited(self) -> Waited:
+        """What the acknowledgements of its rows need."""
+        return Waited((self.topic,), writes=True)
+
+    @property
+    def open_rows(self) -> int:
+        """Rows that were sent and have no outcome yet."""
+        return self.outbox.open_rows
+
+    @property
+    def due(self) -> float | None:
+        """When the next row is due (monotonic), where that is known and it is still to come."""
+        return self._due
+
+    @property
+    def idle(self) -> bool:
+        """Whether the source has nothing now, and may have more later."""
+        return False
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the source has been read to its end, and every row of it was dealt with."""
+        return self._exhausted and not self._ready
 
     @property
     def next_row(self) -> int:
         """The first row that is not safely stored: where the next run must go on."""
         return self.outbox.first_unsafe(self._next_row)
+
+    @property
+    def sent_up_to(self) -> int:
+        """The first row that was not sent: where to go on when everything that was sent is stored."""
+        return self._next_row
 
     def open(self) -> None:
         """Open the source, check the rules against its columns, and find the first row.
@@ -122,23 +156,30 @@ class Lane:
         Waits for somebody to write when the source is a pipe. Raises SourceError, UsageError.
         """
         self.source.open()
+        self._look_at_columns()
+        if self._first_row:
+            self._find_first_row()
+
+    def _look_at_columns(self) -> None:
+        """Find what the rules speak of in the columns of the open source. Raises UsageError."""
         columns = self.source.columns
         rules = self._rules
         self._encoder = rules.make_encoder(columns)
         self._block_encoder: BlockEncoder | None = None
         self._key_at = self._column(rules.key, "--key")
         needs_time = rules.original_timestamps or rules.paced_by_time
-        if needs_time and rules.time_column is None:
-            raise UsageError(
-                f"{self.source.name}: no column is known to hold the time", hint="name it with --time-column"
-            )
-        self._time_at = self._column(rules.time_column if needs_time else None, "--time-column")
-        self._parse_time = time_parser(rules.time_format)
-        self._schedule = rules.make_schedule(self._time_at)
+        self._times: RowTimes | None = None
+        if needs_time:
+            if rules.time is None:
+                raise UsageError(
+                    f"{self.source.name}: no column is known to hold the time", hint="name it with --time-column"
+                )
+            self._times, rule = row_times(self.source, self._make_source, self._first_row, rules.time, self._listener)
+            rules = self._rules = replace(rules, time=rule)
+        self._rejects.how = how_published(self.source, rules)
+        self._schedule = rules.make_schedule(self._times)
         kind, _, name = rules.partition_by.partition(":")
         self._hashed_at = self._column(name, "--partition-by") if kind == "column" else None
-        if self._first_row:
-            self._find_first_row()
 
     def _find_first_row(self) -> None:
         """Read on to the first row, so that a source that is too short for it is found before anything is sent."""
@@ -151,13 +192,13 @@ class Lane:
         if not self._ready:
             self._exhausted = True
             share = self._rules.share
-            if not self._loop and (share is None or share.index == 0):
+            if not self._loop and not self._again and (share is None or share.index == 0):
                 text = f"{self.source.name} ends with row {self._first_row - 1}: there is nothing left to publish"
                 self._listener(Notice(text, "warning"))
 
     def begin(self, now: float) -> None:
         """Start the source's clock."""
-        self._began = now
+        self._began = self._schedule.start(now, self.round)
 
     def step(self, stop: threading.Event) -> float | None:
         """Publish what is due, a batch at the most; return when the next row is due (monotonic), None at the end."""
@@ -168,10 +209,16 @@ class Lane:
         for _ in range(BATCH_ROWS):
             row = self._next()
             if row is None:
-                return None if self._finish(stop) else time.monotonic()
+                return self._finish(stop)
             if self._schedule.paced:
+                held = self._schedule.held(row)
+                if held is not None:
+                    # With many rows due at once it is held at each of them.
+                    if time.monotonic() - self._told >= _TELL_EVERY_S:
+                        self._tell()
+                    return self._began + held
                 if self._due is None:
-                    self._due = self._began + self._schedule.due(row)
+                    self._due = self._moment(row)
                 now = time.monotonic()
                 if self._due > now:
                     self._tell()
@@ -186,11 +233,15 @@ class Lane:
         self._tell()
         return time.monotonic()
 
+    def sync_rejected(self) -> None:
+        """Make the dead letters durable, where that is not done for each. Raises OSError."""
+        self._rejects.sync()
+
     def settle(self) -> None:
         """Take the last outcomes. Raises DeliveryError for the first row that failed."""
         try:
             self.outbox.settle()
-            if self._exhausted and not self._ready and not self.outbox.open_rows and not self._loop:
+            if self.exhausted and not self.outbox.open_rows and not self._loop:
                 # Stopped between the last row and its answer: there is nothing left to go on with.
                 self.ended = True
         finally:
@@ -198,7 +249,21 @@ class Lane:
 
     def close(self) -> None:
         """Close the source."""
+        self._schedule.pause()
         self.source.close()
+
+    def result(self) -> ReplayedSource:
+        """What has come of the source so far."""
+        return ReplayedSource(
+            self.topic,
+            self.name,
+            self.outbox.sent,
+            self.outbox.acknowledged,
+            self.outbox.failed,
+            self.rejected,
+            self.next_row,
+            self.ended and not self.outbox.open_rows,
+        )
 
     def _next(self) -> SourceRow | None:
         """The next row, left in the queue; rejected ones are put aside. None at the end of the source or the limit."""
@@ -210,6 +275,8 @@ class Lane:
                     if self._is_ours(first):
                         return first
                     self._ready.popleft()
+                    if self._times is not None and self._times.in_order:
+                        self._times.pass_over(first)
                     self._passed += 1
                     self._next_row = first.number + 1
                     continue
@@ -220,9 +287,9 @@ class Lane:
                 else:
                     self._passed += 1
                 self._next_row = first.row + 1
-            if self._exhausted or (limit is not None and self._taken >= limit):
+            if self._exhausted or (limit is not None and self.taken >= limit):
                 return None
-            want = BATCH_ROWS if limit is None else min(BATCH_ROWS, limit - self._taken)
+            want = BATCH_ROWS if limit is None else min(BATCH_ROWS, limit - self.taken)
             begin = self.source.position
             batch = self.source.read(want)
             if not batch:
@@ -231,9 +298,9 @@ class Lane:
             self._ready.extend(_in_order(batch, begin) if batch.rejected else batch.rows)
 
     @property
-    def _taken(self) -> int:
+    def taken(self) -> int:
         """Rows of the source that were dealt with, whatever became of them."""
-        return self.outbox.sent + self.rejected + self._passed
+        return self._begin.taken + self.outbox.sent + self._rejects.count + self._passed
 
     def _is_ours(self, row: SourceRow) -> bool:
         """Whether this process publishes the row, and no other."""
@@ -241,77 +308,111 @@ class Lane:
         partition = None if share is None else self._partition(row)
         return share is None or partition is None or share.has(partition)
 
-    def _finish(self, stop: threading.Event) -> bool:
-        """At the end of the source: begin anew when looping, else wait for the last answers. True when done."""
+    def _moment(self, row: SourceRow) -> float:
+        """When the row is due (monotonic)."""
+        return self._began + self._schedule.due(row)
+
+    def _finish(self, stop: threading.Event) -> float | None:
+        """At the end of the source: begin anew when looping, else wait for the last answers. None when done."""
         limit = self._rules.limit
         self._next_row = max(self._next_row, self.source.position)
         # A round without one row that could be used would be repeated for ever, as fast as it goes.
-        more = limit is None or self._taken < limit
+        more = limit is None or self.taken < limit
         if self._loop and more and not stop.is_set() and self.outbox.sent > self._sent_before:
             self._begin_anew()
-            return False
+            return time.monotonic()
+        self._schedule.end()
         self.outbox.wait_a_moment()
         self.ended = not self.outbox.open_rows
-        return self.ended
+        return None if self.ended else time.monotonic()
 
     def _begin_anew(self) -> None:
         columns = self.source.columns
         self._sent_before = self.outbox.sent
+        self.round += 1
+        self._next_row = 0
         self.source.close()
         self.source = self._make_source(0)
         self.source.open()
         self._exhausted = False
         if self.source.columns != columns:
             raise SourceError(f"{self.source.name}: its columns have changed since the last round")
+        if self._times is not None:
+            self._times.restart()
         self._schedule.restart()
 
     def _publish_block(self, stop: threading.Event) -> bool:
         """Publish the next rows of the source all at once, where that can be done; whether it was."""
-        if not isinstance(self.source, CsvBlocks) or self._ready or not self.source.bulk:
+        if not isinstance(self.source, CsvBlocks | FollowedSource) or self._ready or not self.source.bulk:
             return False
-        self.outbox.make_room(stop)
-        block = None if stop.is_set() else self.source.read_block(BLOCK_BYTES)
-        if block is None:
+        blocks, values = self._gather(stop)
+        if not blocks:
             return False
-        if self._block_encoder is None:
-            self._block_encoder = BlockEncoder(self.source.columns, block.delimiter)
-        share = self._rules.share
-        values = self._block_encoder.encode(block.data if share is None else share.rows(block, self._partitions))
-        if values is None:
-            self._ready.extend(block.source_rows())
-            return False
+        share, first_row = self._rules.share, blocks[0].first_row
         partitions = range(self._partitions) if share is None else share.partitions(self._partitions)
-        # The first value belongs to the first of our partitions from that of the block's first row on.
-        first = sum(partition < block.first_row % self._partitions for partition in partitions)
-        for at, partition in enumerate(partitions):
-            of_partition = values[(at - first) % len(partitions) :: len(partitions)]
-            if of_partition:
-                self._publish_share(block, partition, of_partition)
-        self._passed += block.rows - len(values)
-        self._next_row = block.first_row + block.rows
+        # The first value belongs to the first of our partitions from that of the first block's first row on.
+        first = sum(partition < first_row % self._partitions for partition in partitions)
+        rows = sum(block.rows for block in blocks)
+        self._passed += rows - len(values)
+        shares = [values[(at - first) % len(partitions) :: len(partitions)] for at in range(len(partitions))]
+        del values  # the client has its own copy of what it was given: a share can go as soon as it is published
+        shares.reverse()
+        for partition in partitions:
+            if of_partition := shares.pop():
+                self._publish_share(blocks, partition, of_partition)
+        self._next_row = first_row + rows
         return True
 
-    def _publish_share(self, block: Block, partition: int, values: list[bytes]) -> None:
+    def _gather(self, stop: threading.Event) -> tuple[list[Block], list[bytes]]:
+        """The next blocks of the source, as many as its partitions are worth, and the values of their rows.
+
+        Fewer where rows come that must be looked at one by one, or that are not there yet: a pipe is not waited for.
+        """
+        blocks: list[Block] = []
+        values: list[bytes] = []
+        source, share = self.source, self._rules.share
+        self.outbox.make_room(stop)
+        while isinstance(source, CsvBlocks | FollowedSource) and len(blocks) < self._burst and not stop.is_set():
+            block = source.read_block(BLOCK_BYTES)
+            if block is None:
+                break
+            if self._block_encoder is None:
+                self._block_encoder = BlockEncoder(source.columns, block.delimiter)
+            encoded = self._block_encoder.encode(block.data if share is None else share.rows(block, self._partitions))
+            if encoded is None:
+                self._ready.extend(block.source_rows())
+                break
+            blocks.append(block)
+            values += encoded
+            if source.size_bytes is None and not isinstance(source, FollowedSource):
+                break
+        return blocks, values
+
+    def _publish_share(self, blocks: Sequence[Block], partition: int, values: list[bytes]) -> None:
         try:
             delivery = self._publisher.publish_batch(self.topic, values, partition=partition)
         except RecordTooLarge:
             # Nothing of the batch was queued: one by one, so that just the rows that are too large are put aside.
-            for row in block.source_rows():
-                if row.number % self._partitions == partition:
-                    self._publish(row)
+            for block in blocks:
+                for row in block.source_rows():
+                    if row.number % self._partitions == partition:
+                        self._publish(row)
         else:
-            self.outbox.add(block.first_row, len(values), sum(map(len, values)), delivery)
+            self.outbox.add(blocks[0].first_row, len(values), sum(map(len, values)), delivery)
 
     def _publish(self, row: SourceRow) -> None:
-        value = self._encoder.encode(row.cells)
         key = None if self._key_at is None else row.cells[self._key_at].encode()
         partition = self._partition(row)
         try:
+            value = self._encoder.encode(row.cells)
             delivery = self._publisher.publish(
                 self.topic, value, partition=partition, key=key, timestamp_ms=self._timestamp(row)
             )
         except (RecordTooLarge, DecodeError) as error:
-            self._reject(Rejected({"file": self.source.name, "line": row.line}, error.message, value))
+            file, line = self.source.place(row.line)
+            where: dict[str, str | int] = {"file": file, "line": line, "row": row.number}
+            text = self.source.text_of(row.cells)
+            self._reject(Rejected(where, error.message, text.encode("utf-8", "surrogatepass")))
         else:
             then = partial(self._published, partition or 0, value) if self._log_rows else None
             self.outbox.add(row.number, 1, len(value), delivery, then)
@@ -328,9 +429,7 @@ class Lane:
 
     def _timestamp(self, row: SourceRow) -> int | None:
         """The record's time in ms since 1970 UTC; None for now. Raises DecodeError on a cell that is no time."""
-        if not self._rules.original_timestamps or self._time_at is None:
-            return None
-        return self._parse_time(row.cells[self._time_at])
+        return self._times.of(row) if self._rules.original_timestamps and self._times is not None else None
 
     def _published(self, partition: int, value: bytes, offset: int) -> None:
         self._listener(RowPublished(self.topic, partition, offset, value))
@@ -344,7 +443,8 @@ class Lane:
                 hint=f"see {self._rejects.path}",
             )
 
-    def _tell(self) -> None:
+    def expected(self) -> tuple[int | None, bool]:
+        """How many rows the source has, where that is known, and whether it is an estimate."""
         total, estimated = self._rules.limit, False
         read, size, rows = self.source.bytes_read, self.source.size_bytes, self.source.position
         if total is None and not self._loop:
@@ -353,6 +453,11 @@ class Lane:
             elif size and _READ_AHEAD < read < size:
                 # The rows that are read and not handed out yet make it a little too small at first.
                 total, estimated = round(rows * size / read), True
+        return total, estimated
+
+    def _tell(self) -> None:
+        self._told = time.monotonic()
+        total, estimated = self.expected()
         self._listener(
             Progress(self.topic, self.outbox.acknowledged, total, self.outbox.failed, estimated, self.next_row)
         )

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sensorstream.errors import UsageError
-from sensorstream.pipelines.replay.replay import ReplayJob
 from sensorstream.pipelines.replay.share import Share
+from sensorstream.pipelines.replay.spec import ReplayJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +17,21 @@ class Part:
     share: Share | None
 
 
-def check(paths: Sequence[str], processes: int, *, paced: bool) -> None:
+def check(paths: Sequence[str], processes: int, *, paced: bool, followed: Sequence[bool] = ()) -> None:
     """Raises UsageError when the processes would have to share what they can't.
 
-    ``paths`` are the sources' files; ``paced``: rows have moments of their own.
+    ``paths`` are the sources' files; ``paced``: rows have moments of their own; ``followed``: which of the sources
+    are.
     """
     if "-" in paths:
         raise UsageError("stdin can't be shared by processes", hint="leave out --processes, or give it a file")
     if processes <= len(paths):
         return
+    if any(followed):
+        raise UsageError(
+            f"--processes {processes}: a source that is followed can't be shared by processes, its end is not known",
+            hint=f"take {len(paths)} at the most, or leave out --follow",
+        )
     if paced:
         raise UsageError(
             f"--processes {processes}: the pace of a source can't be shared by processes",
@@ -52,7 +58,8 @@ def plan(
         file = Path(path)
         regular = file.is_file()
         sizes.append(max(1, file.stat().st_size) if regular else 1)
-        most.append(partitions[source.topic] if regular and not paced else 1)
+        shared = regular and not paced and source.rules.follow is None
+        most.append(partitions[source.topic] if shared else 1)
     fair = sum(sizes) / processes
     shares = [max(1, min(limit, processes, round(size / fair))) for size, limit in zip(sizes, most, strict=True)]
     while sum(shares) < processes:

@@ -12,7 +12,9 @@ import subprocess
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from types import TracebackType
 from typing import IO, Final, NamedTuple, Self
 
@@ -20,10 +22,17 @@ from sensorstream.clients.base import Client
 from sensorstream.config import Settings
 from sensorstream.errors import SensorstreamError
 from sensorstream.events import Event, Listener, Notice, Progress, RowRejected, ignore
+from sensorstream.pipelines.replay.claims import claim
 from sensorstream.pipelines.replay.job import ReplayOptions, is_paced, make_job, source_files
+from sensorstream.pipelines.replay.job_identity import this_run
+from sensorstream.pipelines.replay.job_log import open_log
+from sensorstream.pipelines.replay.job_records import JobRecord
+from sensorstream.pipelines.replay.local_checks import check_local
 from sensorstream.pipelines.replay.plan import Part, check, plan
-from sensorstream.pipelines.replay.replay import FLUSH_S, ReplayedSource, ReplayJob, ReplayResult
-from sensorstream.pipelines.replay.worker import Message, Order, Ready, Refused, Told
+from sensorstream.pipelines.replay.replay import FLUSH_S
+from sensorstream.pipelines.replay.spec import ReplayedSource, ReplayJob, ReplayResult
+from sensorstream.pipelines.replay.worker import Message, Order, Ready, Refused, Told, encode_go, encode_said
+from sensorstream.sources.common_clock import Said
 
 STOP_S: Final = FLUSH_S + 15.0
 """How long a process may take to end when it was asked to: it waits for the answers to what it has sent."""
@@ -49,16 +58,41 @@ def replay_in_processes(
     the others are stopped; what it had not told yet is not counted as sent.
     """
     job = make_job(settings, options)
+    if job.clock is not None and options.max_gap is not None:
+        # A pause in which no source has a row is known in one process only.
+        listener(Notice("--max-gap can't be kept on one clock by several processes: each source goes by its own"))
+        options = replace(options, clock="own")
+        job = make_job(settings, options)
+    check_local(job)
     paths = [path for _, path in source_files(settings, options.sources)]
-    check(paths, processes, paced=is_paced(settings, options))
+    followed = [source.rules.follow is not None for source in job.sources]
+    check(paths, processes, paced=is_paced(settings, options), followed=followed)
     with client.publisher() as publisher:
-        partitions = {source.topic: publisher.partitions_for(source.topic) for source in job.sources}
+        partitions = publisher.partitions_of(dict.fromkeys(source.topic for source in job.sources))
     parts = plan(job, paths, partitions, processes, paced=is_paced(settings, options))
     if len(parts) < processes:
         listener(Notice(f"{processes} processes were asked for, the partitions are enough for {len(parts)}"))
+    claims = _claims(client, job, parts, listener) if job.exactly_once else {}
     with _Workers(job, paths, parts, listener) as workers:
-        workers.start(command, settings, options)
+        workers.start(command, settings, options, claims)
         return workers.run(stop or threading.Event())
+
+
+def _claims(
+    client: Client, job: ReplayJob, parts: Sequence[Sequence[Part]], listener: Listener
+) -> dict[int, JobRecord]:
+    """The jobs of the sources that are shared, begun where need be, by the source's index."""
+    shares = {part.source: part.share.of for of_process in parts for part in of_process if part.share is not None}
+    claims: dict[int, JobRecord] = {}
+    if not shares:
+        return claims
+    run = this_run()
+    with closing(open_log(client, job.make_jobs_topic, listener)) as log:
+        for at, count in shares.items():
+            claimed = claim(client, log, run, job.sources[at], count, restart=job.restart, listener=listener)
+            if claimed is not None:
+                claims[at] = claimed
+    return claims
 
 
 class _Worker:
@@ -99,9 +133,13 @@ class _Worker:
             thread.start()
         self._write(pickle.dumps(order))
 
-    def go(self) -> None:
-        """Let it begin."""
-        self._write(b"\n")
+    def go(self, now: float) -> None:
+        """Let it begin at ``now``, a reading of the system's monotonic clock."""
+        self._write(encode_go(now))
+
+    def tell(self, said: Said) -> None:
+        """Let it know what a source of another process says."""
+        self._write(encode_said(said))
 
     def ask_to_stop(self) -> None:
         """Ask for a clean stop."""
@@ -179,6 +217,7 @@ class _Workers:
         self._problem: str | None = None
         self._refused: SensorstreamError | None = None
         self._rejected: Counter[str] = Counter()
+        self._said: list[tuple[_Worker, Said]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -192,10 +231,12 @@ class _Workers:
         for worker in self._workers:
             worker.reap()
 
-    def start(self, command: Sequence[str], settings: Settings, options: ReplayOptions) -> None:
+    def start(
+        self, command: Sequence[str], settings: Settings, options: ReplayOptions, claims: Mapping[int, JobRecord]
+    ) -> None:
         """Start the processes; they open their sources and wait."""
         for number, parts in enumerate(self._parts, start=1):
-            order = Order(settings, options, parts)
+            order = Order(settings, options, parts, claims)
             self._workers.append(_Worker(number, parts, command, order, self._inbox, self._listener))
 
     def run(self, stop: threading.Event) -> ReplayResult:
@@ -226,8 +267,16 @@ class _Workers:
                 worker.ready = True
                 if all(each.ready for each in self._workers) and not asked:
                     self._began = time.monotonic()
+                    for by, said in self._said:
+                        self._pass_on(by, said)
                     for each in self._workers:
-                        each.go()
+                        each.go(self._began)
+            case Said():
+                # Not before they listen: a process that still reads its order would lose it.
+                if self._began is None:
+                    self._said.append((worker, message))
+                else:
+                    self._pass_on(worker, message)
             case Refused(error):
                 if self._began is None:
                     self._refused = self._refused or error
@@ -240,6 +289,11 @@ class _Workers:
                     self._give_up(f"process {worker.number} of the replay was stopped from outside")
             case Told(source, event):
                 self._tell(worker, source, event)
+
+    def _pass_on(self, worker: _Worker, said: Said) -> None:
+        for each in self._workers:
+            if each is not worker:
+                each.tell(said)
 
     def _tell(self, worker: _Worker, source: int | None, event: Event) -> None:
         if isinstance(event, Notice):
@@ -312,6 +366,8 @@ class _Workers:
             # What one of them has not stored is not stored.
             min(part.next_row for part in found),
             all(part.complete for part in found),
+            None if found[0].job is None else found[0].job.partition("#")[0],
+            None if any(part.earlier is None for part in found) else sum(part.earlier or 0 for part in found),
         )
 
     def _part(self, worker: _Worker, at: int, place: int) -> ReplayedSource:

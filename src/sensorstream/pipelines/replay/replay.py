@@ -8,75 +8,29 @@ import heapq
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from itertools import count
-from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
-from sensorstream.clients.base import Client, Publisher
+from sensorstream.clients.base import Client
+from sensorstream.clients.causes import Waited
+from sensorstream.clients.waiting import Open, Waiting
 from sensorstream.errors import DeliveryError, SensorstreamError, UsageError
 from sensorstream.events import Listener, Notice, ignore
-from sensorstream.pipelines.replay.lane import Lane, Rules
-from sensorstream.sources.base import Source
+from sensorstream.pipelines.replay.follow_lane import lane_of
+from sensorstream.pipelines.replay.job_identity import this_run
+from sensorstream.pipelines.replay.job_log import open_log
+from sensorstream.pipelines.replay.local_checks import check_local
+from sensorstream.pipelines.replay.once_lane import OnceLane
+from sensorstream.pipelines.replay.spec import Begin, ReplayedSource, ReplayJob, ReplayResult
+from sensorstream.records import TopicPartition
 
 FLUSH_S: Final = 30.0
 """How long a stopped job waits for the answers to what it has sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplaySource:
-    """A topic and the source that feeds it. ``make_source`` opens nothing; it takes the row, from 0, to begin at."""
-
-    topic: str
-    make_source: Callable[[int], Source]
-    first_row: int
-    rules: Rules
-    rejected: Path
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayJob:
-    """What to publish. ``threads`` is at least 1; ``loop`` begins every source anew when it ends, until stopped."""
-
-    sources: Sequence[ReplaySource]
-    threads: int = 3
-    loop: bool = False
-    log_rows: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayedSource:
-    """What one source came to. ``sent`` rows were queued, ``acknowledged`` by all in-sync replicas, ``failed`` not;
-    ``rejected`` could not be used and went to the rejected file. ``next_row`` is where the next run goes on."""
-
-    topic: str
-    source: str
-    sent: int
-    acknowledged: int
-    failed: int
-    rejected: int
-    next_row: int
-    complete: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayResult:
-    """How a replay ended. ``problem`` is the one-line reason when it could not go on; ``seconds`` is the wall time."""
-
-    sent: int
-    acknowledged: int
-    failed: int
-    rejected: int
-    seconds: float
-    complete: bool
-    problem: str | None
-    sources: tuple[ReplayedSource, ...]
-
-    @property
-    def delivered(self) -> bool:
-        """Whether every row was sent and acknowledged."""
-        return self.sent == self.acknowledged and not self.failed and not self.rejected and self.problem is None
+_OPENED_AT_ONCE: Final = 8
 
 
 def replay(
@@ -94,22 +48,120 @@ def replay(
     """
     if job.threads < 1:
         raise UsageError(f"--thread {job.threads} is too few", hint="it is a whole number of 1 or more")
-    with client.publisher(listener=listener) as publisher, _Lanes(publisher, job, listener) as lanes:
-        stop = stop or threading.Event()
-        if lanes.open(stop):
-            when_open()
-        return lanes.run(stop)
+    stop = stop or threading.Event()
+    check_local(job)
+    if job.exactly_once:
+        return _replay_exactly_once(client, job, stop, listener, when_open)
+    with client.publisher(listener=listener) as publisher:
+        topics = list(dict.fromkeys(source.topic for source in job.sources))
+        with Waiting(client.causes, lambda: [Open("the topics", None, Waited(tuple(topics)))], listener):
+            partitions = publisher.partitions_of(topics)
+        made = [
+            lane_of(source.rules)(
+                source.topic,
+                source.make_source,
+                Begin(source.first_row),
+                source.rules,
+                rejected=source.rejected,
+                publisher=publisher,
+                partitions=partitions[source.topic],
+                listener=listener,
+                loop=job.loop,
+                log_rows=job.log_rows,
+            )
+            for source in job.sources
+        ]
+        with _Lanes(client, made, job.threads, listener, settle=lambda: publisher.flush(FLUSH_S)) as lanes:
+            return lanes.replay(stop, when_open)
+
+
+def _replay_exactly_once(
+    client: Client, job: ReplayJob, stop: threading.Event, listener: Listener, when_open: Callable[[], None]
+) -> ReplayResult:
+    run = this_run()
+    with closing(open_log(client, job.make_jobs_topic, listener)) as log:
+        made = [
+            OnceLane(
+                source,
+                source.once,
+                client=client,
+                log=log,
+                run=run,
+                restart=job.restart,
+                listener=listener,
+                loop=job.loop,
+                log_rows=job.log_rows,
+            )
+            for source in job.sources
+            if source.once is not None
+        ]
+        with _Lanes(client, made, job.threads, listener, at_once=_OPENED_AT_ONCE) as lanes:
+            result = lanes.replay(stop, when_open)
+        ends: dict[TopicPartition, int] = {}
+        for lane in made:
+            ends |= lane.ends
+        if ends and not result.problem:
+            log.wait_until_seen(ends)
+    return result
+
+
+class _Way(Protocol):
+    """What the threads ask of a lane, whichever it is."""
+
+    topic: str
+    ended: bool
+
+    @property
+    def on_clock(self) -> bool: ...
+
+    @property
+    def acknowledged(self) -> int: ...
+
+    @property
+    def open_rows(self) -> int: ...
+
+    @property
+    def waited(self) -> Waited: ...
+
+    def open(self) -> None: ...
+
+    def begin(self, now: float) -> None: ...
+
+    def step(self, stop: threading.Event) -> float | None: ...
+
+    def settle(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def result(self) -> ReplayedSource: ...
 
 
 class _Lanes:
-    """The sources of a job and the threads that share them."""
+    """The sources of a job and the threads that share them; ``at_once`` of them are opened at the same time.
 
-    def __init__(self, publisher: Publisher, job: ReplayJob, listener: Listener) -> None:
-        self._publisher = publisher
-        self._job = job
+    ``settle`` waits for the outcomes of what was sent, and raises DeliveryError when some are still open.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        lanes: Sequence[_Way],
+        threads: int,
+        listener: Listener,
+        *,
+        at_once: int = 1,
+        settle: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._client = client
+        self._lanes = lanes
+        self._threads = threads
         self._listener = listener
-        self._lanes: list[Lane] = []
-        self._due: list[tuple[float, int, Lane]] = []
+        self._at_once = at_once
+        self._settle_all = settle
+        self._due: list[tuple[float, int, _Way]] = []
+        # Lanes that share a clock are in one thread's hands at a time, all of them: the order of their rows is to hold.
+        self._on_clock: list[tuple[float, int, _Way]] = []
+        self._clock_is_free = True
         self._ticket = count()
         self._changed = threading.Condition()
         self._running = 0
@@ -121,24 +173,28 @@ class _Lanes:
     def __enter__(self) -> Self:
         return self
 
-    def open(self, stop: threading.Event) -> bool:
+    def replay(self, stop: threading.Event, when_open: Callable[[], None]) -> ReplayResult:
+        """Open the sources and publish them until they end or ``stop`` is set."""
+        with Waiting(self._client.causes, self._open_things, self._listener) as self._waiting:
+            if self._open(stop):
+                when_open()
+            return self._run(stop)
+
+    def _open_things(self) -> list[Open]:
+        """What is waited for; called on another thread."""
+        if not self._opened:
+            # It needs all that the rows need, but for their own topic.
+            needs = [replace(lane.waited, topics=lane.waited.topics[1:]) for lane in self._lanes]
+            names = [f"the start of {lane.topic}" for lane in self._lanes]
+            return [Open(name, None, need, surely=False) for name, need in zip(names, needs, strict=True)]
+        return [
+            Open(f"acknowledgements of {lane.topic}", lane.acknowledged, lane.waited, key=at)
+            for at, lane in enumerate(self._lanes)
+            if lane.open_rows
+        ]
+
+    def _open(self, stop: threading.Event) -> bool:
         """Open every source. False when ``stop`` was set first: a pipe that nobody writes opens for ever."""
-        for source in self._job.sources:
-            partitions = self._publisher.partitions_for(source.topic)
-            self._lanes.append(
-                Lane(
-                    source.topic,
-                    source.make_source,
-                    source.first_row,
-                    source.rules,
-                    rejected=source.rejected,
-                    publisher=self._publisher,
-                    partitions=partitions,
-                    listener=self._listener,
-                    loop=self._job.loop,
-                    log_rows=self._job.log_rows,
-                )
-            )
         opening = threading.Thread(target=self._open_lanes, name="replay-open", daemon=True)
         opening.start()
         while opening.is_alive() and not stop.is_set():
@@ -151,8 +207,12 @@ class _Lanes:
 
     def _open_lanes(self) -> None:
         try:
-            for lane in self._lanes:
-                lane.open()
+            if self._at_once == 1 or len(self._lanes) == 1:
+                for lane in self._lanes:
+                    lane.open()
+            else:
+                with ThreadPoolExecutor(self._at_once, "replay-open") as pool:
+                    list(pool.map(lambda lane: lane.open(), self._lanes))
         except BaseException as error:
             self._unexpected = error
 
@@ -162,17 +222,17 @@ class _Lanes:
         self._stop.set()
         self._close()
 
-    def run(self, stop: threading.Event) -> ReplayResult:
+    def _run(self, stop: threading.Event) -> ReplayResult:
         began = time.monotonic()
         if not self._opened or stop.is_set():
             return self._result(0.0)
         for lane in self._lanes:
             lane.begin(began)
-            heapq.heappush(self._due, (began, next(self._ticket), lane))
+            self._put(began, lane)
         # Daemons: a thread that waits for a pipe which nobody writes must not keep a stopped program alive.
         threads = [
             threading.Thread(target=self._work, name=f"replay-{number}", daemon=True)
-            for number in range(min(self._job.threads, len(self._lanes)))
+            for number in range(min(self._threads, len(self._lanes)))
         ]
         self._running = len(threads)
         for thread in threads:
@@ -197,10 +257,12 @@ class _Lanes:
                 due = lane.step(self._stop)
                 with self._changed:
                     if due is not None:
-                        heapq.heappush(self._due, (due, next(self._ticket), lane))
+                        self._put(due, lane)
+                    if lane.on_clock:
+                        self._clock_is_free = True
                     self._changed.notify_all()
         except SensorstreamError as error:
-            self._give_up(str(error))
+            self._give_up(str(self._waiting.explain(error)))
         except OSError as error:
             self._give_up(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         except BaseException as error:
@@ -212,18 +274,24 @@ class _Lanes:
                 self._running -= 1
                 self._changed.notify_all()
 
-    def _take(self) -> Lane | None:
+    def _take(self) -> _Way | None:
         with self._changed:
             while not self._stop.is_set() and self._problem is None:
                 if all(lane.ended for lane in self._lanes):
                     return None
                 wait = 0.2
-                if self._due:
-                    wait = self._due[0][0] - time.monotonic()
+                heaps = [self._due, self._on_clock] if self._clock_is_free else [self._due]
+                heap = min((heap for heap in heaps if heap), default=None)
+                if heap:
+                    wait = heap[0][0] - time.monotonic()
                     if wait <= 0:
-                        return heapq.heappop(self._due)[2]
+                        self._clock_is_free = self._clock_is_free and heap is not self._on_clock
+                        return heapq.heappop(heap)[2]
                 self._changed.wait(min(wait, 0.2))
         return None
+
+    def _put(self, due: float, lane: _Way) -> None:
+        heapq.heappush(self._on_clock if lane.on_clock else self._due, (due, next(self._ticket), lane))
 
     def _give_up(self, reason: str) -> None:
         with self._changed:
@@ -233,32 +301,20 @@ class _Lanes:
 
     def _settle(self) -> None:
         """Learn the outcome of everything that was sent, as far as the cluster still answers."""
-        if any(lane.outbox.open_rows for lane in self._lanes):
+        if any(lane.open_rows for lane in self._lanes):
             self._listener(Notice("waiting for the answers to the rows that were sent", "debug"))
         try:
-            self._publisher.flush(FLUSH_S)
+            self._settle_all()
         except DeliveryError as error:
-            self._give_up(str(error))
+            self._give_up(str(self._waiting.explain(error)))
         for lane in self._lanes:
             try:
                 lane.settle()
             except SensorstreamError as error:
-                self._give_up(str(error))
+                self._give_up(str(self._waiting.explain(error)))
 
     def _result(self, seconds: float) -> ReplayResult:
-        sources = tuple(
-            ReplayedSource(
-                lane.topic,
-                lane.source.name,
-                lane.outbox.sent,
-                lane.outbox.acknowledged,
-                lane.outbox.failed,
-                lane.rejected,
-                lane.next_row,
-                lane.ended and not lane.outbox.open_rows,
-            )
-            for lane in self._lanes
-        )
+        sources = tuple(lane.result() for lane in self._lanes)
         return ReplayResult(
             sum(source.sent for source in sources),
             sum(source.acknowledged for source in sources),

@@ -1,0 +1,63 @@
+"""Stations 1-3: what can be found out about a replay without asking a broker, found out before one is asked."""
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from sensorstream.errors import SourceError
+from sensorstream.pipelines.replay.follow_lane import lane_of
+from sensorstream.pipelines.replay.spec import Begin, ReplayJob, ReplaySource
+from sensorstream.sinks.checks import check_file
+
+
+def check_local(job: ReplayJob) -> None:
+    """Refuse sources that are missing, can't be read or have not the columns asked for, and rejected files that can't
+    be written.
+
+    A pipe is not opened: that would wait for its writer. Raises SourceError, UsageError, SinkError.
+    """
+    for source in job.sources:
+        _check_source(source, job)
+    for source in job.sources:
+        check_file(source.rejected, "move it away, or run this in a folder that can be written")
+
+
+def _check_source(source: ReplaySource, job: ReplayJob) -> None:
+    name = source.make_source(0).name
+    if name == "stdin":
+        return
+    path = Path(name)
+    if path.exists() and not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
+        if not os.access(path, os.R_OK):
+            raise SourceError(f"{name} can't be read: Permission denied", hint="check the path and its permissions")
+        return
+    if source.rules.follow is not None and not path.exists() and path.parent.is_dir():
+        return  # it is waited for
+    lane = lane_of(source.rules)(
+        source.topic,
+        source.make_source,
+        Begin(),
+        source.rules,
+        rejected=source.rejected,
+        publisher=_Nobody(),
+        partitions=1,
+        listener=lambda _: None,
+        loop=job.loop,
+        log_rows=False,
+    )
+    try:
+        lane.open()
+    finally:
+        lane.close()
+
+
+class _Nobody:
+    """In place of a publisher, where nothing is published."""
+
+    def publish(self, topic: str, value: bytes | None, **_: object) -> NoReturn:
+        raise AssertionError("nothing is published by a check")
+
+    def publish_batch(self, topic: str, values: Sequence[bytes | str], *, partition: int) -> NoReturn:
+        raise AssertionError("nothing is published by a check")
