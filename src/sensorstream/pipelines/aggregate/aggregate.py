@@ -9,9 +9,12 @@ import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 from sensorstream.clients.base import Client, Reader
+from sensorstream.clients.causes import Waited
+from sensorstream.clients.waiting import Open, Waiting
 from sensorstream.config import nearest
 from sensorstream.errors import (
     ClusterUnreachable,
@@ -25,6 +28,8 @@ from sensorstream.pipelines.patience import Patience
 from sensorstream.pipelines.start_at import StartAt, resolve
 from sensorstream.records import ConsumedRecord, Row, TopicIdentity, TopicPartition, Value
 from sensorstream.serde import json as json_serde
+from sensorstream.sinks.dead_letter import rejected_record
+from sensorstream.sinks.rejected import RejectedFile
 from sensorstream.transforms.event_time import EventTimeRule, iso
 from sensorstream.transforms.measures import Place
 from sensorstream.transforms.windows import WindowRule, Windows, WindowState, load_state
@@ -42,7 +47,8 @@ class AggregateJob:
 
     ``start`` is where a new run begins; ``stop_at_end`` ends at the end of the partitions as it is at the start and
     hands out all windows; ``idle_timeout_s`` ends when no record has come for that long. A partition that had nothing
-    to read for ``idle_s`` holds no window back.
+    to read for ``idle_s`` holds no window back. ``rejected`` is the file for records that can't be used (None: they are
+    just counted); one that is there already is not written again.
     """
 
     topic: str
@@ -52,6 +58,7 @@ class AggregateJob:
     stop_at_end: bool = False
     idle_timeout_s: float | None = None
     idle_s: float = 10.0
+    rejected: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +139,9 @@ def aggregate(
     """
     with client.reader(listener=listener) as reader:
         try:
-            return _Aggregation(reader, job, target, stop or threading.Event(), listener).run()
+            run = _Aggregation(reader, job, target, stop or threading.Event(), listener)
+            with Waiting(client.causes, run.open_things, listener):
+                return run.run()
         finally:
             target.close()
 
@@ -149,9 +158,12 @@ class _Aggregation:
         self._read_time = job.event_time.reader()
         self._parts = [TopicPartition(job.topic, number) for number in range(reader.partitions_for(job.topic))]
         self._ends: dict[TopicPartition, int] = {}
+        self._read: dict[TopicPartition, int] = {}
         self._heard: dict[TopicPartition, float] = {}
         self._checked = False
         self._reasons: list[str] = []
+        # Each record is counted and told here; the file only keeps it.
+        self._letters = None if job.rejected is None else RejectedFile(job.rejected, ignore, once=True)
         self._records = self._rejected = self._handed_out = 0
         self._dirty = False
         self._stored_at = time.monotonic()
@@ -166,6 +178,7 @@ class _Aggregation:
         self._windows = Windows(job.rule, [tp.partition for tp in self._parts], state)
         self._reader.assign(self._positions(state))
         ended = self._loop()
+        self._keep_letters()
         if ended == "end":
             self._hand_out(self._windows.flush())
             self._target.finish()
@@ -186,6 +199,21 @@ class _Aggregation:
             None if closed_until is None else iso(closed_until),
             tuple(self._reasons),
         )
+
+    def open_things(self) -> list[Open]:
+        """What is waited for; called on another thread."""
+        job = self._job
+        return [
+            Open(
+                f"records of {job.topic}",
+                self._read.get(tp),
+                Waited(partitions=(tp,)),
+                surely=tp in self._ends or not self._heard,
+                key=tp,
+            )
+            for tp in self._parts
+            if self._read.get(tp, -1) < self._ends.get(tp, 1 << 63)
+        ]
 
     def _positions(self, state: WindowState | None) -> dict[TopicPartition, int]:
         job = self._job
@@ -290,10 +318,17 @@ class _Aggregation:
         if self._windows.seen_before(record.partition, record.offset):
             return
         self._rejected += 1
+        if self._letters is not None:
+            self._letters.add(rejected_record(record, reason))
         if len(self._reasons) < NOTICED:
             told = f"{record.topic}[{record.partition}] offset {record.offset}: {reason}"
             self._reasons.append(told)
             self._listener(Notice(f"not aggregated: {told}", "warning"))
+
+    def _keep_letters(self) -> None:
+        """Make dead letters durable, before a state is stored that has passed them."""
+        if self._letters is not None:
+            self._letters.sync()
 
     def _check_columns(self, rows: Sequence[Row]) -> None:
         """Refuse a column that none of the first rows has: it is misspelt, or another topic's."""
@@ -301,8 +336,8 @@ class _Aggregation:
             return
         self._checked = True
         known = list(dict.fromkeys(name for row in rows for name in row))
-        rule, time_column = self._job.rule, self._job.event_time.column
-        wanted = [*rule.by, *(measure.column for measure in rule.measures), *([time_column] if time_column else [])]
+        rule, times = self._job.rule, self._job.event_time.columns
+        wanted = [*rule.by, *(measure.column for measure in rule.measures), *times]
         for name in wanted:
             if name not in known:
                 guess = nearest(name, known)
@@ -315,7 +350,7 @@ class _Aggregation:
         """Move past control records, and find out which partitions have nothing more to read."""
         now = time.monotonic()
         for tp in self._parts:
-            position = self._reader.position(tp)
+            position = self._read[tp] = self._reader.position(tp)
             self._windows.passed(tp.partition, min(position, self._ends.get(tp, position)))
         if self._job.rule.late_ms is None:
             return
@@ -341,6 +376,7 @@ class _Aggregation:
             )
 
     def _hand_out(self, rows: Sequence[Mapping[str, Value]]) -> None:
+        self._keep_letters()
         self._target.write(rows, self._windows.state().dump())
         self._handed_out += len(rows)
         self._stored_at = time.monotonic()
@@ -349,6 +385,7 @@ class _Aggregation:
     def _store(self) -> None:
         """Store how far reading has come, so that a later run need not count late rows once more."""
         if not self._windows.catching_up:
+            self._keep_letters()
             self._target.write((), self._windows.state().dump())
             self._stored_at = time.monotonic()
             self._dirty = False

@@ -3,17 +3,20 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from sensorstream.clients.base import Client
-from sensorstream.config import Settings, nearest
+from sensorstream.config import Settings
 from sensorstream.errors import UsageError
 from sensorstream.pipelines.aggregate.aggregate import AggregateJob, Target
-from sensorstream.pipelines.aggregate.targets import GrowingFile, Kept, Streamed, ToTopic, WholeFile
+from sensorstream.pipelines.aggregate.targets import GrowingFile, Kept, Streamed, ToTopic, WholeFile, check_unclaimed
 from sensorstream.pipelines.start_at import parse
 from sensorstream.records import check_topic_name
+from sensorstream.sinks.checks import check_captured, check_file
+from sensorstream.sinks.rejected import ENDING
+from sensorstream.sources.time_zone import zone_of
+from sensorstream.sources.times import check_format
 from sensorstream.transforms.event_time import EventTimeRule, parse_duration
 from sensorstream.transforms.measures import KINDS, Kind, Measure
 from sensorstream.transforms.options import column_names
@@ -43,6 +46,7 @@ class AggregateOptions:
     sentiment: bool = False
     time_column: str | None = None
     time_format: str | None = None
+    time_zone: str | None = None
     late: str | None = None
     max_open: int = MAX_OPEN
     idle: str = "10s"
@@ -90,9 +94,18 @@ def make_job(settings: Settings, options: AggregateOptions) -> AggregateJob:
     )
 
 
+def rejected_path(options: AggregateOptions) -> Path:
+    """Where records that can't be used are kept: beside the target where that is a file, else in this folder."""
+    to = Path(options.to or "")
+    if to.suffix.lower() in _FILE_ENDINGS and not (options.to or "").startswith("topic:"):
+        return to.with_name(f"{to.stem}.aggregate{ENDING}")
+    return Path(f"{options.topic}.aggregate{ENDING}")
+
+
 def make_target(client: Client, options: AggregateOptions) -> Target:
-    """Where the windows are to go. Raises UsageError."""
+    """Where the windows are to go. Raises UsageError, and SinkError where that can't be written."""
     to = options.to
+    check_file(rejected_path(options), "move it away, or run this in another folder", make_folder=False)
     if to is None and options.exit_at_end:
         return Kept()
     if to is None or to == "-":
@@ -108,7 +121,12 @@ def make_target(client: Client, options: AggregateOptions) -> Target:
         raise UsageError(
             f"--to {to!r} is no target", hint=f"it is topic:NAME, - or a file ending in {', '.join(_FILE_ENDINGS)}"
         )
-    return WholeFile(path) if options.exit_at_end else GrowingFile(path)
+    check_file(path, make_folder=False)
+    if not options.exit_at_end:
+        check_captured(path)
+        return GrowingFile(path)
+    check_unclaimed(path)
+    return WholeFile(path)
 
 
 def _measures(wanted: Mapping[Kind, Sequence[str]]) -> Iterator[Measure]:
@@ -129,29 +147,18 @@ def _check_names(rule: WindowRule) -> None:
 
 def _event_time(settings: Settings, options: AggregateOptions) -> EventTimeRule:
     known = settings.topic(options.topic)
-    if options.time_column is None:
-        if options.time_format is not None and known.time_column is None:
-            raise UsageError("--time-format needs a --time-column", hint="name the column that holds the time")
-        rule = EventTimeRule(known.time_column, options.time_format or known.time_format)
-    elif options.time_column == known.time_column:
-        rule = EventTimeRule(known.time_column, options.time_format or known.time_format)
-    else:
-        rule = EventTimeRule(options.time_column, options.time_format)
+    if options.time_column is None and known.time_column is None and options.time_format is not None:
+        raise UsageError("--time-format needs a --time-column", hint="name the column that holds the time")
+    # What is known belongs to the column that is known.
+    same = options.time_column in (None, known.time_column)
+    rule = EventTimeRule(
+        options.time_column or known.time_column,
+        options.time_format or (known.time_format if same else None),
+        options.time_zone or (known.time_zone if same else None),
+    )
     if rule.time_format is not None and rule.time_format.lower() in ("iso", "epoch"):
         rule = replace(rule, time_format=None)
-    if rule.time_format is not None and not _is_format(rule.time_format):
-        near = nearest(rule.time_format, ["iso", "epoch"])
-        raise UsageError(
-            f"--time-format {rule.time_format!r} is not known",
-            hint=near or "it is iso, epoch, or as for strptime, for example '%d/%m/%Y %H:%M:%S'",
-        )
+    check_format(rule.time_format)
+    if rule.time_zone is not None:
+        zone_of(rule.time_zone)
     return rule
-
-
-def _is_format(text: str) -> bool:
-    """Whether strptime can read what strftime writes so."""
-    try:
-        datetime.strptime(datetime(2023, 8, 31, 23, 59, 1, 500_000, UTC).strftime(text), text)
-    except ValueError:
-        return False
-    return "%" in text

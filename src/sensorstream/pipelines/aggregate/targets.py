@@ -76,6 +76,12 @@ class Streamed:
         """The stream belongs to the caller."""
 
 
+def check_unclaimed(path: Path) -> None:
+    """Refuse a file that belongs to a capture, or to a run that goes on. Raises SinkError."""
+    if sidecar(path).exists():
+        raise SinkError(f"{path} belongs to a capture or to an aggregate without -e", hint="give another --to")
+
+
 class WholeFile:
     """A file that takes its name only when all windows are in it; one that was there before is replaced."""
 
@@ -93,10 +99,7 @@ class WholeFile:
     def open(self, mark: JobMark, columns: Sequence[str]) -> str | None:
         """Begin it anew; a file that belongs to a capture, or to a run that goes on, is left alone."""
         self._columns = tuple(columns)
-        if sidecar(self._path).exists():
-            raise SinkError(
-                f"{self._path} belongs to a capture or to an aggregate without -e", hint="give another --to"
-            )
+        check_unclaimed(self._path)
         with _Translated(self._path):
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
             self._descriptor = os.open(self._fresh, flags, 0o644)

@@ -8,22 +8,27 @@ position; then, every second and at the end, commit the position to the group.
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sensorstream.clients.base import Client, Reader, Rebalance, ValueBatch
+from sensorstream.clients.causes import Waited
+from sensorstream.clients.waiting import Open, Waiting
 from sensorstream.errors import (
     BrokerError,
     ClusterUnreachable,
     OffsetOutOfRange,
     PositionMismatch,
+    SchemasRefused,
+    SchemasUnreachable,
     SinkError,
     UnknownPartition,
     UsageError,
 )
 from sensorstream.events import Listener, Notice, PartitionEnd, Progress, RowStored, ignore
-from sensorstream.pipelines.patience import Ended, Patience
+from sensorstream.pipelines.capture.ranges import Range, range_end
+from sensorstream.pipelines.patience import GIVE_UP_S, POLL_S, Ended, Patience
 from sensorstream.pipelines.start_at import StartAt, resolve
 from sensorstream.records import TopicIdentity, TopicPartition, commit_note
 from sensorstream.sinks.base import Sink
@@ -48,7 +53,8 @@ class CaptureJob:
     ``partitions`` None joins ``group`` and shares the topic's partitions with its other members; otherwise just these
     are read. ``commit`` False keeps the group's committed offsets as they are. ``count`` stops after so many records,
     ``idle_timeout_s`` when none has come for that long, ``stop_at_end`` at the end as it is at the start;
-    ``max_rejects`` stops the job when more records than that can't be used.
+    ``max_rejects`` stops the job when more records than that can't be used. A ``range`` ends the capture by itself.
+    ``prepare`` is given the values of records before any of them is written.
     """
 
     topic: str
@@ -57,6 +63,7 @@ class CaptureJob:
     client_id: str
     host: str
     start: StartAt | None = None
+    range: Range | None = None
     commit: bool = True
     stop_at_end: bool = False
     count: int | None = None
@@ -64,6 +71,7 @@ class CaptureJob:
     max_rejects: int | None = None
     log_rows: bool = True
     one_file: bool = False
+    prepare: Callable[[Iterable[bytes | None]], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,7 @@ class _Partition:
         self.committed: int | None = None
         self.end: int | None = None
         self.end_told = -1
+        self.paused = False
         self.unstored = 0
         self.rows = self.rejected = 0
 
@@ -130,7 +139,8 @@ def capture(
     with client.reader(group=job.group, client_id=job.client_id, listener=listener) as reader:
         run = _Capture(reader, job, make_sink, stop or threading.Event(), listener)
         try:
-            return run.run()
+            with Waiting(client.causes, run.open_things, listener):
+                return run.run()
         finally:
             run.close()
 
@@ -151,13 +161,19 @@ class _Capture:
         self._listener = listener
         self._open: dict[TopicPartition, _Partition] = {}
         self._finished: list[CapturedPartition] = []
+        self._committed: Mapping[TopicPartition, int | None] = {}
         self._identity = TopicIdentity(None, None)
         self._taken = 0
         self._stored_at = 0.0
         self._committed_at = 0.0
         self._joined_at: float | None = None
+        # Some file of it has a range, be it from an earlier start.
+        self._ranged = job.range is not None
         self._patience = Patience(
-            stop, listener, idle_timeout_s=job.idle_timeout_s, has_end=job.stop_at_end or job.count is not None
+            stop,
+            listener,
+            idle_timeout_s=job.idle_timeout_s,
+            has_end=job.stop_at_end or self._ranged or job.count is not None,
         )
         self._note = commit_note(job.client_id, job.host)
 
@@ -182,7 +198,7 @@ class _Capture:
                     )
             reader.assign(self._assigned([TopicPartition(job.topic, number) for number in job.partitions]))
         ended = self._loop()
-        self._store(self._open.values())
+        self._store(self._open.values(), last=True)
         partitions = tuple(sorted(self._finished + [part.summary() for part in self._open.values()], key=_by_partition))
         return CaptureResult(
             job.topic,
@@ -196,6 +212,26 @@ class _Capture:
     def close(self) -> None:
         for part in self._open.values():
             part.sink.close()
+
+    def open_things(self) -> list[Open]:
+        """What is waited for; called on another thread."""
+        job = self._job
+        group = job.group if job.partitions is None else None
+        parts = list(self._open.values())
+        if not parts:
+            begun = self._joined_at is not None or self._finished
+            return [Open(f"partitions of {job.topic}", None, Waited((job.topic,), group=group), surely=not begun)]
+        return [
+            Open(
+                f"records of {job.topic}",
+                (part.position, part.rows),
+                Waited(partitions=(part.tp,), group=group),
+                surely=part.end is not None,
+                key=part.tp,
+            )
+            for part in parts
+            if part.end is None or part.position < part.end
+        ]
 
     def _loop(self) -> Ended:
         self._patience.heard()
@@ -216,11 +252,15 @@ class _Capture:
         job = self._job
         if job.count is not None and self._taken >= job.count:
             return "count"
-        if job.stop_at_end and self._at_end():
+        if (job.stop_at_end or self._ranged) and self._at_end():
             return "end"
+        if self._ranged:
+            self._pause_ended()
         wanted = POLLED_ROWS if job.count is None else min(POLLED_ROWS, job.count - self._taken)
         batches = self._reader.poll_values(self._patience.poll_s, wanted)
         if any(batch.offsets for batch in batches.values()):
+            if not self._prepare(batches):
+                return "stopped"
             self._take(batches, wanted)
             self._patience.heard()
         else:
@@ -231,6 +271,32 @@ class _Capture:
                 return "timeout"
         self._store_if_due()
         return None
+
+    def _prepare(self, batches: Mapping[TopicPartition, ValueBatch]) -> bool:
+        """Get what decoding needs, before anything is written. False when it was not to be had before the stop.
+
+        Who knows the schemas may be away for a while; the batches are kept meanwhile, and read again by the next run
+        otherwise. Raises SchemasUnreachable.
+        """
+        prepare, told = self._job.prepare, False
+        if prepare is None:
+            return True
+        deadline = time.monotonic() + GIVE_UP_S
+        while not self._stop.is_set():
+            try:
+                for batch in batches.values():
+                    prepare(batch.values)
+            except SchemasUnreachable as error:
+                if isinstance(error, SchemasRefused) or time.monotonic() >= deadline:
+                    raise
+                if not told:
+                    self._listener(Notice(f"{error.message}; trying again until it answers", "warning"))
+                told = True
+                self._store_if_due()
+                self._stop.wait(POLL_S)
+            else:
+                return True
+        return False
 
     def _take(self, batches: Mapping[TopicPartition, ValueBatch], wanted: int) -> None:
         job = self._job
@@ -244,13 +310,14 @@ class _Capture:
             if not batch.offsets:
                 continue
             wanted -= len(batch.offsets)
-            part.sink.write_values(batch.values, batch.records)
+            nothing = part.sink.write_values(batch.values, batch.records)
             self._taken += len(batch.offsets)
             part.unstored += len(batch.offsets)
             part.position = batch.offsets[-1] + 1
             if log_rows:
                 for offset, value in zip(batch.offsets, batch.values, strict=True):
-                    self._listener(RowStored(*tp, offset, value or b"null"))
+                    if offset not in nothing:
+                        self._listener(RowStored(*tp, offset, value or b"null"))
             else:
                 self._listener(Progress(f"{tp}", part.position, part.end))
         self._check_rejects()
@@ -259,7 +326,7 @@ class _Capture:
         limit = self._job.max_rejects
         rejected = sum(part.sink.rejected for part in self._open.values())
         if limit is not None and rejected > limit:
-            self._store(self._open.values())
+            self._store(self._open.values(), last=True)
             raise SinkError(
                 f"{rejected} records of {self._job.topic} could not be used, over --max-rejects {limit}",
                 hint="see the .rejected.jsonl file beside the capture",
@@ -280,6 +347,13 @@ class _Capture:
         for part in self._open.values():
             self._tell_end(part, part.position)
         return True
+
+    def _pause_ended(self) -> None:
+        """Fetch nothing more of partitions that have reached their end while others have not."""
+        for part in self._open.values():
+            if not part.paused and part.end is not None and part.position >= part.end:
+                self._reader.pause([part.tp])
+                part.paused = True
 
     def _tell_ends(self) -> None:
         waiting = [part for part in self._open.values() if part.position > part.end_told]
@@ -313,8 +387,11 @@ class _Capture:
         if full or now - self._stored_at >= COMMIT_EVERY_S:
             self._store(self._open.values(), commit=now - self._committed_at >= COMMIT_EVERY_S)
 
-    def _store(self, parts: Collection[_Partition], *, commit: bool = True) -> None:
-        """Flush the sinks with their positions, then commit those for the lag display."""
+    def _store(self, parts: Collection[_Partition], *, commit: bool = True, last: bool = False) -> None:
+        """Flush the sinks with their positions, then commit those for the lag display.
+
+        ``last``: the sinks are not written to any more.
+        """
         moved = [part for part in parts if part.position != part.stored or part.unstored]
         now = time.monotonic()
         if moved and now - self._stored_at >= COMMIT_EVERY_S:
@@ -322,6 +399,8 @@ class _Capture:
         self._stored_at = now
         for part in moved:
             part.store()
+        for part in parts:
+            part.sink.settle(last=last)
         if commit:
             self._committed_at = now
             self._commit([part for part in parts if part.committed != part.stored])
@@ -356,6 +435,9 @@ class _Capture:
         reader = self._reader
         first = reader.beginning_offsets(partitions)
         ends = reader.end_offsets(partitions)
+        if self._job.partitions is None:
+            # All at once: a question for each of a thousand partitions would take seconds.
+            self._committed = reader.committed_offsets(partitions)
         positions: dict[TopicPartition, int] = {}
         try:
             for tp in partitions:
@@ -375,19 +457,29 @@ class _Capture:
             stored = self._open_sink(sink)
             if stored is None:
                 position = self._first_position(tp, first, end)
-                self._listener(Notice(f"{tp}: capturing into {sink.name} from offset {position}"))
-                sink.start(position)
+                asked = job.range
+                until = None if asked is None else range_end(asked, self._reader, tp, position, first, end)
+                self._listener(Notice(f"{tp}: capturing into {sink.name} from offset {position}{_up_to(until)}"))
+                sink.start(position, until)
             else:
-                position = stored
-                self._check_stored(tp, sink, stored, first, end)
-                self._listener(Notice(f"{tp}: going on in {sink.name} at offset {position}"))
+                position, until = stored, sink.end
+                if until is None or stored < until:
+                    self._check_stored(tp, stored, first, end)
+                    told = f"{tp}: going on in {sink.name} at offset {position}{_up_to(until)}"
+                else:
+                    told = f"{tp}: {sink.name} holds its range whole,{_up_to(until)}: nothing is left to capture"
+                self._check_start(sink, stored)
+                self._listener(Notice(told))
         except BaseException:
             sink.close()
             raise
         self._open[tp] = part = _Partition(tp, sink, position)
+        part.end = until
+        self._ranged |= until is not None
         if job.stop_at_end:
-            part.end = end
-        return position
+            part.end = end if until is None else min(until, end)
+        # What comes before the log begins can't be read from, and where all is there nothing need be read.
+        return max(position, first)
 
     def _first_position(self, tp: TopicPartition, first: int, end: int) -> int:
         job = self._job
@@ -395,7 +487,7 @@ class _Capture:
         if job.partitions is None and (job.start is None or had):
             # A member that takes a partition over without its file goes on where the group was; also on stdout,
             # when a partition comes back.
-            committed = self._reader.committed(tp)
+            committed = self._committed.get(tp)
             if had:
                 return max(committed or 0, *had)
             if committed is not None:
@@ -415,7 +507,7 @@ class _Capture:
                 if time.monotonic() >= deadline or self._stop.wait(0.1):
                     raise
 
-    def _check_stored(self, tp: TopicPartition, sink: Sink, stored: int, first: int, end: int) -> None:
+    def _check_stored(self, tp: TopicPartition, stored: int, first: int, end: int) -> None:
         """Refuse to go on where the log no longer fits the stored position; nothing is skipped in silence."""
         if stored < first:
             raise OffsetOutOfRange(
@@ -428,15 +520,18 @@ class _Capture:
                 f"{tp}: the stored position {stored} lies behind the end of the log at {end}",
                 hint="the topic has lost records or is another one; give another --to to capture anew",
             )
+
+    def _check_start(self, sink: Sink, stored: int) -> None:
+        """Refuse -o for a file that was begun, unless it names the range that the file has anyway."""
         # In a group, -o is for partitions without a file: one may come back, or come from another member.
-        if self._job.start is not None and self._job.partitions is not None:
+        if self._job.start is not None and self._job.range is None and self._job.partitions is not None:
             raise UsageError(
                 f"{sink.name} holds rows up to offset {stored} already, so -o can't apply",
                 hint="leave -o out to go on there, or give another --to",
             )
 
     def _revoked(self, partitions: Sequence[TopicPartition]) -> None:
-        self._store([self._open[tp] for tp in partitions if tp in self._open])
+        self._store([self._open[tp] for tp in partitions if tp in self._open], last=True)
         self._let_go(partitions)
 
     def _lost(self, partitions: Sequence[TopicPartition]) -> None:
@@ -449,6 +544,10 @@ class _Capture:
             if part is not None:
                 self._finished.append(part.summary())
                 part.sink.close()
+
+
+def _up_to(end: int | None) -> str:
+    return "" if end is None else f" up to before {end}"
 
 
 def _by_partition(part: CapturedPartition) -> tuple[str, int]:

@@ -1,34 +1,42 @@
 """Stations 6-9: from what the user asked for to a capture job and its sinks, checked before anything starts."""
 
+import json
 import os
 import socket
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sensorstream.config import Settings
 from sensorstream.errors import SinkError, UsageError
 from sensorstream.events import Listener, ignore
 from sensorstream.pipelines.capture.capture import CaptureJob, SinkFactory
-from sensorstream.pipelines.start_at import parse
+from sensorstream.pipelines.capture.kinds import STREAMED, Target, target_of
+from sensorstream.pipelines.capture.ranges import parse_range
 from sensorstream.records import TopicIdentity, TopicPartition, check_topic_name
+from sensorstream.row_rules import RowRules
+from sensorstream.serde.decoders import DecoderSettings, open_decoder
+from sensorstream.serde.row_maker import RowMaker, parse_with
 from sensorstream.sinks.base import Sink
 from sensorstream.sinks.checkpoint import Checkpoint
+from sensorstream.sinks.checks import check_file
+from sensorstream.storing import FORMATS, StorageRules
 
 if TYPE_CHECKING:
     from sensorstream.transforms.base import Transform
-
-FORMATS: Final = ("csv", "jsonl")
-ENDINGS: Final = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureOptions:
     """The options of ``consume``, as they were given. ``to`` is a file, a folder or ``-``; ``timeout`` is seconds.
 
+    ``storage`` says when files are finished and in which folders they lie.
     ``transforms`` are names, in their order, and ``transform_settings`` their options, as ``key=value``.
+    ``value_format``, ``key_format``, ``with_`` (fields separated by commas), ``flatten`` and ``tombstones`` say what
+    the rows are (None: as configured for the topic): see :class:`~sensorstream.serde.row_maker.RowMaker`.
+    ``schema_registry`` is where the schemas of Avro values are.
     """
 
     topic: str
@@ -40,11 +48,18 @@ class CaptureOptions:
     timeout: float | None = None
     to: str = "."
     format: str | None = None
+    storage: StorageRules = field(default_factory=StorageRules)
     raw: bool = False
     max_rejects: int | None = None
     log_rows: bool = True
     transforms: tuple[str, ...] = ()
     transform_settings: tuple[str, ...] = ()
+    value_format: str | None = None
+    schema_registry: str | None = None
+    key_format: str | None = None
+    with_: str | None = None
+    flatten: bool | None = None
+    tombstones: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +69,6 @@ class CapturePlan:
     job: CaptureJob
     make_sink: SinkFactory
     to_stdout: bool
-
-
-def capture_name(tp: TopicPartition, form: str) -> str:
-    """The file name of a captured partition, as the seed lab has it: ``AIR_Consumer_0.csv``."""
-    return f"{tp.topic}_Consumer_{tp.partition}.{form}"
 
 
 def make_job(settings: Settings, options: CaptureOptions, listener: Listener = ignore) -> CapturePlan:
@@ -74,25 +84,37 @@ def make_job(settings: Settings, options: CaptureOptions, listener: Listener = i
         raise UsageError(f"--timeout {options.timeout:g} is no time", hint="it is seconds, more than 0")
     if options.format is not None and options.format not in FORMATS:
         raise UsageError(f"--format {options.format!r} is not known", hint=f"it is one of {', '.join(FORMATS)}")
-    start = None if options.offset is None else parse(options.offset)
+    asked = None if options.offset is None else parse_range(options.offset)
     to_stdout = options.to == "-"
-    transform, mark = _transform(options)
-    one_file = not to_stdout and _file_form(options) is not None
+    rows = row_maker(settings, options, listener)
+    transform, mark = _transform(options, rows)
+    if to_stdout and options.format not in (None, *STREAMED):
+        raise UsageError(f"--format {options.format} can't go to stdout", hint="name a file or a folder with --to")
+    if to_stdout and options.storage != StorageRules():
+        raise UsageError("stdout is neither rotated nor put into folders", hint="leave --rotate-... and --folders out")
+    storage = replace(options.storage, format=options.format)
+    target = None if to_stdout else target_of(settings, options.topic, options.to, storage)
+    one_file = target is not None and target.is_one_file
     if one_file and len(options.partitions) > 1:
         raise UsageError(
             f"--to {options.to} is one file, but several partitions may come",
             hint="give a folder, or one --partition",
         )
-    make_sink = _stdout(options, listener) if to_stdout else _files(options, mark, listener)
+    stored = rows if transform is None else rows.behind_transform()
+    if target is None:
+        make_sink = _stdout(options, stored, listener)
+    else:
+        make_sink = _files(target, options, stored, mark, "" if asked is None else asked.mark, listener)
     if transform is not None:
-        make_sink = partial(_transformed, make_sink=make_sink, transform=transform)
+        make_sink = partial(_transformed, make_sink=make_sink, transform=transform, rows=rows)
     job = CaptureJob(
         topic=options.topic,
         partitions=options.partitions or None,
         group=settings.group,
         client_id=f"sensorstream-{os.getpid()}",
         host=socket.gethostname(),
-        start=start,
+        start=None if asked is None else asked.start,
+        range=asked if asked is not None and asked.end is not None else None,
         # Looking at a topic on the screen must not move the offsets of the group that stores it.
         commit=options.group_given or not to_stdout,
         stop_at_end=options.exit_at_end,
@@ -100,112 +122,119 @@ def make_job(settings: Settings, options: CaptureOptions, listener: Listener = i
         idle_timeout_s=options.timeout,
         max_rejects=options.max_rejects,
         # What is stored of a record is no longer what the log would show.
-        log_rows=options.log_rows and not to_stdout and transform is None,
+        log_rows=options.log_rows and not to_stdout and transform is None and rows.plain,
         one_file=one_file,
+        prepare=rows.decoder.prepare,
     )
     return CapturePlan(job, make_sink, to_stdout)
 
 
-def _transform(options: CaptureOptions) -> "tuple[Transform | None, str]":
-    """What the records go through, and what their file says of it."""
-    if not options.transforms and not options.transform_settings:
-        return None, ""
-    from sensorstream.pipelines.capture.transformed import transform_mark
-    from sensorstream.transforms.load import open_chain
+def row_maker(settings: Settings, options: CaptureOptions, listener: Listener = ignore) -> RowMaker:
+    """What makes the rows that ``options`` ask for. Raises UsageError."""
+    form = options.value_format or settings.topic(options.topic).value_format or "json"
+    if options.schema_registry is not None and form != "avro":
+        raise UsageError("--schema-registry is for --value-format avro", hint="leave one of them out, or add the other")
+    found = DecoderSettings(options.topic)
+    if form == "avro":
+        from sensorstream.pipelines.schemas import decoder_settings
 
-    transform = open_chain(options.transforms, options.transform_settings)
-    return transform, transform_mark(options.transforms, transform, options.transform_settings)
+        found = decoder_settings(settings, options.topic, options.schema_registry, listener)
+    decoder = open_decoder(form, found)
+    asked = RowRules(options.with_, options.key_format, options.flatten, options.tombstones)
+    rules = asked.over(settings.topic(options.topic).rows)
+    if rules.flatten and decoder.name in ("text", "bytes"):
+        raise UsageError(f"--flatten has nothing to take apart in --value-format {decoder.name}", hint="leave it out")
+    added = () if rules.with_ in (None, "none") else parse_with(rules.with_)
+    if rules.key_format not in (None, "text") and not any(one.field == "key" for one in added):
+        raise UsageError("--key-format is for --with key", hint="add --with key, or leave it out")
+    return RowMaker(
+        decoder,
+        added=added,
+        flatten=bool(rules.flatten),
+        tombstones=bool(rules.tombstones),
+        key_format=rules.key_format or "text",
+    )
+
+
+def _transform(options: CaptureOptions, rows: RowMaker) -> "tuple[Transform | None, str]":
+    """What the records go through, and what their file says of it and of its rows."""
+    transform = None
+    mark: dict[str, object] = {}
+    if options.transforms or options.transform_settings:
+        from sensorstream.pipelines.capture.transformed import transform_mark
+        from sensorstream.transforms.load import open_chain
+
+        transform = open_chain(options.transforms, options.transform_settings)
+        mark |= transform_mark(options.transforms, transform, options.transform_settings)
+    mark |= rows.mark
+    return transform, json.dumps(mark, ensure_ascii=False) if mark else ""
 
 
 def _transformed(
-    tp: TopicPartition, identity: TopicIdentity, *, make_sink: SinkFactory, transform: "Transform"
+    tp: TopicPartition, identity: TopicIdentity, *, make_sink: SinkFactory, transform: "Transform", rows: RowMaker
 ) -> Sink:
     from sensorstream.pipelines.capture.transformed import TransformedSink
 
-    return TransformedSink(make_sink(tp, identity), transform)
+    return TransformedSink(make_sink(tp, identity), transform, rows.ahead_of_transform(), tombstones=rows.tombstones)
 
 
-def _stdout(options: CaptureOptions, listener: Listener) -> SinkFactory:
+def _stdout(options: CaptureOptions, rows: RowMaker, listener: Listener) -> SinkFactory:
     from sensorstream.sinks.stream import StreamHeader, StreamSink
 
+    def rejected_path(number: int) -> Path:
+        # Not the name beside a captured file: that one is cut to the position of its capture.
+        return Path(f"{options.topic}_Consumer_{number}.stdout.rejected.jsonl")
+
     header = StreamHeader()
+    for number in options.partitions:
+        check_file(rejected_path(number), "move it away, or run this in another folder")
 
     def make(tp: TopicPartition, identity: TopicIdentity) -> Sink:
-        # Not the name beside a captured file: that one is cut to the position of its capture.
-        rejected = Path(f"{tp.topic}_Consumer_{tp.partition}.stdout.rejected.jsonl")
         return StreamSink(
             sys.stdout.buffer,
             options.format or "jsonl",
-            rejected,
+            rejected_path(tp.partition),
             raw=options.raw,
             header=header,
             listener=listener,
+            rows=rows,
         )
 
     return make
 
 
-def _file_form(options: CaptureOptions) -> str | None:
-    """The format that the target's own name says, where it is one file; None for a folder."""
-    target = Path(options.to)
-    return None if target.is_dir() or options.to.endswith(os.sep) else ENDINGS.get(target.suffix.lower())
-
-
-def _files(options: CaptureOptions, mark: str, listener: Listener) -> SinkFactory:
-    target = Path(options.to)
-    named = _file_form(options)
-    form = options.format or named or "csv"
-    folder = target if named is None else target.parent
-    _check_writable(folder)
-    return partial(
-        _file_sink,
-        options=options,
-        mark=mark,
-        listener=listener,
-        path=None if named is None else target,
-        folder=folder,
-        form=form,
-    )
+def _files(
+    target: Target, options: CaptureOptions, rows: RowMaker, mark: str, range_: str, listener: Listener
+) -> SinkFactory:
+    # Those of a group are known when the group gives them.
+    target.check(options.topic, options.partitions)
+    return partial(_file_sink, target=target, options=options, rows=rows, mark=mark, range_=range_, listener=listener)
 
 
 def _file_sink(
     tp: TopicPartition,
     identity: TopicIdentity,
     *,
+    target: Target,
     options: CaptureOptions,
+    rows: RowMaker,
     mark: str,
+    range_: str,
     listener: Listener,
-    path: Path | None,
-    folder: Path,
-    form: str,
 ) -> Sink:
-    from sensorstream.sinks.csv_file import CsvFileSink
-    from sensorstream.sinks.jsonl_file import JsonlFileSink
-
     log = Checkpoint(
         tp.topic,
         tp.partition,
         identity.cluster_id,
         identity.topic_id,
-        form,
-        raw=options.raw and form == "csv",
+        target.form,
+        raw=options.raw and target.form == "csv",
         next_offset=0,
         transform=mark,
+        range=range_,
     )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        target.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SinkError(f"{folder} can't be made: {error.strerror}", hint="give another --to") from error
-    path = path or folder / capture_name(tp, form)
-    return CsvFileSink(path, log, listener) if form == "csv" else JsonlFileSink(path, log, listener)
-
-
-def _check_writable(folder: Path) -> None:
-    """Refuse a folder that can't be written before anything is started; one that is missing is made later."""
-    nearest = folder.absolute()
-    while not nearest.exists() and nearest != nearest.parent:
-        nearest = nearest.parent
-    if not nearest.is_dir():
-        raise SinkError(f"{nearest} is a file, not a folder", hint="give another --to")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise SinkError(f"{nearest} can't be written: permission denied", hint="give another --to")
+        raise SinkError(f"{target.folder} can't be made: {error.strerror}", hint="give another --to") from error
+    return target.sink(log, listener, rows)

@@ -4,36 +4,34 @@ The position stays that of the input: a record whose rows are stored, one that g
 rejected file are all passed in the same way, so a file holds what each record was made into exactly once.
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from sensorstream.errors import DecodeError
-from sensorstream.records import ConsumedRecord, Row
+from sensorstream.records import ConsumedRecord
 from sensorstream.serde import json as json_serde
+from sensorstream.serde.row_maker import PLAIN, RowMaker
 from sensorstream.sinks.base import Sink
 from sensorstream.transforms.base import InputRow, OutputRow, Transform, Unusable
 
 
-def transform_mark(names: Sequence[str], transform: Transform, settings: Sequence[str]) -> str:
+def transform_mark(names: Sequence[str], transform: Transform, settings: Sequence[str]) -> Mapping[str, object]:
     """What a file's position says of the transform that made its rows: going on with another one is refused."""
-    described: Mapping[str, object] = {
-        "transform": list(names),
-        "version": transform.version,
-        "set": sorted(settings),
-    }
-    return json.dumps(described, ensure_ascii=False)
+    return {"transform": list(names), "version": transform.version, "set": sorted(settings)}
 
 
 class TransformedSink:
-    """A sink that stores what ``transform`` makes of the records that it is given.
+    """A sink that stores what ``transform`` makes of the rows that ``rows`` makes of the records that it is given.
 
-    ``rows`` counts the rows that were stored, not the records. A record that is no JSON object, or that the transform
-    can't use, goes to the inner sink's rejected file whole.
+    The inner sink is given records whose value is the row that was made, as JSON. Its ``rows`` counts the rows that
+    were stored, not the records. A record that gives no row, or that the transform can't use, goes to the inner sink's
+    rejected file whole. With ``tombstones`` a record without a value goes to the inner sink as it is.
     """
 
-    def __init__(self, inner: Sink, transform: Transform) -> None:
+    def __init__(self, inner: Sink, transform: Transform, rows: RowMaker = PLAIN, *, tombstones: bool = False) -> None:
         self._inner = inner
         self._transform = transform
+        self._maker = rows
+        self._tombstones = tombstones
 
     @property
     def name(self) -> str:
@@ -54,20 +52,28 @@ class TransformedSink:
         """Make the inner sink ready; its stored position, which is the input's."""
         return self._inner.open()
 
-    def start(self, offset: int) -> None:
-        """Begin the inner sink at ``offset`` of the input."""
-        self._inner.start(offset)
+    @property
+    def end(self) -> int | None:
+        """Where its range of the input ends."""
+        return self._inner.end
 
-    def write(self, records: Sequence[ConsumedRecord]) -> None:
-        """Add what becomes of the records, in their order."""
+    def start(self, offset: int, end: int | None = None) -> None:
+        """Begin the inner sink at ``offset`` of the input."""
+        self._inner.start(offset, end)
+
+    def write(self, records: Sequence[ConsumedRecord]) -> Collection[int]:
+        """Add what becomes of the records, in their order. Returns the offsets of those of which no row came."""
         reasons: dict[int, str] = {}
         inputs: list[InputRow] = []
+        made: dict[int, list[ConsumedRecord]] = {}
         for record in records:
+            if record.value is None and self._tombstones:
+                made[record.offset] = [record]
+                continue
             try:
-                inputs.append(InputRow(_decoded(record), record))
+                inputs.append(InputRow(self._maker.row(record), record))
             except DecodeError as error:
                 reasons[record.offset] = error.message
-        made: dict[int, list[ConsumedRecord]] = {}
         for row, answer in zip(inputs, self._transform.apply(inputs) if inputs else (), strict=True):
             offset = row.record.offset
             if isinstance(answer, Unusable):
@@ -77,22 +83,24 @@ class TransformedSink:
                 made[offset] = [_record(row.record, output) for output in answer]
             except (TypeError, ValueError, AttributeError) as error:  # a plug-in that gives what is no row
                 reasons[offset] = f"transform {self._transform.name} failed: {error}"
+        nothing = {*reasons, *(offset for offset, rows in made.items() if not rows)}
         ready: list[ConsumedRecord] = []
         for record in records:
             if record.offset in reasons:
                 # In the input's order: a sink may store its position at any record on the way.
-                self._inner.write(ready)
+                nothing.update(self._inner.write(ready))
                 ready = []
                 self._inner.reject(record, reasons[record.offset])
             else:
                 ready += made[record.offset]
-        self._inner.write(ready)
+        nothing.update(self._inner.write(ready))
+        return nothing
 
     def write_values(
         self, values: Sequence[bytes | None], make_records: Callable[[], Sequence[ConsumedRecord]]
-    ) -> None:
+    ) -> Collection[int]:
         """Add what becomes of the records that ``make_records`` gives."""
-        self.write(make_records())
+        return self.write(make_records())
 
     def reject(self, record: ConsumedRecord, reason: str) -> None:
         """Put a record into the rejected file, whole."""
@@ -102,15 +110,13 @@ class TransformedSink:
         """Make everything written durable, with the next offset of the input to read."""
         self._inner.commit(position)
 
+    def settle(self, *, last: bool = False) -> None:
+        """Put away what is due in the inner sink."""
+        self._inner.settle(last=last)
+
     def close(self) -> None:
         """Let go without committing."""
         self._inner.close()
-
-
-def _decoded(record: ConsumedRecord) -> Row:
-    if record.value is None:
-        raise DecodeError("a record without a value (tombstone)")
-    return json_serde.decode(record.value)
 
 
 def _record(came: ConsumedRecord, output: OutputRow) -> ConsumedRecord:

@@ -61,7 +61,7 @@ class Ends:
             if now - self._looked_at < _LOOK_EVERY_S:
                 return False
             self._looked_at = now
-            committed = {tp: self._reader.committed(tp) or 0 for tp in others}
+            committed = {tp: offset or 0 for tp, offset in self._reader.committed_offsets(others).items()}
             if any(committed[tp] < self._agreed[tp] for tp in others):
                 return False
             further = [tp for tp in others if committed[tp] > self._agreed[tp]]

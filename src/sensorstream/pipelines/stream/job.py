@@ -5,7 +5,7 @@ from typing import Final
 
 from sensorstream.pipelines.patience import Ended
 
-BATCH_ROWS: Final = 5000
+BATCH_ROWS: Final = 10_000
 COMMIT_EVERY_S: Final = 0.5
 
 

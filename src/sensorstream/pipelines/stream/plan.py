@@ -16,7 +16,7 @@ from sensorstream.pipelines.stream.job import BATCH_ROWS, COMMIT_EVERY_S, Stream
 from sensorstream.pipelines.stream.seat import Seat, check_instance, default_instance, take_seat
 from sensorstream.pipelines.stream.stream import stream
 from sensorstream.records import check_topic_name
-from sensorstream.transforms.base import Transform
+from sensorstream.transforms.base import Transform, get_ready
 
 DEAD_ENDING: Final = "_DEAD"
 
@@ -84,10 +84,10 @@ def check(options: StreamOptions) -> StreamOptions:
 def make_topics(settings: Settings, options: StreamOptions, listener: Listener = ignore) -> int:
     """Make the topics that are missing, with the partitions and replicas of the one they follow.
 
-    The dead letters' topic follows the target, the target (where it may be made) the source. Gives the number of the
-    source's partitions. Raises UnknownTopic.
+    The dead letters' topic follows the target, the target (where it may be made) the source. Which are to be made, and
+    what for, is told first. Gives the number of the source's partitions. Raises UnknownTopic.
     """
-    known = {topic.name: topic for topic in admin.list_topics(settings).topics}
+    known = {topic.name: topic for topic in admin.list_topics(settings, listener=listener).topics}
     source = known.get(options.source)
     if source is None:
         raise refusals.unknown_topic(options.source, known)
@@ -96,11 +96,16 @@ def make_topics(settings: Settings, options: StreamOptions, listener: Listener =
         missing = refusals.unknown_topic(options.target, known)
         missing.hint = f"{missing.hint}; or make it with --create"
         raise missing
-    for name in (options.target, options.dead):
-        if name not in known:
-            made = TopicSettings(name, target.partitions, target.replication_factor)
-            admin.create_topics(settings, [made])
-            listener(Notice(f"created topic {name}: {made.partitions} partitions, {made.replication_factor} replicas"))
+    uses = {options.target: "", options.dead: " (for records that can't be used)"}
+    missing_ones = [name for name in uses if name not in known]
+    size = f"{target.partitions} partitions, {target.replication_factor} replicas"
+    if missing_ones:
+        told = " and ".join(f"{name}{uses[name]}" for name in missing_ones)
+        listener(Notice(f"making topic{'s' * (len(missing_ones) > 1)} {told}: {size}"))
+    for name in missing_ones:
+        made = TopicSettings(name, target.partitions, target.replication_factor)
+        admin.create_topics(settings, [made], listener=listener)
+        listener(Notice(f"created topic {name}: {size}"))
     return source.partitions
 
 
@@ -119,10 +124,12 @@ def run(
     :func:`~sensorstream.pipelines.stream.stream.stream` raises.
     """
     check(options)
-    make_transform()  # so that a wrong option is told before anything is connected
+    transform = make_transform()  # so that a wrong option is told before anything is connected
+    if options.workers == 1:
+        get_ready(transform)
     partitions = make_topics(settings, options, listener)
     if options.workers == 1:
-        return run_worker(settings, options, make_transform, stop=stop, listener=listener)
+        return run_worker(settings, options, lambda: transform, stop=stop, listener=listener)
     if options.workers > partitions:
         listener(
             Notice(f"{options.source} has {partitions} partitions: so many of the {options.workers} workers are busy")
@@ -146,7 +153,7 @@ def run_worker(
 
     The topics must exist. Raises what :func:`~sensorstream.pipelines.stream.stream.stream` raises.
     """
-    cluster_id = admin.describe_cluster(settings).cluster_id or ",".join(settings.bootstrap)
+    cluster_id = admin.describe_cluster(settings, listener=listener).cluster_id or ",".join(settings.bootstrap)
     with take_seat(cluster_id, settings.group, options.instance or default_instance()) as seat:
         listener(Notice(f"group {settings.group}, transactional id {seat.transactional_id}", "debug"))
         limit, dead_limit = (_limit_of(settings, topic) for topic in (options.target, options.dead))

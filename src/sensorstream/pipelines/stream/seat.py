@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from sensorstream.cluster.state import state_folder
 from sensorstream.errors import SensorstreamError, UsageError
+from sensorstream.state_folder import state_folder
 
 
 @dataclass(frozen=True, slots=True)

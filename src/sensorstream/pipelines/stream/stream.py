@@ -15,13 +15,16 @@ from contextlib import suppress
 from typing import Final, Literal
 
 from sensorstream.clients.base import Client, Reader, Rebalance, TransactionalPublisher
+from sensorstream.clients.causes import Waited
 from sensorstream.clients.transaction import wait_until_seen
+from sensorstream.clients.waiting import Open, Waiting
 from sensorstream.errors import (
     BrokerError,
     ClusterUnreachable,
     DeliveryError,
     DeliveryTimeout,
     Fenced,
+    NotAllowed,
     OffsetOutOfRange,
     RecordTooLarge,
     SensorstreamError,
@@ -30,6 +33,7 @@ from sensorstream.events import Listener, Notice, Progress, ignore
 from sensorstream.pipelines.patience import Ended, Patience
 from sensorstream.pipelines.stream.ends import Ends
 from sensorstream.pipelines.stream.job import StreamedPartition, StreamJob, StreamResult
+from sensorstream.pipelines.stream.pace import Pace
 from sensorstream.pipelines.stream.part import StreamPart
 from sensorstream.pipelines.stream.records import Letter, Made, RecordTransformer, Route, too_large_for_the_dead
 from sensorstream.records import ConsumedRecord, TopicPartition
@@ -63,12 +67,15 @@ def stream(
     """
     transform = make_transform()
     with client.reader(group=job.group, client_id=job.client_id, listener=listener) as reader:
-        counts = [reader.partitions_for(topic) for topic in (job.source, job.target, job.dead_letters)]
+        names = (job.source, job.target, job.dead_letters)
+        with Waiting(client.causes, lambda: [Open("the topics", None, Waited(names))], listener):
+            counts = [reader.partitions_for(topic) for topic in names]
         topics = (job.source, counts[0], job.target, counts[1], job.dead_letters, counts[2])
         route = Route(*topics, job.target_limit, job.dead_limit)
         run = _Stream(client, reader, job, RecordTransformer(transform, route, job.plain), stop, listener)
         try:
-            return run.run(counts[0])
+            with Waiting(client.causes, run.open_things, listener):
+                return run.run(counts[0])
         finally:
             run.close()
 
@@ -96,6 +103,7 @@ class _Stream:
         self._parts: dict[TopicPartition, StreamPart] = {}
         self._finished: list[StreamedPartition] = []
         self._ends = Ends(reader, listener)
+        self._pace = Pace()
         self._began_at = 0.0
         self._patience = Patience(
             self._stop,
@@ -119,7 +127,7 @@ class _Stream:
         ended = self._loop()
         self._finish()
         if not self._patience.away:
-            wait_until_seen(self._reader, self._written)
+            wait_until_seen(self._reader, self._written, self._listener)
         done = sorted([*self._finished, *(part.summary() for part in self._parts.values())], key=_by_offset)
         return StreamResult(
             job.source,
@@ -134,6 +142,29 @@ class _Stream:
             self._aborted,
             tuple(done),
         )
+
+    def open_things(self) -> list[Open]:
+        """What is waited for; called on another thread."""
+        job = self._job
+        if self._publisher is None or self._open or self._retrying:
+            # The transactional id is asked for, or a transaction is on its way.
+            topics = (job.target, job.dead_letters)
+            waited = Waited(topics, writes=True, group=job.group, transactional_id=job.transactional_id)
+            mark = (self._transactions, self._rows_in, sum(len(part.made) for part in list(self._parts.values())))
+            return [Open(f"a transaction into {job.target}", mark, waited, surely=self._retrying)]
+        parts = list(self._parts.values())
+        if not parts:
+            return [Open(f"partitions of {job.source}", None, Waited((job.source,), group=job.group), surely=False)]
+        return [
+            Open(
+                f"records of {job.source}",
+                part.position,
+                Waited(partitions=(part.tp,), group=job.group),
+                surely=False,
+                key=part.tp,
+            )
+            for part in parts
+        ]
 
     def close(self) -> None:
         if self._publisher is not None:
@@ -168,7 +199,7 @@ class _Stream:
         if job.stop_at_end and not self._open and self._ends.group_is_there(self._parts.values()):
             return "end"
         wanted = job.batch_rows if job.count is None else min(job.batch_rows, job.count - taken)
-        batches = self._reader.poll(_MORE_S if self._open else self._patience.poll_s, wanted)
+        batches = self._reader.poll(_MORE_S if self._open else self._patience.poll_s, min(wanted, self._pace.rows))
         came = any(batches.values())
         if came:
             self._patience.heard()
@@ -199,7 +230,9 @@ class _Stream:
             records = self._ends.cut(tp, read)
             if not records:
                 continue
+            began = time.monotonic()
             made = self._transformer.make(records)
+            self._pace.took(len(records), time.monotonic() - began)
             part.made += made
             part.position = records[-1].offset + 1
             if not self._retrying:
@@ -297,6 +330,8 @@ class _Stream:
                 f"another process uses {self._job.transactional_id} again and again",
                 hint="give each of them an --instance of its own",
             ) from error
+        if isinstance(error, NotAllowed):
+            raise error
         unclear = isinstance(error, DeliveryTimeout | ClusterUnreachable)
         if not unclear and now - self._failing_since >= GIVE_UP_S:
             raise error
@@ -337,8 +372,9 @@ class _Stream:
         # Opened first: then the older transaction has ended, one way or the other, and the offsets can be trusted.
         self._publisher = self._publisher or self._open_publisher()
         settled: dict[TopicPartition, tuple[int, int]] = {}
+        told = self._reader.committed_offsets([part.tp for part in self._parts.values() if part.moved])
         for part in self._parts.values():
-            committed = self._reader.committed(part.tp) if part.moved else part.committed
+            committed = told.get(part.tp, part.committed)
             if committed != part.committed:
                 held = self._doubtful.get(part.tp)
                 if held is None or held[0] != committed:
@@ -377,8 +413,9 @@ class _Stream:
         first = self._reader.beginning_offsets(partitions)
         end = self._reader.end_offsets(partitions)
         parts = []
+        known = self._committed(partitions)
         for tp in partitions:
-            committed = self._committed(tp)
+            committed = known[tp]
             position = first[tp] if committed is None else committed
             if position < first[tp]:
                 raise OffsetOutOfRange(
@@ -397,12 +434,12 @@ class _Stream:
         self._ends.forget(partitions)
         return {part.tp: part.position for part in parts}
 
-    def _committed(self, tp: TopicPartition) -> int | None:
-        """The group's offset; a member that has just been killed may have left a transaction open that holds it."""
+    def _committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """The group's offsets; a member that has just been killed may have left a transaction open that holds them."""
         deadline = time.monotonic() + _UNSETTLED_S
         while True:
             try:
-                return self._reader.committed(tp)
+                return self._reader.committed_offsets(partitions)
             except ClusterUnreachable:
                 if time.monotonic() >= deadline or self._stop.wait(_MORE_S):
                     raise

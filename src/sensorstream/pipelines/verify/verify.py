@@ -5,12 +5,12 @@ Source and captured files are read side by side, so memory doesn't grow with the
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from sensorstream.errors import Interrupted, UsageError
+from sensorstream.errors import Interrupted, SourceError, UsageError
 from sensorstream.events import Listener, Notice, Progress, ignore
 from sensorstream.pipelines.verify.captured_files import (
     CapturedFile,
@@ -19,18 +19,24 @@ from sensorstream.pipelines.verify.captured_files import (
     JsonlForm,
     WholeForm,
     find_captured,
+    rows_of_run,
+    run_name,
 )
+from sensorstream.pipelines.verify.left_out import RejectedRecord, rejected_on_capture
 from sensorstream.pipelines.verify.matching import CapturedRows, Found, Matcher, Tally
 from sensorstream.records import SourceRow
+from sensorstream.sinks.segment_names import OPEN
 from sensorstream.sources.base import Source
-from sensorstream.sources.formats import SourceForm
+from sensorstream.sources.formats import NOT_CELLS, WHOLE_OBJECTS, SourceForm
 
 PartitionRule = Literal["row", "any"]
 Kind = Literal["missing", "doubled", "reordered", "different", "misplaced", "unexpected"]
 
+FORM_NAMES: Final = {"csv": "CSV", "sqlite": "SQLite", "parquet": "Parquet"}
 _BATCH: Final = 2000
 _LISTED: Final = 1000
 _CELL_SHOWN: Final = 120
+_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,7 @@ class VerifyOptions:
     ``partition_by`` "row": row index modulo ``partitions`` (None: the highest captured partition and one more);
     "any": any partition will do, the order within each captured file being the source's. ``limit``: only the first
     so many rows of each source were published. ``raw``: captured CSV without a position holds unescaped text.
+    ``form`` is how the sources are written, ``forms`` that of topics that have their own.
     """
 
     partition_by: PartitionRule = "row"
@@ -47,11 +54,15 @@ class VerifyOptions:
     limit: int | None = None
     form: SourceForm = field(default_factory=SourceForm)
     raw: bool = False
+    forms: Mapping[str, SourceForm] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One difference, and where it is; lines count from 1. What a kind has no use for is None.
+
+    ``captured_line`` is the record's offset where the captured file is a database, and counts rows where it is one of
+    finished files.
 
     missing: a source row is in no captured file. doubled: a captured row is there once more than in the source.
     misplaced: a captured row is one of another partition. unexpected: a captured row is not in the source.
@@ -79,7 +90,12 @@ class RejectedRow:
 
 @dataclass(frozen=True, slots=True)
 class TopicVerdict:
-    """The figures of one topic, in rows; ``rejected_rows`` lists the first 1,000 of ``rejected``."""
+    """The figures of one topic, in rows, of which ``expected`` are those of the source that were compared.
+
+    ``rejected_rows`` lists the first 1,000 of ``rejected``, ``capture_rejected_records`` of ``capture_rejected``.
+    ``not_covered`` says in words what the verdict does not speak of. Without a row to compare nothing is
+    ``exactly_once``.
+    """
 
     topic: str
     source: str
@@ -95,15 +111,20 @@ class TopicVerdict:
     unexpected: int
     rejected: int
     rejected_rows: tuple[RejectedRow, ...]
+    capture_rejected: int
+    capture_rejected_records: tuple[RejectedRecord, ...]
+    partitions_without_file: tuple[int, ...]
+    not_covered: tuple[str, ...]
     first_difference: Difference | None
     exactly_once: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What :func:`verify` found; ``exactly_once`` is the verdict over all topics."""
+    """What :func:`verify` found; ``exactly_once`` is the verdict over all topics, ``compared`` their rows."""
 
     exactly_once: bool
+    compared: int
     partition_by: str
     topics: tuple[TopicVerdict, ...]
 
@@ -143,7 +164,25 @@ def verify(
         for topic in topics
     ]
     verdicts = tuple(comparison.run() for comparison in comparisons)
-    return Verification(all(verdict.exactly_once for verdict in verdicts), options.partition_by, verdicts)
+    good = bool(verdicts) and all(verdict.exactly_once for verdict in verdicts)
+    return Verification(good, sum(verdict.expected for verdict in verdicts), options.partition_by, verdicts)
+
+
+def _check_comparable(file: CapturedFile, kind: str, source: str) -> None:
+    """Refuse a file whose rows are not what the source's would have become. Raises UsageError."""
+    # Avro gives cells back as they were, but no lines.
+    if file.value_format != "json" and not (file.value_format == "avro" and kind not in NOT_CELLS):
+        raise UsageError(
+            f"{file.path} was captured with --value-format {file.value_format}, which can't be compared with {source}",
+            hint="verify compares captured JSON objects, and rows of CSV that were published in Avro",
+        )
+    # Such a source is compared letter by letter, and a row that is made anew has lost its blanks.
+    if kind in NOT_CELLS and (file.added or file.flattened):
+        option = "--flatten" if file.flattened else "--with or --tombstones"
+        raise UsageError(
+            f"{file.path} was captured with {option}, which can't be compared with {source}",
+            hint=f"capture it without {option}",
+        )
 
 
 class _Comparison:
@@ -168,10 +207,17 @@ class _Comparison:
                 f"--partitions {self._partitions}, but there is a captured file of {topic}[{highest}]",
                 hint="partitions count from 0",
             )
-        self._kind = options.form.of(path)
-        if self._kind in ("jsonl", "text") and any(file.format == "csv" for file in files):
-            # A captured CSV file has lost what was text and what was nested.
-            raise UsageError(f"{path} can't be compared with captured CSV files", hint="capture it with --format jsonl")
+        self._source_form = options.forms.get(topic, options.form)
+        self._kind = self._source_form.of(path)
+        lossy = next((file.format for file in files if file.format != "jsonl"), None)
+        if self._kind in NOT_CELLS and lossy is not None:
+            # A captured CSV file has lost what was text and what was nested; the others what was nested.
+            raise UsageError(
+                f"{path} can't be compared with captured {FORM_NAMES[lossy]} files",
+                hint="capture it with --format jsonl",
+            )
+        for file in files:
+            _check_comparable(file, self._kind, path)
         kinds = {(file.format, file.raw) for file in files}
         if options.partition_by == "any" and len(kinds) > 1:
             raise UsageError(f"the captured files of {topic} are of different formats", hint="verify them one by one")
@@ -183,18 +229,22 @@ class _Comparison:
         self._stop = stop
         self._rejected = 0
         self._rejected_rows: list[RejectedRow] = []
+        self._more = False
 
     def run(self) -> TopicVerdict:
         """Read both sides and give the verdict."""
         with self._open() as source:
             self._columns = source.columns
+            self._place = source.place
             self._make_matchers()
             self._read(source)
+            # One row beyond --limit is enough to know that there are some.
+            self._more = self._options.limit is not None and _has_more(source)
         tallies = [matcher.finish() for matcher in self._matchers]
         return self._verdict(tallies, self._sort_surplus(tallies))
 
     def _open(self) -> Source:
-        return self._options.form.source(self._path)
+        return self._source_form.source(self._path)
 
     def _make_matchers(self) -> None:
         any_partition = self._options.partition_by == "any"
@@ -204,18 +254,26 @@ class _Comparison:
         self._matchers: list[Matcher[object]] = []
         self._forms: list[Form] = []
         for group in groups:
-            jsonl = bool(group) and group[0].format == "jsonl"
-            raw = bool(group) and group[0].raw
-            form = self._form(jsonl=jsonl, raw=raw)
-            streams = [CapturedRows(str(file.path), form.rows(file), form.plain if jsonl else None) for file in group]
+            form = self._form(group[0] if group else None)
+            plain = form.plain if isinstance(form, JsonlForm) else None
+            streams = [CapturedRows(name, rows, plain) for file in group for name, rows in _streams(form, file)]
             self._forms.append(form)
             self._matchers.append(Matcher(streams, form.key, _Similar(form)))
 
-    def _form(self, *, jsonl: bool, raw: bool) -> Form:
-        if not jsonl:
-            return CsvForm(self._columns, raw)
-        encoder = self._options.form.encoder(self._path)(self._columns)
-        return (WholeForm if self._kind == "jsonl" else JsonlForm)(self._columns, encoder)
+    def _form(self, file: CapturedFile | None) -> Form:
+        if file is not None and file.format == "sqlite":
+            from sensorstream.pipelines.verify.typed_files import SqliteForm
+
+            types = self._source_form.column_types
+            return SqliteForm(self._columns, {column for column, kind in types.items() if kind == "bool"})
+        if file is not None and file.format == "parquet":
+            from sensorstream.pipelines.verify.typed_files import ParquetForm
+
+            return ParquetForm(self._columns)
+        if file is None or file.format == "csv":
+            return CsvForm(self._columns, file is not None and file.raw)
+        encoder = self._source_form.encoder(self._path)(self._columns)
+        return (WholeForm if self._kind in WHOLE_OBJECTS else JsonlForm)(self._columns, encoder)
 
     def _read(self, source: Source) -> None:
         expects = [matcher.expect for matcher in self._matchers]
@@ -274,12 +332,16 @@ class _Comparison:
     def _verdict(self, tallies: Sequence[Tally[object]], surplus: "_Surplus") -> TopicVerdict:
         firsts = [(tally.first, at) for at, tally in enumerate(tallies) if tally.first is not None]
         first = min(firsts, key=lambda pair: pair[0].at) if firsts else None
+        expected = sum(tally.expected for tally in tallies)
+        left_out = rejected_on_capture(self._files, _LISTED)
+        there = {file.partition for file in self._files}
+        missing = tuple(partition for partition in range(self._partitions) if partition not in there)
         return TopicVerdict(
             topic=self._topic,
             source=self._path,
-            captured_files=tuple(str(file.path) for file in self._files),
+            captured_files=tuple(str(path) for file in self._files for path in _paths(file)),
             partitions=self._partitions,
-            expected=sum(tally.expected for tally in tallies),
+            expected=expected,
             captured=sum(tally.captured for tally in tallies),
             missing=sum(tally.missing for tally in tallies),
             doubled=surplus.doubled,
@@ -289,14 +351,44 @@ class _Comparison:
             unexpected=surplus.unexpected,
             rejected=self._rejected,
             rejected_rows=tuple(self._rejected_rows),
+            capture_rejected=left_out.count,
+            capture_rejected_records=left_out.first,
+            partitions_without_file=missing,
+            not_covered=self._not_covered(left_out.count, missing),
             first_difference=None if first is None else self._difference(*first, surplus),
-            exactly_once=first is None,
+            exactly_once=first is None and expected > 0,
         )
+
+    def _not_covered(self, capture_rejected: int, partitions: Sequence[int]) -> tuple[str, ...]:
+        texts = []
+        if self._rejected:
+            texts.append(f"{_these(self._rejected, 'row')} of {self._path} can't be used: not compared")
+        if capture_rejected:
+            texts.append(f"{_these(capture_rejected, 'record')} of {self._topic} rejected by the capture: not compared")
+        if partitions:
+            texts.append(
+                f"no captured file of {self._topic} partition {', '.join(map(str, partitions[:_SHOWN]))}"
+                + (f" and {len(partitions) - _SHOWN} more" if len(partitions) > _SHOWN else "")
+            )
+        waiting = sum(file.waiting for file in self._files)
+        if waiting:
+            texts.append(
+                f"{_these(waiting, 'row')} of {self._topic} not in a finished file yet: the capture goes on there"
+            )
+        if self._more:
+            texts.append(f"the rows of {self._path} behind the first {self._options.limit}: left out by --limit")
+        return tuple(texts)
 
     def _difference(self, found: Found[object], share: int, surplus: "_Surplus") -> Difference:
         form = self._forms[share]
-        source = f"{self._path} line {found.source_line}"
-        place = f"{found.file} line {found.captured_line}"
+        source_file, source_line = self._path, found.source_line
+        if source_line is not None:
+            source_file, source_line = self._place(source_line)
+        source = f"{source_file} line {source_line}"
+        parts = any(
+            file.parts for file in self._files if self._options.partition_by == "any" or file.partition == share
+        )
+        place = f"{found.file} {'row' if parts else form.unit} {found.captured_line}"
         column = expected = captured = None
         kind: Kind
         if found.kind == "missing":
@@ -322,7 +414,7 @@ class _Comparison:
                 kind, what = "unexpected", f"is not in {self._path}"
             text = f"{place} {what}"
         return Difference(
-            kind, self._path, found.source_line, found.file, found.captured_line, column, expected, captured, text
+            kind, source_file, source_line, found.file, found.captured_line, column, expected, captured, text
         )
 
     def _where_expected(self, share: int) -> str:
@@ -332,6 +424,17 @@ class _Comparison:
         if files:
             return f" from {files[0].path}"
         return f": there is no captured file of {self._topic}[{share}]"
+
+
+def _streams(form: Form, file: CapturedFile) -> list[tuple[str, Iterator[tuple[int, object]]]]:
+    """The names and rows of files of one partition that are each in order."""
+    if not file.parts and file.path.suffix != OPEN:
+        return [(str(file.path), form.rows(file))]
+    return [(run_name(run), rows_of_run(form, file, run)) for run in file.parts]
+
+
+def _paths(file: CapturedFile) -> list[Path]:
+    return [path for run in file.parts for path in run] or [file.path]
 
 
 @dataclass(slots=True)
@@ -358,6 +461,17 @@ class _Similar:
         if mine[0] != other[0]:
             return len(mine) == 1 or (len(mine) > 2 and same == len(mine) - 1)
         return same * 2 >= len(mine)
+
+
+def _these(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def _has_more(source: Source) -> bool:
+    try:
+        return bool(source.read(1))
+    except SourceError:
+        return True  # something that is no matter here
 
 
 def _first_column(names: Sequence[str], expected: list[str], captured: list[str]) -> tuple[str, str, str]:

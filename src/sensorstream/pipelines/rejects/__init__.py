@@ -1,0 +1,1 @@
+"""Dead letters: what is in rejected files, and publishing the mended ones."""
