@@ -72,10 +72,10 @@ def benchmark(
     Raises ClusterUnreachable, DeliveryError, Interrupted.
     """
     stop = stop or threading.Event()
-    brokers = len(admin.describe_cluster(settings).brokers)
+    brokers = len(admin.describe_cluster(settings, listener=listener).brokers)
     factor = replication_factor or min(3, brokers)
     values = _sample_values()
-    with _topics(settings, factor, PARTITIONS, 1) as (bulk, single):
+    with _topics(settings, listener, factor, PARTITIONS, 1) as (bulk, single):
         listener(Notice(f"publishing {rows:,} rows"))
         produced = _produce(client, bulk, values, rows, stop, listener)
         listener(Notice(f"reading {rows:,} rows"))
@@ -86,17 +86,17 @@ def benchmark(
 
 
 @contextmanager
-def _topics(settings: Settings, factor: int, *partitions: int) -> Iterator[list[str]]:
+def _topics(settings: Settings, listener: Listener, factor: int, *partitions: int) -> Iterator[list[str]]:
     names = [f"sensorstream-bench-{uuid.uuid4().hex[:8]}" for _ in partitions]
     wanted = [
         TopicSettings(name, partitions=count, replication_factor=factor)
         for name, count in zip(names, partitions, strict=True)
     ]
     try:
-        admin.create_topics(settings, wanted)
+        admin.create_topics(settings, wanted, listener=listener)
         yield names
     finally:
-        admin.delete_topics(settings, names)
+        admin.delete_topics(settings, names, listener=listener)
 
 
 def _sample_values() -> list[bytes]:

@@ -5,10 +5,10 @@ another cluster nor disturb one.
 """
 
 import os
-import shutil
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -18,13 +18,22 @@ from sensorstream.clients import open_client
 from sensorstream.cluster.local import LocalCluster
 from sensorstream.cluster.results import ClusterUp
 from sensorstream.config import DEFAULT_GROUP, FILE_NAME, Settings, sensor_topics
-from sensorstream.errors import Interrupted, SensorstreamError
+from sensorstream.errors import Interrupted
 from sensorstream.events import Listener, Notice, ignore
+from sensorstream.lab.chaos.chaos import chaos
+from sensorstream.lab.chaos.plan import ChaosPlan, Fault, Target
+from sensorstream.lab.chaos.results import ChaosResult
+from sensorstream.lab.guard import Guard, clean_up
 from sensorstream.lab.run import LabJob, LabRun, run
 from sensorstream.pipelines.replay.job import ReplayOptions, make_job, source_files
 from sensorstream.pipelines.verify.verify import Verification, verify
+from sensorstream.records import TopicPartition
 
 THREADS: Final = 3
+FILES: Final = 6
+FLOWING_WITHIN_S: Final = 120.0
+CHAOS_DELAY_S: Final = 0.012
+"""Between the rows of a source while the cluster is broken: 2,880 rows take longer than a leader's death and return."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +41,7 @@ class Demonstration:
     """What the demonstration showed. ``passed``: every row was acknowledged, captured exactly once and in order.
 
     ``folder`` and ``cluster_name`` are what is left of it, None where nothing is; ``seconds`` counts from the start
-    to the verdict.
+    to the verdict; ``chaos`` is what was broken meanwhile, None where nothing was.
     """
 
     cluster: ClusterUp
@@ -43,6 +52,7 @@ class Demonstration:
     seconds: float
     folder: str | None
     cluster_name: str | None
+    chaos: ChaosResult | None = None
 
 
 def demonstrate(
@@ -50,10 +60,12 @@ def demonstrate(
     keep: bool = False,
     kafka_version: str | None = None,
     offline: bool = False,
+    with_chaos: bool = False,
     stop: threading.Event | None = None,
     listener: Listener = ignore,
 ) -> Demonstration:
-    """Run the whole lab once; with ``keep`` the cluster and the captured files stay.
+    """Run the whole lab once; with ``keep`` the cluster and the captured files stay. ``with_chaos`` kills a leader
+    while rows are published and captured, and brings it back.
 
     Raises Interrupted, LocalClusterError and whatever else ends it early; nothing is left running then.
     """
@@ -61,6 +73,7 @@ def demonstrate(
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="sensorstream-demo-"))
     cluster = LocalCluster(f"demo-{os.getpid()}", listener=listener)
+    guard = Guard(cluster.name, folder)
     stays = False
     try:
         listener(Notice("1. start a real Apache Kafka: three brokers, each a process of its own"))
@@ -73,24 +86,30 @@ def demonstrate(
             stop=stop,
         )
         listener(Notice(f"   Kafka {up.kafka_version} is ready at {','.join(up.bootstrap)} after {up.seconds:.1f} s"))
-        settings = Settings(bootstrap=up.bootstrap, topics=sensor_topics(), group=DEFAULT_GROUP, delay=0.0)
+        settings = Settings(
+            bootstrap=up.bootstrap,
+            topics=sensor_topics(),
+            group=DEFAULT_GROUP,
+            delay=CHAOS_DELAY_S if with_chaos else 0.0,
+        )
         listener(Notice("2. create the topics AIR, EARTH and WATER: two partitions, three replicas"))
         topics = admin.create_topics(settings, settings.topics)
         listener(Notice(f"3. publish three sensor files from {THREADS} threads; six consumers store six files"))
         captured = folder / "captured"
-        lab = run(
-            open_client(settings),
-            settings,
-            _job(settings, folder, captured, up.bootstrap),
-            stop=stop,
-            listener=listener,
-        )
+        job = _job(settings, folder, captured, up.bootstrap)
+        broken = None
+        if with_chaos:
+            listener(Notice("   and meanwhile the leader of AIR-0 is killed"))
+            lab, broken = _run_broken(cluster, settings, job, stop, listener)
+        else:
+            lab = run(open_client(settings), settings, job, stop=stop, listener=listener)
         if stop.is_set():
             raise Interrupted("interrupted before the verdict")
         listener(Notice("4. compare every captured row with its source"))
         sources = dict(source_files(settings, ()))
         verification = verify(sources, [captured], sources_given=True, listener=listener, stop=stop)
         passed = lab.replay.delivered and lab.captured and verification.exactly_once
+        passed = passed and (broken is None or (broken.healthy and broken.faults > 0))
         stays = keep
         return Demonstration(
             up,
@@ -101,11 +120,45 @@ def demonstrate(
             round(time.monotonic() - began, 2),
             str(folder) if stays else None,
             cluster.name if stays else None,
+            broken,
         )
     finally:
         if not stays:
             listener(Notice("5. stop the brokers and clean up"))
-            clean_up(cluster, folder)
+            clean_up(cluster.name, folder)
+        guard.done()
+
+
+def _run_broken(
+    cluster: LocalCluster, settings: Settings, job: LabJob, stop: threading.Event, listener: Listener
+) -> tuple[LabRun, ChaosResult]:
+    """Run the lab while its cluster is broken; the chaos is at its end when this returns, also by an error."""
+    # Not rows by the thousand between the lines about leaders: a progress line stands for them.
+    job = replace(job, quiet=True, replay=replace(job.replay, log_rows=False))
+    plan = ChaosPlan((Fault("kill", Target("leader", TopicPartition("AIR", 0))),), 20.0, 1.0, 10.0, seed=1)
+    ended = threading.Event()
+    with ThreadPoolExecutor(1, "chaos") as pool:
+        breaking = pool.submit(_break_when_rows_flow, cluster, plan, job.folder, ended, listener)
+        try:
+            lab = run(open_client(settings), settings, job, stop=stop, listener=listener)
+        except BaseException:
+            ended.set()
+            raise
+        if stop.is_set():
+            ended.set()
+        return lab, breaking.result()
+
+
+def _break_when_rows_flow(
+    cluster: LocalCluster, plan: ChaosPlan, captured: Path, ended: threading.Event, listener: Listener
+) -> ChaosResult:
+    """A command that has just been started gives up after ten seconds; one that is at work waits for two minutes."""
+    deadline = time.monotonic() + FLOWING_WITHIN_S
+    while not ended.wait(0.1) and time.monotonic() < deadline:
+        files = list(captured.glob("*.csv"))
+        if len(files) == FILES and all(file.stat().st_size for file in files):
+            break
+    return chaos(cluster, plan, stop=ended, listener=listener)
 
 
 def _job(settings: Settings, folder: Path, captured: Path, bootstrap: tuple[str, ...]) -> LabJob:
@@ -121,14 +174,3 @@ def _job(settings: Settings, folder: Path, captured: Path, bootstrap: tuple[str,
         environment={"SENSORSTREAM_CONFIG": str(configuration)},
         stop_when_captured=True,
     )
-
-
-def clean_up(cluster: LocalCluster, folder: Path) -> None:
-    """Stop the cluster, if it was started, and remove the folder with all that is in it."""
-    try:
-        cluster.down(delete_data=True)
-    except SensorstreamError:
-        # It was never started; what it left is below the folder.
-        pass
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

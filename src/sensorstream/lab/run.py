@@ -18,8 +18,11 @@ from sensorstream.errors import SensorstreamError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.lab.consumers import ConsumerEnd, Consumers
 from sensorstream.monitor.lag import GroupLag, group_lag
-from sensorstream.pipelines.replay.replay import ReplayJob, ReplayResult, replay
+from sensorstream.pipelines.replay.local_checks import check_local
+from sensorstream.pipelines.replay.replay import replay
+from sensorstream.pipelines.replay.spec import ReplayJob, ReplayResult
 from sensorstream.records import TopicPartition
+from sensorstream.sinks.checks import check_folder
 
 CAPTURED_WITHIN_S: Final = 120.0
 """How long the consumers may take, after the last row was published, without making any progress."""
@@ -67,8 +70,10 @@ def run(
     """
     stop = stop or threading.Event()
     began = time.monotonic()
+    check_local(job.replay)
+    check_folder(job.folder)
     names = list(dict.fromkeys(source.topic for source in job.replay.sources))
-    described = admin.describe_topics(settings, names).topics
+    described = admin.describe_topics(settings, names, listener=listener).topics
     partitions = [TopicPartition(topic.name, part.partition) for topic in described for part in topic.partitions]
     arguments = ["--group", job.group, *job.arguments]
     producer_stop = threading.Event()

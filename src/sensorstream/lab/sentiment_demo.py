@@ -21,7 +21,7 @@ from sensorstream.cluster.results import ClusterUp
 from sensorstream.config import Settings, TopicSettings, posts_topic
 from sensorstream.errors import Interrupted, SensorstreamError, SinkError
 from sensorstream.events import Listener, Notice, ignore
-from sensorstream.lab.demo import clean_up
+from sensorstream.lab.guard import Guard, clean_up
 from sensorstream.lab.mix import WINDOWS_OF, PageMix, as_svg, page_mixes
 from sensorstream.lab.scored_once import ScoredOnce, check_scored
 from sensorstream.lab.scorers import Scorers
@@ -30,7 +30,8 @@ from sensorstream.pipelines.aggregate.job import AggregateOptions, make_job
 from sensorstream.pipelines.aggregate.targets import Kept, table_rows
 from sensorstream.pipelines.replay.job import ReplayOptions
 from sensorstream.pipelines.replay.job import make_job as make_replay
-from sensorstream.pipelines.replay.replay import ReplayResult, replay
+from sensorstream.pipelines.replay.replay import replay
+from sensorstream.pipelines.replay.spec import ReplayResult
 from sensorstream.pipelines.stream.job import StreamResult
 from sensorstream.pipelines.stream.plan import default_group
 from sensorstream.pipelines.stream.records import RecordTransformer, Route
@@ -106,6 +107,7 @@ def demonstrate_sentiment(
         _make(to)
     folder = Path(tempfile.mkdtemp(prefix="sensorstream-demo-"))
     cluster = LocalCluster(f"demo-{os.getpid()}", listener=listener)
+    guard = Guard(cluster.name, folder)
     stays = False
     try:
         listener(Notice("1. start a real Apache Kafka: three brokers, each a process of its own"))
@@ -165,7 +167,8 @@ def demonstrate_sentiment(
     finally:
         if not stays:
             listener(Notice("7. stop the brokers and clean up"))
-            clean_up(cluster, folder)
+            clean_up(cluster.name, folder)
+        guard.done()
 
 
 def _go_on(stop: threading.Event) -> None:

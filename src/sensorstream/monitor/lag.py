@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sensorstream import admin
 from sensorstream.config import Settings
+from sensorstream.events import Listener, ignore
 from sensorstream.records import TopicPartition, parse_commit_note
 
 
@@ -74,11 +75,11 @@ def lag_of(group: admin.GroupDescription, ends: Mapping[TopicPartition, int]) ->
     return GroupLag(group.group, group.state, sum(known) if known and len(known) == len(rows) else None, tuple(rows))
 
 
-def group_lag(settings: Settings, group: str | None = None) -> GroupLag:
+def group_lag(settings: Settings, group: str | None = None, *, listener: Listener = ignore) -> GroupLag:
     """The lag of a group (None: the configured one).
 
     Raises UsageError for a group that the cluster does not know, ClusterUnreachable, BrokerError.
     """
-    described = admin.describe_group(settings, group or settings.group)
+    described = admin.describe_group(settings, group or settings.group, listener=listener)
     partitions = described.committed.keys() | {one for member in described.members for one in member.partitions}
-    return lag_of(described, admin.end_offsets(settings, partitions))
+    return lag_of(described, admin.end_offsets(settings, partitions, listener=listener))

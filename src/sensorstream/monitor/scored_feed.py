@@ -14,6 +14,8 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from sensorstream.clients.base import Client, Reader
+from sensorstream.clients.causes import Waited
+from sensorstream.clients.waiting import Open, Waiting
 from sensorstream.errors import (
     ClusterUnreachable,
     CredentialsRefused,
@@ -159,7 +161,7 @@ class ScoredFeed:
         topic = self._job.topic
         while not self._stop.is_set():
             try:
-                with self._client.reader(listener=self._heard_of) as reader:
+                with self._client.reader(listener=self._heard_of) as reader, self._watched():
                     return self._read(reader)
             except CredentialsRefused:
                 raise  # asking again could lock the account
@@ -179,6 +181,21 @@ class ScoredFeed:
                 self._tell("looking", error.message)
             self._stop.wait(LOOK_AGAIN_S)
         return None
+
+    def _watched(self) -> Waiting:
+        """Tells what is waited for while records are read."""
+
+        def open_things() -> list[Open]:
+            topic, positions = self._job.topic, self._positions
+            if not positions:
+                return [Open(f"topic {topic}", None, Waited((topic,)))]
+            return [
+                Open(f"records of {topic}", position, Waited(partitions=(tp,)), surely=tp in self._ends, key=tp)
+                for tp, position in positions.items()
+                if position < self._ends.get(tp, 1 << 63)
+            ]
+
+        return Waiting(self._client.causes, open_things, self._heard_of)
 
     def _read(self, reader: Reader) -> Ended | None:
         job = self._job

@@ -80,8 +80,8 @@ class Scorer(Protocol):
         """The ISO 639-1 codes of the languages that it knows; None: any."""
 
     @property
-    def thresholds(self) -> Thresholds:
-        """How it cuts a compound score into labels."""
+    def thresholds(self) -> Thresholds | None:
+        """How it cuts a compound score into labels; None: it makes them in another way."""
 
     def score_batch(self, texts: Sequence[str]) -> list[Score]:
         """One score for each text, in order. One bad text never fails its batch: its status is ``error``."""

@@ -29,11 +29,11 @@ Outcome: TypeAlias = Label | Literal["unscored"]
 
 @dataclass(frozen=True, slots=True)
 class MeasuredScorer:
-    """Which scorer was measured, and how it cuts its compound score."""
+    """Which scorer was measured, and how it cuts its compound score; None: it makes its labels in another way."""
 
     name: str
     version: str
-    thresholds: dict[str, float]
+    thresholds: dict[str, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,8 @@ def measure(
         done += len(batch)
         listener(Progress(what, done, None))
     errors = tuple(error for _, _, error in sorted(worst_heap, key=lambda one: (-one[0], -one[1])))
-    identity = MeasuredScorer(scorer.name, scorer.version, dict(scorer.thresholds._asdict()))
+    cut = None if scorer.thresholds is None else dict(scorer.thresholds._asdict())
+    identity = MeasuredScorer(scorer.name, scorer.version, cut)
     return _figures(identity, confusion, statuses, correlation, done / seconds if done and seconds else None, errors)
 
 

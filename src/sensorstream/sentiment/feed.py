@@ -8,6 +8,7 @@ import json
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -26,6 +27,7 @@ MOST_PAGES: Final = 1000
 OTHERS: Final = "(other pages)"
 NO_PAGE: Final = "(no page)"
 RATE_OVER_S: Final = 10.0
+USUAL_TIME: Final = "time"
 
 Kind: TypeAlias = Literal["positive", "neutral", "negative", "unscored"]
 KINDS: Final[tuple[Kind, ...]] = ("positive", "neutral", "negative", "unscored")
@@ -57,7 +59,7 @@ class ScoredPost(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PostFields:
-    """Which fields of a scored record are shown. ``time`` None: the record's timestamp."""
+    """Which fields of a scored record are shown. ``time`` None: ``time`` where it holds one, else its timestamp."""
 
     text: str = "text"
     page: str = "page"
@@ -65,7 +67,7 @@ class PostFields:
 
     def reader(self) -> "Callable[[ConsumedRecord, Row], ScoredPost]":
         """What makes a post of a record and its row. It raises DecodeError, with the reason in one line."""
-        read_time = EventTimeRule(self.time).reader()
+        read_time = _usual_time() if self.time is None else EventTimeRule(self.time).reader()
 
         def read(record: ConsumedRecord, row: Row) -> ScoredPost:
             if "compound" not in row or "label" not in row:
@@ -210,6 +212,20 @@ class Feed:
         """How pages have changed, those with the most posts first; or how one has."""
         pages = self.pages() if page is None else [page]
         return [self._trend.of(name, sum(self.counts(name).values())) for name in pages[:most]]
+
+
+def _usual_time() -> Callable[[Row, ConsumedRecord], int]:
+    """What tells a post's time where nobody said where it is: by its field ``time``, else by its timestamp."""
+    stamp = EventTimeRule().reader()
+    by_field = EventTimeRule(USUAL_TIME).reader()
+
+    def read(row: Row, record: ConsumedRecord) -> int:
+        if isinstance(row.get(USUAL_TIME), str):
+            with suppress(DecodeError):
+                return by_field(row, record)
+        return stamp(row, record)
+
+    return read
 
 
 def _page(value: object) -> str:

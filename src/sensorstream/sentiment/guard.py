@@ -45,7 +45,7 @@ class GuardedScorer:
         return self.scorer.languages
 
     @property
-    def thresholds(self) -> Thresholds:
+    def thresholds(self) -> Thresholds | None:
         """The scorer's own thresholds."""
         return self.scorer.thresholds
 
@@ -69,29 +69,37 @@ class GuardedScorer:
 
     def score_batch(self, texts: Sequence[str]) -> list[Score]:
         """One score for each text, in order. It never raises because of a text."""
-        from sensorstream.sentiment.language import language_of
-
-        answers: list[Score] = []
-        places: list[int] = []
-        heads: list[str] = []
-        notes: list[tuple[Status, str | None]] = []
+        answers = [_EMPTY] * len(texts)
+        places = [place for place, text in enumerate(texts) if text and not text.isspace()]
+        heads = [self._head(texts[place]) for place in places]
+        languages = self._languages([text for text, _ in heads])
         known = self.scorer.languages
-        for text in texts:
-            if not text or text.isspace():
-                answers.append(_EMPTY)
-                continue
-            head, status = self._head(text)
-            language = language_of(head) if self.check_language else None
+        taken: list[tuple[int, Status, str | None]] = []
+        scored: list[str] = []
+        for place, (text, status), language in zip(places, heads, languages, strict=True):
             if language is not None and known is not None and language not in known:
-                answers.append(Score(None, None, None, None, None, "unsupported_language", language))
+                answers[place] = Score(None, None, None, None, None, "unsupported_language", language)
                 continue
-            places.append(len(answers))
-            heads.append(head)
-            notes.append((status, language))
-            answers.append(_EMPTY)
-        for place, score, (status, language) in zip(places, self._scores(heads), notes, strict=True):
-            answers[place] = _noted(score, status, language)
+            taken.append((place, status, language))
+            scored.append(text)
+        for (place, status, language), score in zip(taken, self._scores(scored), strict=True):
+            # Nothing to note, nothing to make anew.
+            answers[place] = score if language is None and status == "ok" else _noted(score, status, language)
         return answers
+
+    def get_ready(self) -> None:
+        """Begin, on another thread, what takes long before the first text: nobody has to wait for it."""
+        if self.check_language:
+            from sensorstream.sentiment.language import load_ahead
+
+            load_ahead()
+
+    def _languages(self, texts: list[str]) -> list[str | None]:
+        if not self.check_language:
+            return [None] * len(texts)
+        from sensorstream.sentiment.language import languages_of
+
+        return languages_of(texts)
 
     def _head(self, text: str) -> tuple[str, Status]:
         """What of a text is scored: all of it, or the whole words within ``max_chars``."""

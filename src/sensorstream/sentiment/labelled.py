@@ -10,7 +10,7 @@ import stat
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
@@ -18,8 +18,10 @@ from sensorstream.errors import DataError, SourceError, UsageError
 from sensorstream.events import Listener, ignore
 from sensorstream.records import Rejected
 from sensorstream.sentiment.base import LABELS, Label, Thresholds
-from sensorstream.sources.csv_file import CsvSource
+from sensorstream.sources.compressed import inner_name
+from sensorstream.sources.formats import SourceForm
 from sensorstream.sources.line_source import MAX_ROW
+from sensorstream.sources.opening import open_bytes
 from sensorstream.sources.text_lines import LineReader, LongLine
 
 Format: TypeAlias = Literal["csv", "tsv", "jsonl", "goemotions", "vader"]
@@ -96,7 +98,7 @@ class LabelledOptions:
     ``rating_column`` is given; then a rating r gives the gold score (r - ``rating_centre``) / ``rating_scale``, which
     must lie in -1 to 1, and the label by the cut ``gold_cut``. ``labels`` says what values of the label column mean
     that are not in :data:`WORDS`; ``exclude`` leaves such rows out. ``rating_scale`` None is 1, for ``vader`` 4.
-    ``delimiter`` is for CSV: one character, or ``auto``. ``limit`` rows are taken at most.
+    ``form`` is how the file is written; its ``format`` is not looked at. ``limit`` rows are taken at most.
     """
 
     format: Format | None = None
@@ -107,8 +109,7 @@ class LabelledOptions:
     gold_cut: float = 0.05
     rating_scale: float | None = None
     rating_centre: float = 0.0
-    delimiter: str | None = None
-    encoding: str = "utf-8"
+    form: SourceForm = field(default_factory=SourceForm)
     limit: int | None = None
 
 
@@ -137,14 +138,15 @@ class LabelledFile:
         self.name = "stdin" if str(path) == "-" else str(path)
         self.format: Format = options.format or self._by_suffix()
         preset = self.format in ("goemotions", "vader")
-        columns = (options.label_column, options.rating_column, options.delimiter, *options.labels)
+        columns = (options.label_column, options.rating_column, *options.form.of_tables, *options.labels)
         if preset and (any(columns) or options.text_column != "text"):
             raise UsageError(
                 f"the format {self.format} fixes the columns and labels",
                 hint="leave out the column, label and delimiter options, or name another --format",
             )
-        if options.delimiter and self.format != "csv":
-            raise UsageError(f"the format {self.format} has no delimiter to choose", hint="--format csv has")
+        if options.form.of_tables and self.format not in ("csv", "tsv"):
+            told = ", ".join(options.form.of_tables)
+            raise UsageError(f"{told}: not for the format {self.format}", hint="--format csv has such options")
         self.rated = self.format == "vader" or options.rating_column is not None
         self.gold_cut = options.gold_cut if self.rated else None
         scale = options.rating_scale
@@ -178,8 +180,8 @@ class LabelledFile:
     def read(self) -> Iterator[LabelledText]:
         """The usable rows, in the file's order. Raises SourceError, UsageError for a column that is not there."""
         readers: dict[Format, Callable[[], Iterator[LabelledText]]] = {
-            "csv": lambda: self._read_csv(self._options.delimiter),
-            "tsv": lambda: self._read_csv("\t"),
+            "csv": self._read_csv,
+            "tsv": self._read_csv,
             "jsonl": lambda: self._read_lines(self._of_json),
             "vader": lambda: self._read_lines(self._of_vader),
             "goemotions": lambda: self._read_lines(self._of_goemotions(self._emotions())),
@@ -187,7 +189,7 @@ class LabelledFile:
         yield from itertools.islice(readers[self.format](), self._options.limit)
 
     def _by_suffix(self) -> Format:
-        suffix = Path(self._path).suffix.lower()
+        suffix = Path(inner_name(str(self._path))).suffix.lower()
         if self.name == "stdin":
             return "csv"
         if suffix not in SUFFIXES:
@@ -214,9 +216,10 @@ class LabelledFile:
     def _reject_row(self, bad: Rejected) -> None:
         self._reject(int(bad.where["line"]), bad.reason)
 
-    def _read_csv(self, delimiter: str | None) -> Iterator[LabelledText]:
+    def _read_csv(self) -> Iterator[LabelledText]:
         self._check_readable()
-        source = CsvSource(self._path, encoding=self._options.encoding, delimiter=delimiter, listener=self._listener)
+        form = replace(self._options.form, format=self.format)
+        source = form.source(str(self._path), listener=self._listener)
         with source:
             places = {name: at for at, name in enumerate(source.columns)}
             for flag, name in (
@@ -259,11 +262,15 @@ class LabelledFile:
     def _lines(self) -> Iterator[tuple[int, str | LongLine]]:
         self._check_readable()
         number = 0
-        with open(0, "rb", closefd=False) if self.name == "stdin" else Path(self._path).open("rb") as file:
-            for block in LineReader(file.read, self.name, self._options.encoding, MAX_ROW).blocks():
+        file, read_some, _ = open_bytes(self._path, self.name)
+        try:
+            for block in LineReader(read_some, self.name, self._options.form.encoding, MAX_ROW).blocks():
                 for line in block if isinstance(block, list) else (block,):
                     number += 1
                     yield number, line
+        finally:
+            if file is not None:
+                file.close()
 
     def _check_readable(self) -> None:
         """Say what is wrong with the path before a reader does, whose hints are about topics."""

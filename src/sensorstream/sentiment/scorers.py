@@ -17,6 +17,7 @@ GROUP: Final = "sensorstream.scorers"
 """The entry-point group of plug-ins: each is a :data:`~sensorstream.sentiment.base.ScorerFactory`."""
 DEFAULT: Final = "vader"
 MODEL_SUFFIX: Final = ".sensormodel"
+ONNX_PREFIX: Final = "onnx:"
 
 _BUILT_IN: Final = {
     "vader": "sensorstream.sentiment.vader",
@@ -30,8 +31,9 @@ def open_scorer(
 ) -> GuardedScorer:
     """The scorer of a name, guarded.
 
-    ``name`` is one built in, a plug-in, or the path of a model file. Of the ``options`` two are the guard's:
-    ``language`` (``on`` or ``off``; ``check_language`` is its default) and ``max_chars``; the others are the scorer's.
+    ``name`` is one built in, a plug-in, the path of a model file, or ``onnx:`` and the folder of an exported model. Of
+    the ``options`` two are the guard's: ``language`` (``on`` or ``off``; ``check_language`` is its default) and
+    ``max_chars``; the others are the scorer's.
     Raises UsageError for an unknown name or option, and for a plug-in that can't be loaded.
     """
     rest = dict(options or {})
@@ -53,6 +55,10 @@ def _open(name: str, options: Mapping[str, str]) -> Scorer:
     if name in _BUILT_IN:
         factory: ScorerFactory = import_module(_BUILT_IN[name]).make
         return factory(options)
+    if name.startswith(ONNX_PREFIX):
+        from sensorstream.sentiment.exported.scorer import open_onnx
+
+        return open_onnx(name, options)
     if name.endswith(MODEL_SUFFIX):
         return _open_model(name, options)
     plug_in = _plug_ins().get(name)
@@ -60,6 +66,8 @@ def _open(name: str, options: Mapping[str, str]) -> Scorer:
         return _open_plug_in(plug_in, options)
     if Path(name).is_file():
         return _open_model(name, options)
+    if (Path(name) / "config.json").is_file():
+        raise UsageError(f"there is no scorer {name!r}", hint=f"a model exported to ONNX is {ONNX_PREFIX}{name}")
     names = scorer_names()
     raise UsageError(f"there is no scorer {name!r}", hint=nearest(name, names) or f"there are: {', '.join(names)}")
 

@@ -50,11 +50,14 @@ class CutAt:
 
 @dataclass(frozen=True, slots=True)
 class UsedScorer:
-    """Which scorer it was: the same name, version and thresholds give the same scores and labels."""
+    """Which scorer it was: the same name, version and thresholds give the same scores and labels.
+
+    ``thresholds`` is None where it does not make its labels of the compound score.
+    """
 
     name: str
     version: str
-    thresholds: CutAt
+    thresholds: CutAt | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +85,8 @@ def score_texts(lines: Iterable[bytes], scorer: GuardedScorer, *, explain: bool 
     remaining = iter(lines)
     while batch := list(islice(remaining, _BATCH)):
         scores += _scored(batch, scorer, explain)
-    return TextsScored(
-        UsedScorer(scorer.name, scorer.version, CutAt(scorer.thresholds.positive, scorer.thresholds.negative)),
-        tuple(scores),
-    )
+    cut = None if scorer.thresholds is None else CutAt(*scorer.thresholds)
+    return TextsScored(UsedScorer(scorer.name, scorer.version, cut), tuple(scores))
 
 
 def _scored(lines: list[bytes], scorer: GuardedScorer, explain: bool) -> Iterator[ScoredText]:

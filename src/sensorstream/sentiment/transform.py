@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from sensorstream.records import ConsumedRecord, Json, Number, Row
+from sensorstream.records import ConsumedRecord, Json, Number, Row, Value
 from sensorstream.sentiment.base import Score, Scorer
+from sensorstream.sentiment.carried import PostNames, names_of
 from sensorstream.serde.json import quote
-from sensorstream.transforms.base import InputRow, OutputRow, Transformed, Unusable
+from sensorstream.transforms.base import InputRow, OutputRow, Transformed, Unusable, get_ready
 
 FIELDS: Final = (
     *("compound", "pos", "neu", "neg", "label", "language", "scorer", "status", "reason"),
@@ -17,47 +18,61 @@ FIELDS: Final = (
 
 KEPT_AS: Final = "original_"
 
-_FIELDS: Final = frozenset(FIELDS)
 _REMEMBERED: Final = 1 << 15
+_USUAL: Final = PostNames()
+_NOTHING: Final[Mapping[str, Value]] = {}
 
 
 class ScoreTransform:
     """Adds the scores of one text field to each row.
 
-    All fields of the post stay, in their order; one that goes by a name of :data:`FIELDS` becomes
-    ``original_NAME`` (once more where that is taken too), so that a scored topic can be scored again. A text that is
-    null is an empty one: CSV knows no difference. A number is scored as the letters that it is written in. A row
-    without the field, or with anything else in it, is Unusable. Everything but ``scored_at`` is the same each time.
+    All fields of the post stay, in their order; then come those that ``names`` gives a usual name, then
+    :data:`FIELDS`. A post's own field of such a name becomes ``original_NAME`` (once more where that is taken too), so
+    that a scored topic can be scored again. A text that is null is an empty one: CSV knows no difference. A number is
+    scored as the letters that it is written in. A row without one of the fields, or with anything else for a text, is
+    Unusable. Everything but ``scored_at`` is the same each time. Raises UsageError for a time format that is none.
     """
 
-    def __init__(self, scorer: Scorer, text_field: str = "text") -> None:
+    def __init__(self, scorer: Scorer, names: PostNames = _USUAL) -> None:
         self._scorer = scorer
-        self._text_field = text_field
+        self._text_field = names.text
+        self._carry = names.reader() if names.given or names.id or names.page else None
+        self._ours = frozenset((*names.given, *FIELDS))
         self.name = f"score with {scorer.name}"
         self.version = scorer.version
-        positive, negative = scorer.thresholds
-        self._signature = Json(
-            f'{{"name":{quote(scorer.name)},"version":{quote(scorer.version)},'
-            f'"thresholds":{{"positive":{positive!r},"negative":{negative!r}}}}}'
-        )
+        cut = "null"
+        if scorer.thresholds is not None:
+            positive, negative = scorer.thresholds
+            cut = f'{{"positive":{positive!r},"negative":{negative!r}}}'
+        self._signature = Json(f'{{"name":{quote(scorer.name)},"version":{quote(scorer.version)},"thresholds":{cut}}}')
+
+    def get_ready(self) -> None:
+        """Begin what the scorer takes long for; see :class:`~sensorstream.transforms.base.SlowToStart`."""
+        get_ready(self._scorer)
 
     def apply(self, rows: Sequence[InputRow]) -> Sequence[Transformed]:
         """One row, or why it can't be scored, for each row."""
         answers: list[Transformed] = []
         places: list[int] = []
         texts: list[str] = []
-        for row, _ in rows:
+        carried: list[Mapping[str, Value]] = []
+        for row, record in rows:
             text = self._text(row)
+            found = _NOTHING if self._carry is None else self._carry(row, record)
             if isinstance(text, Unusable):
                 answers.append(text)
                 continue
+            if isinstance(found, Unusable):
+                answers.append(found)
+                continue
             places.append(len(answers))
             texts.append(text)
+            carried.append(found)
             answers.append(())
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        for place, score in zip(places, self._scorer.score_batch(texts), strict=True):
+        for place, found, score in zip(places, carried, self._scorer.score_batch(texts), strict=True):
             row, record = rows[place]
-            answers[place] = (OutputRow(self._scored(row, record, score, now)),)
+            answers[place] = (OutputRow(self._scored(row, found, record, score, now)),)
         return answers
 
     def _text(self, row: Row) -> str | Unusable:
@@ -72,12 +87,13 @@ class ScoreTransform:
             return Unusable(f"the field {self._text_field!r} is {kind}, not a text")
         return text
 
-    def _scored(self, row: Row, record: ConsumedRecord, score: Score, now: str) -> Row:
-        if not _FIELDS.isdisjoint(row):
-            row = {_kept_as(name, row): value for name, value in row.items()}
+    def _scored(self, row: Row, carried: Mapping[str, Value], record: ConsumedRecord, score: Score, now: str) -> Row:
+        if not self._ours.isdisjoint(row):
+            row = {self._kept_as(name, row): value for name, value in row.items()}
         compound, pos, neu, neg, label, status, language, reason = score
         return {
             **row,
+            **carried,
             "compound": _letters[compound],
             "pos": _letters[pos],
             "neu": _letters[neu],
@@ -92,6 +108,14 @@ class ScoreTransform:
             "source_offset": Number(record.offset),
             "scored_at": now,
         }
+
+    def _kept_as(self, name: str, row: Row) -> str:
+        """The name under which a post's own field stays, where it is one of ours."""
+        if name in self._ours:
+            name = KEPT_AS + name
+            while name in row:
+                name = KEPT_AS + name
+        return name
 
 
 class _Letters(dict[float | None, Number | None]):
@@ -109,22 +133,16 @@ class _Letters(dict[float | None, Number | None]):
 _letters: Final = _Letters()
 
 
-def _kept_as(name: str, row: Row) -> str:
-    """The name under which a post's own field stays, where it is one of ours."""
-    if name in FIELDS:
-        name = KEPT_AS + name
-        while name in row:
-            name = KEPT_AS + name
-    return name
-
-
 def make(options: Mapping[str, str]) -> ScoreTransform:
-    """The transform ``score``. Its options: ``scorer`` (a name or a file), ``text_field``, and those of the scorer.
+    """The transform ``score``.
+
+    Its options: ``scorer`` (a name, a file or ``onnx:FOLDER``), ``text_field``, ``id_field``, ``page_field``,
+    ``time_field``, ``time_format``, and those of the scorer.
 
     Raises UsageError.
     """
     from sensorstream.sentiment.scorers import DEFAULT, open_scorer
 
     rest = dict(options)
-    text_field = rest.pop("text_field", "text")
-    return ScoreTransform(open_scorer(rest.pop("scorer", DEFAULT), rest), text_field)
+    names = names_of(rest)
+    return ScoreTransform(open_scorer(rest.pop("scorer", DEFAULT), rest), names)

@@ -45,6 +45,7 @@ class VaderScorer:
         self.thresholds = thresholds
         self._tables = tables()
         self._words = Words(self._tables)
+        self._neutral = Score(0.0, 0.0, 1.0, 0.0, thresholds.label(0.0))
 
     def score_batch(self, texts: Sequence[str]) -> list[Score]:
         """One score for each text, in order; all of them ``ok``."""
@@ -57,7 +58,8 @@ class VaderScorer:
         words = list(map(self._words.__getitem__, text.split()))
         if not words:
             return Score(0.0, 0.0, 0.0, 0.0, self.thresholds.label(0.0))
-        return self._sum_up(text, len(words), self._valences(words).values())
+        valences = self._valences(words)
+        return self._sum_up(text, len(words), valences.values()) if valences else self._neutral
 
     def explain(self, text: str) -> list[WordScore]:
         """Each word of the text in order, emoji written out. The contributions add up to what becomes ``compound``."""
@@ -84,9 +86,10 @@ class VaderScorer:
         found: dict[int, float] = {}
         but = -1
         mixed: bool | None = None
-        for at, word in enumerate(words):
+        for at in [at for at, word in enumerate(words) if word.speaks]:
+            word = words[at]
             if not word.counts:
-                if word.is_but and but < 0:
+                if but < 0:
                     but = at
                 continue
             valence = word.valence or 0.0

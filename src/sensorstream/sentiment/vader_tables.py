@@ -4,7 +4,6 @@ The tables (lexicon, emoji, boosters, negations, idioms) are read from the insta
 Hutto, under the MIT licence: see THIRD_PARTY.md. Nothing of them is kept here.
 """
 
-import re
 import string
 from collections.abc import Iterator
 from functools import cache
@@ -26,10 +25,10 @@ class Word:
     ``text`` is without the punctuation around it, ``low`` in small letters. ``valence`` is the lexicon's, None where it
     has no such word. ``boost`` is what a booster adds, ``negates`` whether it turns what comes after. ``opens`` says
     that an idiom may begin here; ``acts`` that it can change the valence of a word after it; ``counts`` that it has a
-    valence of its own to be worked out: the lexicon has it and it is no booster.
+    valence of its own to be worked out: the lexicon has it and it is no booster; ``speaks`` that it counts or is "but".
     """
 
-    __slots__ = ("acts", "boost", "counts", "is_but", "low", "negates", "opens", "text", "upper", "valence")
+    __slots__ = ("acts", "boost", "counts", "is_but", "low", "negates", "opens", "speaks", "text", "upper", "valence")
 
     def __init__(self, token: str, tables: "Tables") -> None:
         stripped = token.strip(string.punctuation)
@@ -43,6 +42,7 @@ class Word:
         self.opens = low in tables.opening
         self.counts = self.valence is not None and low not in tables.boosters
         self.is_but = low == "but"
+        self.speaks = self.counts or self.is_but
         # The lexicon's own words change nothing after them, but for "no" and the parts of idioms.
         free = self.valence is None
         self.acts = self.opens or low == "no" or (free and (low in tables.acting or self.negates))
@@ -100,13 +100,12 @@ class Emoji:
 
     def __init__(self, table: dict[str, str]) -> None:
         # One blank more than the reference where a blank stood before: words are parted by any number of them.
-        self._words = {sign: f" {said}" for sign, said in table.items()}
-        self._pattern = re.compile(f"[{''.join(map(re.escape, self._words))}]")
+        self._signs = frozenset(table)
+        self._words = {ord(sign): f" {said}" for sign, said in table.items()}
 
     def written_out(self, text: str) -> str:
         """The text with a blank and its words for each emoji."""
-        words = self._words
-        return self._pattern.sub(lambda found: words[found[0]], text)
+        return text if self._signs.isdisjoint(text) else text.translate(self._words)
 
 
 @cache

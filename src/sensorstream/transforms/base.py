@@ -7,7 +7,7 @@ several workers, so it is made there and never sent over.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from sensorstream.records import ConsumedRecord, Row
 
@@ -51,6 +51,20 @@ class Transform(Protocol):
 
     def apply(self, rows: Sequence[InputRow]) -> Sequence[Transformed]:
         """One answer for each row, in the same order. It must not raise because of a row: that one is Unusable."""
+
+
+@runtime_checkable
+class SlowToStart(Protocol):
+    """A transform that takes long over something before its first rows, and can begin with it ahead of them."""
+
+    def get_ready(self) -> None:
+        """Begin it, on a thread of its own. It must not wait, nor raise."""
+
+
+def get_ready(transform: object) -> None:
+    """Let a transform that is :class:`SlowToStart` begin, while the brokers are asked for the first rows."""
+    if isinstance(transform, SlowToStart):
+        transform.get_ready()
 
 
 TransformFactory: TypeAlias = Callable[[Mapping[str, str]], Transform]

@@ -1,9 +1,10 @@
 """Station 8: transforms one after the other, and what keeps a broken one from stopping the others' rows."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from sensorstream.records import ConsumedRecord
-from sensorstream.transforms.base import InputRow, OutputRow, Transform, Transformed, Unusable
+from sensorstream.transforms.base import InputRow, OutputRow, Transform, Transformed, Unusable, get_ready
 
 
 class Guarded:
@@ -16,6 +17,11 @@ class Guarded:
         self._transform = transform
         self.name = transform.name
         self.version = transform.version
+
+    def get_ready(self) -> None:
+        """Begin what the transform takes long for. What a broken one raises is met again at its first rows."""
+        with suppress(Exception, SystemExit):
+            get_ready(self._transform)
 
     def apply(self, rows: Sequence[InputRow]) -> Sequence[Transformed]:
         """One answer for each row, in the same order."""
@@ -41,6 +47,11 @@ class Chain:
         self._transforms = tuple(transforms)
         self.name = "+".join(transform.name for transform in transforms)
         self.version = "+".join(transform.version for transform in transforms)
+
+    def get_ready(self) -> None:
+        """Begin what any of them takes long for."""
+        for transform in self._transforms:
+            get_ready(transform)
 
     def apply(self, rows: Sequence[InputRow]) -> Sequence[Transformed]:
         """One answer for each row, in the same order."""

@@ -9,7 +9,8 @@ from typing import Final
 
 from sensorstream.errors import DecodeError, UsageError
 from sensorstream.records import ConsumedRecord, Number, Row
-from sensorstream.sources.schedule import time_parser
+from sensorstream.sources.time_zone import LocalTimes, zone_of
+from sensorstream.sources.times import TimeRule
 from sensorstream.transforms.options import no_column
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,29 +49,47 @@ def duration_text(length_ms: int) -> str:
 class EventTimeRule:
     """Where a row's time stands: ``column`` (None: the record's timestamp).
 
-    ``time_format`` is as for strptime; None takes ISO 8601 texts, and numbers as seconds or milliseconds since 1970.
-    A time without a zone is UTC.
+    ``column`` may be several, with commas between them. ``time_format`` is as in
+    :class:`~sensorstream.sources.times.TimeRule`; None takes ISO 8601 texts, and numbers as seconds or milliseconds
+    since 1970. A time without an offset is of ``time_zone`` (None: UTC); of an hour that the clocks showed twice it is
+    the first.
     """
 
     column: str | None = None
     time_format: str | None = None
+    time_zone: str | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are looked at."""
+        return () if self.column is None else TimeRule(self.column).names
 
     def reader(self) -> Callable[[Row, ConsumedRecord], int]:
         """What tells a row's time, in ms since 1970 UTC. It raises DecodeError, with the reason in one line."""
-        column = self.column
-        if column is None:
+        if self.column is None:
             return lambda row, record: _writable(record.timestamp_ms, f"the timestamp {record.timestamp_ms}")
-        parse = time_parser(self.time_format)
-        plain = self.time_format is None
+        columns = self.columns
+        parse = TimeRule(self.column, self.time_format).parser(len(columns))
+        plain = self.time_format is None and len(columns) == 1
+        local = None if self.time_zone is None else LocalTimes(zone_of(self.time_zone))
 
         def read(row: Row, record: ConsumedRecord) -> int:
-            if column not in row:
-                raise DecodeError(no_column(column, row))
-            value = row[column]
-            if not isinstance(value, str):
-                raise DecodeError(f"{column} holds no time")
-            time_ms = _since_1970(value) if plain and isinstance(value, Number) else parse(value)
-            return _writable(time_ms, f"{column}: {value[:40]}")
+            for column in columns:
+                if column not in row:
+                    raise DecodeError(no_column(column, row))
+            values = [row[column] for column in columns]
+            texts = [value for value in values if isinstance(value, str)]
+            if len(texts) < len(values):
+                raise DecodeError(f"{self.column} holds no time")
+            if plain and isinstance(values[0], Number):
+                return _writable(_since_1970(values[0]), f"{self.column}: {values[0][:40]}")
+            moment = parse(" ".join(text.strip() for text in texts) if len(texts) > 1 else texts[0])
+            time_ms = moment.ms
+            if local is not None and not moment.absolute:
+                # Each row for itself: rows of several producers come in no order that could tell the second pass.
+                local.restart()
+                time_ms = local.utc(time_ms)
+            return _writable(time_ms, f"{self.column}: {texts[0][:40]}")
 
         return read
 

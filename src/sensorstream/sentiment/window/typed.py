@@ -88,7 +88,10 @@ class TypedText(ttk.Frame):
         self.share_line.grid(row=3, column=0, sticky="w")
         cut = self._scorer.thresholds
         about = f"{self._texts.shown(self._scorer.name, 40)} {self._texts.shown(self._scorer.version, 20)}\n"
-        about += f"positive from {cut.positive:g} on\nnegative up to {cut.negative:g}"
+        if cut is None:
+            about += "the most probable label"
+        else:
+            about += f"positive from {cut.positive:g} on\nnegative up to {cut.negative:g}"
         ttk.Label(box, text=about, style="Muted.TLabel", wraplength=width).grid(row=4, column=0, sticky="w", pady=6)
 
     def put(self, text: str) -> None:

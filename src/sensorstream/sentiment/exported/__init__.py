@@ -1,0 +1,1 @@
+"""Station 8: models of others, exported to ONNX, as scorers; see ``scorer.py``."""
