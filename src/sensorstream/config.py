@@ -13,7 +13,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from sensorstream import sending
+from sensorstream.addresses import parse_addresses
+from sensorstream.description import KEYS as DESCRIPTION_KEYS
+from sensorstream.description import Description, description_of
 from sensorstream.errors import ConfigError
+from sensorstream.local_profiles import local_profile
+from sensorstream.row_rules import KEYS as ROW_KEYS
+from sensorstream.row_rules import RowRules, row_rules_of
+from sensorstream.secret_sources import looked_up
+from sensorstream.storing import KEYS as STORAGE_KEYS
+from sensorstream.storing import StorageRules, rules_of
 
 FILE_NAME: Final = "sensorstream.toml"
 DEFAULT_PORTS: Final = (29092, 39092, 49092)
@@ -22,20 +32,35 @@ DEFAULT_GROUP: Final = "sensor_data_group"
 CLIENTS: Final = ("auto", "kafka-python", "librdkafka")
 SENSOR_TIME_FORMAT: Final = "%d/%m/%Y %H:%M:%S"
 
+REGISTRY_KEYS: Final = (
+    "schema_registry", "schema_registry_user", "schema_registry_password", "schema_registry_ca",
+)  # fmt: skip
+"""What is to be known of a schema registry: its address, who asks, and a file of the certificates to trust."""
+
 ENVIRONMENT: Final = {
     "SENSORSTREAM_BOOTSTRAP": "bootstrap",
     "SENSORSTREAM_CLIENT": "client",
     "SENSORSTREAM_GROUP": "group",
     "SENSORSTREAM_THREAD": "thread",
     "SENSORSTREAM_DELAY": "delay",
+    "SENSORSTREAM_EXACTLY_ONCE": "exactly_once",
+    **{f"SENSORSTREAM_{name.upper()}": name for name in REGISTRY_KEYS},
+    **{f"SENSORSTREAM_{name.upper()}": name for name in sending.OPTIONS},
 }
-"""Environment variables that set a value; ``SENSORSTREAM_PROFILE`` and ``SENSORSTREAM_CONFIG`` choose where from."""
+"""Environment variables that set a value; ``SENSORSTREAM_PROFILE`` and ``SENSORSTREAM_CONFIG`` choose where from.
+One that is set and empty counts as not set."""
 
+CLOCKS: Final = ("common", "own")
+"""By which clock a source goes with ``--speed``: one for all sources, or one of its own."""
 _SECRET_WORDS: Final = ("password", "secret", "jaas", "token", "keystore.key", "credential", "user.info")
-_TOP_KEYS: Final = ("bootstrap", "client", "group", "thread", "delay", "topics", "properties", "profiles")
-_PROFILE_KEYS: Final = ("bootstrap", "client", "group", "thread", "delay", "properties")
+_PROFILE_KEYS: Final = (
+    "bootstrap", "client", "group", "thread", "delay", "exactly_once", *sending.OPTIONS, *REGISTRY_KEYS,
+    "properties",
+)  # fmt: skip
+_TOP_KEYS: Final = (*_PROFILE_KEYS, "topics", "profiles")
 _TOPIC_KEYS: Final = (
-    "partitions", "replication_factor", "source", "time_column", "time_format", "key", "configs",
+    "partitions", "replication_factor", "source", "time_column", "time_format", "time_zone", "clock", "key", "configs",
+    "capture", "follow", "timeout", "value_format", "schema", "schema_registry", *DESCRIPTION_KEYS,
 )  # fmt: skip
 
 
@@ -67,7 +92,13 @@ class Secret:
 class TopicSettings:
     """A topic that the lab knows: how it is created and which file feeds it.
 
-    ``time_column`` and ``time_format`` (as for ``strptime``; None: ISO 8601) say where a row's own time stands.
+    ``time_column`` (several with commas between them), ``time_format`` and ``time_zone`` say where a row's own time
+    stands: see :class:`sensorstream.sources.times.TimeRule`. ``clock`` is one of :data:`CLOCKS`. ``follow``: what is
+    appended to the source is published, too, until ``timeout`` seconds have brought no row. ``value_format`` is what
+    its values are, ``schema`` the file with their schema, ``schema_registry`` the registry that keeps it, where it is
+    not that of the settings.
+    ``capture`` says how the topic's records are stored, ``rows`` what rows are made of them, ``description``
+    how its source is written.
     """
 
     name: str
@@ -76,8 +107,18 @@ class TopicSettings:
     source: Path | None = None
     time_column: str | None = None
     time_format: str | None = None
+    time_zone: str | None = None
+    clock: str = "common"
     key: str | None = None
+    follow: bool = False
+    timeout: float | None = None
     configs: Mapping[str, str] = field(default_factory=dict)
+    value_format: str | None = None
+    schema: Path | None = None
+    schema_registry: str | None = None
+    capture: StorageRules = field(default_factory=StorageRules)
+    description: Description = field(default_factory=Description)
+    rows: RowRules = field(default_factory=RowRules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +126,8 @@ class Settings:
     """Everything that a command needs to know, resolved.
 
     ``properties`` are client options under their Java names (``linger.ms``); ``delay`` is seconds between the rows
-    of one source; ``origins`` tells for each name where its value came from.
+    of one source; with ``exactly_once`` a replay publishes in transactions; ``origins`` tells for each name where its
+    value came from.
     """
 
     bootstrap: tuple[str, ...] = DEFAULT_BOOTSTRAP
@@ -93,6 +135,11 @@ class Settings:
     group: str = DEFAULT_GROUP
     thread: int = 3
     delay: float = 10.0
+    exactly_once: bool = False
+    schema_registry: str | None = None
+    schema_registry_user: str | None = None
+    schema_registry_password: Secret | None = None
+    schema_registry_ca: str | None = None
     topics: tuple[TopicSettings, ...] = ()
     properties: Mapping[str, str | Secret] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -163,7 +210,8 @@ def load(
 ) -> Settings:
     """Resolve the settings.
 
-    ``flags`` are values given on the command line (None: not given) under the names of :class:`Settings`;
+    ``flags`` are values given on the command line (None: not given) under the names of :class:`Settings`, or of
+    :data:`sensorstream.sending.OPTIONS`, which become properties;
     ``properties`` are ``key=value`` texts of ``-X``; ``command_config`` is a Java client properties file.
     Raises ConfigError naming the file and the key, with the nearest right key where one is near.
     """
@@ -173,7 +221,7 @@ def load(
     settings = Settings(topics=sensor_topics(), origins={"topics": "built-in"})
     if path:
         settings = _from_file(settings, document, path)
-    settings = _from_profile(settings, document, profile or environ.get("SENSORSTREAM_PROFILE"), path)
+    settings = _from_profile(settings, document, profile or environ.get("SENSORSTREAM_PROFILE") or None, path)
     if command_config:
         settings = _with_properties(settings, read_java_properties(command_config), str(command_config))
     settings = _from_environment(settings, environ)
@@ -240,8 +288,8 @@ def _from_file(settings: Settings, document: Mapping[str, Any], path: Path) -> S
         if not isinstance(document[name], dict):
             raise ConfigError(f"{path}: {name!r} must be a table, written [{name}]")
     values = {key: value for key, value in document.items() if key not in tables}
-    settings = _with_values(settings, values, str(path))
     settings = _with_properties(settings, _texts(document.get("properties", {}), path), str(path))
+    settings = _with_values(settings, values, str(path))
     topics = document.get("topics")
     if topics:
         parsed = tuple(_topic(name, table, path) for name, table in topics.items())
@@ -253,6 +301,9 @@ def _from_profile(settings: Settings, document: Mapping[str, Any], profile: str 
     if profile is None:
         return settings
     profiles = document.get("profiles", {})
+    local = None if profile in profiles else local_profile(profile)
+    if local is not None:
+        profiles, path = {profile: local[0]}, local[1]
     if profile not in profiles:
         where = f"in {path}" if path else f"because there is no {FILE_NAME}"
         known = f"there are: {', '.join(profiles)}" if profiles else "no profile is defined"
@@ -263,14 +314,14 @@ def _from_profile(settings: Settings, document: Mapping[str, Any], profile: str 
         raise ConfigError(f"{path}: profile {profile!r} must be a table, written [profiles.{profile}]")
     _check_keys(table, _PROFILE_KEYS, where)
     values = {key: value for key, value in table.items() if key != "properties"}
-    settings = _with_values(settings, values, where)
-    return _with_properties(settings, _texts(table.get("properties", {}), where), where)
+    settings = _with_properties(settings, _texts(table.get("properties", {}), where), where)
+    return _with_values(settings, values, where)
 
 
 def _from_environment(settings: Settings, environ: Mapping[str, str]) -> Settings:
     for variable, name in ENVIRONMENT.items():
         text = environ.get(variable)
-        if text is None:
+        if not text:  # set and empty is as good as not set
             continue
         value: object = text
         if name in ("thread", "delay"):
@@ -278,6 +329,8 @@ def _from_environment(settings: Settings, environ: Mapping[str, str]) -> Setting
                 value = int(text) if name == "thread" else float(text)
             except ValueError as error:
                 raise ConfigError(f"{variable}={text!r} is not a number") from error
+        elif name == "exactly_once":
+            value = {"true": True, "false": False}.get(text.lower(), text)
         settings = _with_values(settings, {name: value}, variable)
     return settings
 
@@ -287,28 +340,62 @@ def _topic(name: str, table: object, path: Path) -> TopicSettings:
     if not isinstance(table, dict):
         raise ConfigError(f"{where} must be a table, written [topics.{name}]")
     _check_keys(table, _TOPIC_KEYS, where)
+    if table.get("clock", "common") not in CLOCKS:
+        raise ConfigError(f"{where}: clock = {table['clock']!r} is not known", hint=f"it is {' or '.join(CLOCKS)}")
     for key in ("partitions", "replication_factor"):
         if key in table and (not isinstance(table[key], int) or isinstance(table[key], bool) or table[key] < 1):
             raise ConfigError(f"{where}: {key} = {table[key]!r} is not a whole number of 1 or more")
-    for key in ("source", "time_column", "time_format", "key"):
+    if isinstance(table.get("time_column"), list):
+        names = table["time_column"]
+        if not names or not all(isinstance(one, str) and one.strip() and "," not in one for one in names):
+            raise ConfigError(f"{where}: time_column = {names!r} is not a list of column names")
+        table = {**table, "time_column": ",".join(names)}
+    for key in (
+        "source",
+        "time_column",
+        "time_format",
+        "time_zone",
+        "key",
+        "value_format",
+        "schema",
+        "schema_registry",
+    ):
         if key in table and not isinstance(table[key], str):
             raise ConfigError(f"{where}: {key} = {table[key]!r} is not text")
-    values = dict(table)
+    if not isinstance(table.get("follow", False), bool):
+        raise ConfigError(f"{where}: follow = {table['follow']!r} is not true or false")
+    timeout = table.get("timeout", 0)
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not 0 <= timeout < float("inf"):
+        raise ConfigError(f"{where}: timeout = {timeout!r} is not a number of seconds of 0 or more")
+    values = {key: value for key, value in table.items() if key not in DESCRIPTION_KEYS}
+    values["description"] = description_of(table, where)
     if "source" in values:
         values["source"] = path.parent / Path(values["source"]).expanduser()
+    if "schema" in values:
+        values["schema"] = path.parent / Path(values["schema"]).expanduser()
     if "configs" in values:
         values["configs"] = _texts(values["configs"], f"{where}, configs")
+    if "capture" in values:
+        if not isinstance(values["capture"], dict):
+            raise ConfigError(f"{where}: capture must be a table, written [topics.{name}.capture]")
+        _check_keys(values["capture"], (*STORAGE_KEYS, *ROW_KEYS), f"{where}, capture")
+        rows = {key: value for key, value in values["capture"].items() if key in ROW_KEYS}
+        storage = {key: value for key, value in values["capture"].items() if key not in ROW_KEYS}
+        values["rows"] = row_rules_of(rows, f"{where}, capture: ")
+        values["capture"] = rules_of(storage, f"{where}, capture: ")
     return TopicSettings(name, **values)
 
 
 def _with_values(settings: Settings, values: Mapping[str, object], origin: str) -> Settings:
-    checked = {name: _check_value(name, value, origin) for name, value in values.items()}
+    named = {name: value for name, value in values.items() if name in sending.OPTIONS}
+    settings = _with_properties(settings, sending.as_properties(named, origin), origin)
+    checked = {name: _check_value(name, value, origin) for name, value in values.items() if name not in named}
     return replace(settings, origins={**settings.origins, **dict.fromkeys(checked, origin)}, **checked)
 
 
 def _check_value(name: str, value: object, origin: str) -> Any:
     if name == "bootstrap":
-        return _addresses(value, origin)
+        return parse_addresses(value, origin)
     if name == "client":
         if value not in CLIENTS:
             raise ConfigError(f"{origin}: client {value!r} is not known", hint=f"it is one of {', '.join(CLIENTS)}")
@@ -321,24 +408,14 @@ def _check_value(name: str, value: object, origin: str) -> Any:
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
             raise ConfigError(f"{origin}: delay = {value!r} is not a number of seconds of 0 or more")
         return float(value)
+    if name == "exactly_once":
+        if not isinstance(value, bool):
+            raise ConfigError(f"{origin}: exactly_once = {value!r} is not true or false")
+        return value
     if not isinstance(value, str) or not value:
-        raise ConfigError(f"{origin}: {name} = {value!r} is not a text")
-    return value
-
-
-def _addresses(value: object, origin: str) -> tuple[str, ...]:
-    parts = value.split(",") if isinstance(value, str) else value
-    if not isinstance(parts, list | tuple) or not parts:
-        raise ConfigError(f"{origin}: bootstrap = {value!r} is not HOST:PORT[,HOST:PORT...]")
-    addresses = []
-    for part in parts:
-        host, colon, port = str(part).strip().rpartition(":")
-        if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
-            raise ConfigError(
-                f"{origin}: bootstrap address {part!r} is not HOST:PORT", hint="for example 127.0.0.1:29092"
-            )
-        addresses.append(f"{host}:{port}")
-    return tuple(addresses)
+        shown = "" if name == "schema_registry_password" else f" = {value!r}"
+        raise ConfigError(f"{origin}: {name}{shown} is not a text")
+    return Secret(looked_up(value, name, origin)) if name == "schema_registry_password" else value
 
 
 def _with_properties(settings: Settings, pairs: Mapping[str, str], origin: str) -> Settings:
@@ -348,12 +425,15 @@ def _with_properties(settings: Settings, pairs: Mapping[str, str], origin: str) 
     bootstrap = pairs.pop("bootstrap.servers", None)
     if bootstrap is not None:
         settings = _with_values(settings, {"bootstrap": bootstrap}, origin)
-    added = {key: _hide(key, value) for key, value in pairs.items()}
+    added = {key: hidden(key, looked_up(value, key, origin)) for key, value in pairs.items()}
     origins = {**settings.origins, **{f"properties.{key}": origin for key in added}}
-    return replace(settings, properties={**settings.properties, **added}, origins=origins)
+    # Behind all others: of two names for the same thing the last one holds.
+    kept = {key: value for key, value in settings.properties.items() if key not in added}
+    return replace(settings, properties={**kept, **added}, origins=origins)
 
 
-def _hide(key: str, value: str) -> str | Secret:
+def hidden(key: str, value: str) -> str | Secret:
+    """A property's value, as a secret where its name says that it is one."""
     return Secret(value) if any(word in key.lower() for word in _SECRET_WORDS) else value
 
 
@@ -396,21 +476,43 @@ TEMPLATE: Final = """\
 # group = "sensor_data_group"
 # thread = 3                       # threads that share the sources
 # delay = 10                       # seconds between the rows of one source; 0: as fast as it goes
+# exactly_once = false             # true: a replay publishes each row exactly once, however often it is interrupted
+# compression = "lz4"              # none, gzip, snappy, lz4, zstd
+# linger = 5                       # milliseconds a row waits for others; 0 where rows have a moment of their own
+# batch_size = 262144              # bytes sent at once for one partition; librdkafka: 1000000
+# acks = "all"                     # all, 1, 0: who must have a row before it counts as sent
+# idempotence = true               # no retry doubles or reorders rows; needs acks = "all"
+# schema_registry = "http://127.0.0.1:8081"  # keeps the schemas of Avro values
+# schema_registry_user = "me"      # the password: SENSORSTREAM_SCHEMA_REGISTRY_PASSWORD, or schema_registry_password
+# schema_registry_ca = "ca.pem"    # the certificates to trust, where the machine doesn't
 
-# Client properties under their Java names.
+# Other client properties under their Java names.
 # [properties]
-# "compression.type" = "lz4"
-# "linger.ms" = 20
+# "request.timeout.ms" = 30000
 
 # The topics of the lab. Written out, they replace the built-in AIR, EARTH and WATER.
 # [topics.AIR]
 # partitions = 2
 # replication_factor = 3
 # source = "AIR2308.csv"           # from this file's folder
+# delimiter = ";"                  # or blanks; and decimal, missing, comment, skip_lines, units_line, type ...
 # time_column = "Time"
-# time_format = "%d/%m/%Y %H:%M:%S"  # leave it out for ISO 8601
+# time_format = "%d/%m/%Y %H:%M:%S"  # or dmy, mdy, epoch, ...; leave it out for ISO 8601
+# time_zone = "Europe/Berlin"      # of times without an offset; leave it out for UTC
+# clock = "common"                 # with --speed: one clock for all sources; "own": one for this one
 # key = "Station"                  # leave it out for records without a key
+# follow = true                    # publish what is appended to the file, too
+# timeout = 60                     # and end when no row has come for so many seconds
 # configs = { "retention.ms" = "604800000" }
+# value_format = "avro"            # avro, or json
+# schema = "AIR.avsc"              # the schema of the values; in Avro it is found from the file where there is none
+# schema_registry = "http://127.0.0.1:8081"  # where it is not the one above
+# [topics.AIR.capture]             # how consume and run store the topic
+# format = "parquet"               # csv, jsonl, sqlite, parquet
+# folders = "date"                 # partition, date, or both; none by default
+# rotate_time = "10m"              # a file is finished after this, after rotate_rows rows or at rotate_size
+# with = "key,timestamp"           # columns of the record itself; offset, partition, headers too
+# flatten = true                   # nested objects as columns; also: tombstones, key_format
 
 # Other clusters, chosen with --profile NAME or SENSORSTREAM_PROFILE.
 # [profiles.staging]
@@ -423,11 +525,14 @@ TEMPLATE: Final = """\
 """
 
 
-def write_template(path: Path, *, force: bool = False) -> None:
-    """Write a commented configuration file. Raises ConfigError when ``path`` is there and ``force`` is not given."""
+def write_template(path: Path, *, force: bool = False, topics: str = "") -> None:
+    """Write a commented configuration file, with the tables of ``topics`` in it.
+
+    Raises ConfigError when ``path`` is there and ``force`` is not given.
+    """
     try:
         with path.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(TEMPLATE)
+            file.write(f"{TEMPLATE}\n{topics}" if topics else TEMPLATE)
     except FileExistsError as error:
         raise ConfigError(f"{path} is there already", hint="use --force to overwrite it") from error
     except OSError as error:

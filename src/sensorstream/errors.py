@@ -7,6 +7,10 @@
     │   └── UnknownPartition             2  the topic has no such partition
     ├── ClusterUnreachable               3  nobody answers at the bootstrap addresses
     │   └── CredentialsRefused           3  somebody answers and turns us away
+    │       └── NotAllowed               3  this user has no right to do it
+    ├── EngineUnreachable                3  no container engine is here, or it does not answer
+    ├── SchemasUnreachable               3  nobody answers who knows the schemas of values
+    │   └── SchemasRefused               3  a schema registry answers and turns us away
     ├── DataError                        4  the data is wrong
     │   ├── SourceError                  4  a source file is missing or can't be read
     │   └── DecodeError                  4  bytes that are not what the format says
@@ -87,6 +91,30 @@ class ClusterUnreachable(SensorstreamError):
 
 class CredentialsRefused(ClusterUnreachable):
     """A broker answered and refused the credentials or the certificate."""
+
+
+class EngineUnreachable(SensorstreamError):
+    """No container engine is on this machine, or it does not answer."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class NotAllowed(CredentialsRefused):
+    """A broker knows who we are, and this user has no right to what was asked for."""
+
+
+class SchemasUnreachable(SensorstreamError):
+    """Nobody who knows the schemas of values, a registry or the cluster, answered in time.
+
+    It is not a ClusterUnreachable: a loop that reads must not take it for brokers that are away, and go on behind the
+    records that it has.
+    """
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class SchemasRefused(SchemasUnreachable):
+    """A schema registry answered and refused the credentials, or has a certificate that is not trusted."""
 
 
 class DataError(SensorstreamError):

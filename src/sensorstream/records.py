@@ -90,14 +90,20 @@ class SourceRow(NamedTuple):
 class Rejected:
     """A row or record that can't be used, kept whole.
 
-    ``where`` says where it came from (``file`` and ``line``, or ``topic``, ``partition`` and ``offset``);
+    ``where`` says where it came from (``file``, ``line`` and ``row``, or ``topic``, ``partition`` and ``offset``);
     ``reason`` is one line; ``raw`` is the thing itself, as it was
-    read (None: a record without a value).
+    read (None: a record without a value). The others are a record's; ``transform`` is the one that could not use it.
+    ``cut``: ``raw`` is just the beginning of a row that is too long.
     """
 
     where: Mapping[str, str | int]
     reason: str
     raw: bytes | None
+    timestamp_ms: int | None = None
+    key: bytes | None = None
+    headers: Headers = ()
+    transform: str | None = None
+    cut: bool = False
 
 
 _TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")

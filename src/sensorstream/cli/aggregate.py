@@ -71,8 +71,8 @@ def aggregate(
         str | None,
         typer.Option(
             "--time-column",
-            metavar="NAME",
-            help="The column with a row's time. Default: the configured one, else the record's timestamp.",
+            metavar="NAME,...",
+            help="The column, or columns, with a row's time. Default: the configured one, else the record's timestamp.",
         ),
     ] = None,
     time_format: Annotated[
@@ -80,7 +80,15 @@ def aggregate(
         typer.Option(
             "--time-format",
             metavar="FORMAT",
-            help="iso, epoch (s or ms), or as for strptime. Default: the configured one, else iso or epoch.",
+            help="iso, epoch (s or ms), dmy, mdy or as for strptime. Default: the configured one, else iso or epoch.",
+        ),
+    ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(
+            "--time-zone",
+            metavar="ZONE",
+            help="The zone of times without an offset. Default: the configured one, else UTC.",
         ),
     ] = None,
     late: Annotated[
@@ -101,7 +109,10 @@ def aggregate(
     offset: Annotated[
         str | None,
         typer.Option(
-            "--offset", "-o", metavar="OFFSET", help="Where to begin: beginning (the default), end, N, -N or @TIME."
+            "--offset",
+            "-o",
+            metavar="OFFSET",
+            help="Where to begin: beginning (the default), end, N, -N, @TIME or @-1h.",
         ),
     ] = None,
     exit_at_end: Annotated[
@@ -127,7 +138,7 @@ def aggregate(
     from sensorstream.clients import open_client
     from sensorstream.errors import UsageError
     from sensorstream.pipelines.aggregate.aggregate import aggregate as run
-    from sensorstream.pipelines.aggregate.job import AggregateOptions, make_job, make_target
+    from sensorstream.pipelines.aggregate.job import AggregateOptions, make_job, make_target, rejected_path
     from sensorstream.pipelines.aggregate.targets import Kept, Streamed, table_rows
 
     chosen = AggregateOptions(
@@ -146,6 +157,7 @@ def aggregate(
         sentiment=sentiment,
         time_column=time_column,
         time_format=time_format,
+        time_zone=time_zone,
         late=late,
         max_open=max_open,
         idle=idle,
@@ -155,7 +167,7 @@ def aggregate(
         to=to,
     )
     settings = session.settings
-    job = make_job(settings, chosen)
+    job = replace(make_job(settings, chosen), rejected=rejected_path(chosen))
     client = open_client(settings, session.listener)
     target = make_target(client, chosen)
     if isinstance(target, Streamed) and session.json:
@@ -168,15 +180,18 @@ def aggregate(
         kept, columns = target.rows, target.columns
         result = replace(result, rows=table_rows(kept))
     text = None if isinstance(target, Streamed) else (lambda console: _show(console, result, columns, kept))
-    return _outcome(result, text, bounded=exit_at_end)
+    return _outcome(result, text, str(job.rejected), bounded=exit_at_end)
 
 
-def _outcome(result: "AggregateResult", text: "Callable[[Console], None] | None", *, bounded: bool) -> Outcome:
+def _outcome(
+    result: "AggregateResult", text: "Callable[[Console], None] | None", kept_in: str, *, bounded: bool
+) -> Outcome:
     errors: list[str] = []
     code = ExitCode.DONE
     if result.rejected:
         code = ExitCode.FAILED
-        errors.append(f"{result.rejected} of {result.records} records could not be used, such as {result.reasons[0]}")
+        what = f"{result.rejected} of {result.records} records could not be used, kept in {kept_in}"
+        errors.append(f"{what}, such as {result.reasons[0]}")
     if bounded and result.ended == "timeout":
         code = ExitCode.FAILED
         errors.append("no record came within the --timeout, before the end; no windows were stored")

@@ -17,14 +17,19 @@ from sensorstream.cli import (
     aggregate,
     bench,
     brokers,
-    cluster,
+    chaos,
+    cluster_names,
     config,
     consume,
     demo,
+    inspect,
+    jobs,
     lag,
     produce,
+    query,
+    rejects,
     samples,
-    topics,
+    topic_leaders,
     verify,
 )
 from sensorstream.cli import run as run_command
@@ -58,11 +63,14 @@ def _root(
     """Replay recorded sensor data through a real Apache Kafka, capture it back, lose nothing."""
 
 
-for _group in (cluster.cluster, topics.topics):
+chaos.add_to(cluster_names.cluster)
+for _group in (cluster_names.cluster, topic_leaders.topics):
     app.add_typer(_group)
-for _single in (produce, consume, aggregate, stream_command, run_command, demo, verify, lag, brokers, bench):
+for _single in (produce, consume, aggregate, stream_command, run_command, demo):
     _single.add_to(app)
-for _group in (sentiment, samples.samples, config.config):
+for _single in (inspect, verify, query, lag, brokers, bench):
+    _single.add_to(app)
+for _group in (jobs.jobs, rejects.rejects, sentiment, samples.samples, config.config):
     app.add_typer(_group)
 
 

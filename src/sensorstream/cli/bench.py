@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Make it a command of the program."""
-    command(app, "bench", "bench")(bench)
+    command(app, "bench", "bench", sends="as asked")(bench)
 
 
 def bench(
@@ -36,11 +36,12 @@ def bench(
 
     It makes two topics of its own and deletes them; nothing is left behind.
     """
-    from sensorstream.clients import open_client
+    from sensorstream.clients import check_publishing, open_client
     from sensorstream.lab.benchmark import benchmark
     from sensorstream.pipelines.replay.job import for_single_rows
 
     settings = session.settings
+    check_publishing(settings, session.listener)
     with session.interruptible() as stop:
         result = benchmark(
             open_client(settings),
@@ -53,14 +54,15 @@ def bench(
             stop=stop,
             listener=session.listener,
         )
-    return Outcome(result, lambda console: _show(console, result))
+    acks = str(settings.properties.get("acks", "all"))
+    return Outcome(result, lambda console: _show(console, result, acks))
 
 
-def _show(console: "Console", result: "Benchmark") -> None:
+def _show(console: "Console", result: "Benchmark", acks: str) -> None:
     from sensorstream.cli.render import known, table
 
     console.print(
-        f"client {result.client}, {result.partitions} partitions, {result.replication_factor} replicas, acks=all"
+        f"client {result.client}, {result.partitions} partitions, {result.replication_factor} replicas, acks={acks}"
     )
     rows = table("", "rows", "seconds", "rows/s", "MB/s", right=("rows", "seconds", "rows/s", "MB/s"))
     for name, one in (("produce", result.produce), ("consume", result.consume)):

@@ -21,7 +21,7 @@ def brokers(session: Session) -> Outcome:
     """List the brokers: address, who is the controller, partitions led and held."""
     from sensorstream import admin
 
-    result = admin.describe_cluster(session.settings)
+    result = admin.describe_cluster(session.settings, listener=session.listener)
     return Outcome(result, text=lambda console: _show(console, result))
 
 

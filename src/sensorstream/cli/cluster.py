@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from sensorstream.cli import cluster_containers as containers
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import ExitCode, UsageError
 
@@ -48,6 +49,15 @@ def up(
             help="A version of Kafka such as 3.7.0, or 3.9 for its newest patch. Default: a current 4.x.",
         ),
     ] = None,
+    mode: Annotated[
+        Literal["kraft", "zookeeper"] | None,
+        typer.Option(
+            "--mode",
+            metavar="kraft|zookeeper",
+            show_default=False,
+            help="Without or with a ZooKeeper, which Kafka has up to 3.9. Default: as it was, else kraft.",
+        ),
+    ] = None,
     ports: Annotated[
         str | None,
         typer.Option("--ports", metavar="P,P,P", help="A port for each broker, or auto. Default: 29092,39092,49092."),
@@ -58,31 +68,73 @@ def up(
         typer.Option("--data-dir", metavar="DIR", help="Where the brokers keep their data. Default: the state folder."),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Download nothing; fail if something is missing.")] = False,
+    schema_registry: Annotated[
+        bool,
+        typer.Option("--schema-registry", help="Run a schema registry with it: Apicurio, with Confluent's API."),
+    ] = False,
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help="Give each broker it starts a page of figures for Prometheus.")
+    ] = False,
+    docker: containers.Docker = False,
+    file: containers.File = None,
+    compose_profile: containers.ComposeProfile = None,
+    secure: Annotated[
+        str | None,
+        typer.Option(
+            "--secure",
+            metavar="tls|scram|tls+scram",
+            help="Protect every listener: certificates, passwords, or passwords over TLS. Default: none.",
+        ),
+    ] = None,
+    acl: Annotated[
+        bool, typer.Option("--acl", help="With --secure: a user may do only what it was given the right to.")
+    ] = False,
 ) -> Outcome:
     """Start a cluster, or what is missing of it, and wait until it is ready.
 
-    A cluster that was formatted before keeps its data, its version and its number of brokers.
+    A cluster that was formatted before keeps its data, its version, its mode and its number of brokers.
     """
     from sensorstream.cluster import LocalCluster
 
+    local = {"--brokers": brokers, "--kafka-version": kafka_version, "--ports": ports, "--data-dir": data_dir}
+    local |= {"--mode": mode, "--offline": offline, "--schema-registry": schema_registry, "--metrics": metrics}
+    local |= {"--secure": secure, "--acl": acl}
+    only_docker = {"--file": file, "--compose-profile": compose_profile}
+    containers.refuse_mixed(session, name, docker=docker, only_docker=only_docker, local=local)
+    if docker:
+        return containers.up(session, name, file, compose_profile)
     chosen = _ports(ports)
     with session.interruptible() as stop:
         result = LocalCluster(name, listener=session.listener).up(
             brokers=brokers,
             kafka_version=kafka_version,
+            mode=mode,
             ports=chosen,
             data_dir=data_dir,
             offline=offline,
+            schema_registry=schema_registry,
+            metrics=metrics,
+            secure=secure,
+            acl=acl,
             stop=stop,
         )
 
     def text(console: "Console") -> None:
         what = "is already running" if result.already_running else f"is ready after {result.seconds:.1f} s"
         count = f"{result.brokers} broker{'s' if result.brokers > 1 else ''}"
-        console.print(
-            f"cluster {name} {what}: Kafka {result.kafka_version}, {count}, quorum leader {result.quorum_leader}"
-        )
+        leader = "quorum leader" if result.mode == "kraft" else "with ZooKeeper, controller"
+        console.print(f"cluster {name} {what}: Kafka {result.kafka_version}, {count}, {leader} {result.quorum_leader}")
         console.print(f"bootstrap {','.join(result.bootstrap)}", soft_wrap=True)
+        if result.schema_registry is not None:
+            console.print(f"schema registry {result.schema_registry}", soft_wrap=True)
+        if result.zookeeper is not None:
+            console.print(f"zookeeper {result.zookeeper}", soft_wrap=True)
+        if result.metrics:
+            console.print(f"metrics {' '.join(result.metrics)}", soft_wrap=True)
+        if result.secure is not None:
+            rights = ", and only with the rights of --acl" if result.acl else ""
+            console.print(f"secured by {result.secure}: --profile {result.profiles[0]} comes as its super user")
+            console.print(f"--profile {result.profiles[1]} comes as a lesser user{rights}", soft_wrap=True)
 
     return Outcome(result, text)
 
@@ -92,13 +144,19 @@ def status(session: Session, *, name: Name = "default") -> Outcome:
     """Show brokers, memory, the quorum's leader and partitions; exits with 1 unless the whole cluster runs."""
     from sensorstream.cluster import LocalCluster
 
+    if (composed := containers.of_containers(session, name)) is not None:
+        return containers.status(composed)
     result = LocalCluster(name, listener=session.listener).status()
     if result.state == "running":
         return Outcome(result, lambda console: _status(console, result))
     flag = "" if name == "default" else f" --name {name}"
     if result.state == "degraded":
-        down = ", ".join(f"broker {one.broker} is {one.state}" for one in result.brokers if one.state != "running")
-        message = f"cluster {name} runs in part: {down or 'it does not answer yet'}"
+        down = [f"broker {one.broker} is {one.state}" for one in result.brokers if one.state != "running"]
+        if result.schema_registry is not None and result.schema_registry.state != "running":
+            down.append(f"the schema registry is {result.schema_registry.state}")
+        if result.zookeeper is not None and result.zookeeper.state != "running":
+            down.append(f"ZooKeeper is {result.zookeeper.state}")
+        message = f"cluster {name} runs in part: {', '.join(down) or 'it does not answer yet'}"
         return Outcome(
             result,
             lambda console: _status(console, result),
@@ -122,6 +180,11 @@ def down(
     """Stop a cluster; its data is kept for the next 'cluster up'."""
     from sensorstream.cluster import LocalCluster
 
+    if (composed := containers.of_containers(session, name)) is not None:
+        return containers.down(composed, delete_data=delete_data)
+    from sensorstream.cluster.named import names, nearest_name
+
+    unknown = "" if name in names() else f"there is no cluster {name}; {nearest_name(name)}"
     result = LocalCluster(name, listener=session.listener).down(delete_data=delete_data)
 
     def text(console: "Console") -> None:
@@ -129,7 +192,11 @@ def down(
             stopped = ", ".join(map(str, result.stopped))
             console.print(f"cluster {name} is down: stopped broker{'s' if len(result.stopped) > 1 else ''} {stopped}")
         else:
-            console.print(f"cluster {name} was not running")
+            console.print(unknown or f"cluster {name} was not running")
+        if result.schema_registry_stopped:
+            console.print("its schema registry is stopped")
+        if result.zookeeper_stopped:
+            console.print("its ZooKeeper is stopped")
         if result.killed:
             console.print(f"killed, as they did not end in time: {', '.join(map(str, result.killed))}")
         if result.data_deleted:
@@ -149,6 +216,8 @@ def stop_broker(
     """Stop one broker, its partitions handed over first; the others go on."""
     from sensorstream.cluster import LocalCluster
 
+    if (composed := containers.of_containers(session, name)) is not None:
+        return containers.stop_broker(composed, broker, kill=kill)
     result = LocalCluster(name, listener=session.listener).stop_broker(broker, kill=kill)
     how = ("was killed" if result.killed else "has stopped") if result.was_running else "was not running"
     return Outcome(result, lambda console: console.print(f"broker {broker} {how}"))
@@ -159,6 +228,8 @@ def start_broker(session: Session, broker: BrokerId, *, name: Name = "default") 
     """Start one stopped broker and wait until it is registered."""
     from sensorstream.cluster import LocalCluster
 
+    if (composed := containers.of_containers(session, name)) is not None:
+        return containers.start_broker(session, composed, broker)
     with session.interruptible() as stop:
         result = LocalCluster(name, listener=session.listener).start_broker(broker, stop=stop)
     return Outcome(
@@ -171,6 +242,7 @@ def logs(
     session: Session,
     broker: Annotated[int | None, typer.Argument(metavar="[ID]", help="One broker only. Default: all.")] = None,
     *,
+    zookeeper: Annotated[bool, typer.Option("--zookeeper", help="What ZooKeeper has logged instead.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as the logs grow, until Ctrl-C.")] = False,
     lines: Annotated[
         int | None, typer.Option("--lines", min=0, metavar="N", help="The last N lines of each log. Default: all.")
@@ -182,16 +254,21 @@ def logs(
 
     if follow and session.json:
         raise UsageError("--follow has no end and --output json is one object", hint="use one of them")
+    if (composed := containers.of_containers(session, name)) is not None:
+        raise UsageError(f"the logs of {name} are the container engine's", hint=composed.logs_command())
+    if zookeeper and broker is not None:
+        raise UsageError(f"broker {broker} and --zookeeper are two logs", hint="ask for one of them")
     local = LocalCluster(name, listener=session.listener)
     if session.json:
-        return Outcome(ShownLogs(tuple(local.logs(broker, last=lines, follow=False, stop=session.stop))))
-    files = local.log_files(broker)
+        told = local.logs(broker, zookeeper=zookeeper, last=lines, follow=False, stop=session.stop)
+        return Outcome(ShownLogs(tuple(told)))
+    files = local.log_files(broker, zookeeper=zookeeper)
 
     def text(console: "Console") -> None:
         from sensorstream.cli.terminal import visible
 
         with session.interruptible() as stop:
-            for line in local.logs(broker, last=lines, follow=follow, stop=stop):
+            for line in local.logs(broker, zookeeper=zookeeper, last=lines, follow=follow, stop=stop):
                 mark = f"{line.broker} | " if len(files) > 1 else ""
                 console.out(f"{mark}{visible(line.text)}", highlight=False)
 
@@ -230,6 +307,16 @@ def _status(console: "Console", result: "ClusterStatus") -> None:
         f"{known(result.under_replicated_partitions)} under-replicated, in {known(result.topics)} topics"
     )
     console.print(f"bootstrap {','.join(result.bootstrap)}", soft_wrap=True)
+    if result.secure is not None:
+        console.print(f"secured by {result.secure}")
+    if (registry := result.schema_registry) is not None:
+        process = "" if registry.pid is None else f", pid {registry.pid}, memory {size(registry.memory_bytes)}"
+        console.print(f"schema registry {registry.url}: {registry.state}{process}", soft_wrap=True)
+    if (zookeeper := result.zookeeper) is not None:
+        process = "" if zookeeper.pid is None else f", pid {zookeeper.pid}, memory {size(zookeeper.memory_bytes)}"
+        console.print(f"zookeeper {zookeeper.address}: {zookeeper.state}{process}", soft_wrap=True)
+    if pages := [one.metrics for one in result.brokers if one.metrics is not None]:
+        console.print(f"metrics {' '.join(pages)}", soft_wrap=True)
     console.print(f"data {result.data_dir}", soft_wrap=True)
 
 
@@ -238,4 +325,5 @@ def _role(one: "BrokerStatus", result: "ClusterStatus") -> str:
         return "-"
     if result.quorum_leader is None:
         return "unknown"
-    return "broker, active controller" if one.quorum_leader else "broker, controller"
+    idle = "broker" if result.mode == "zookeeper" else "broker, controller"
+    return "broker, active controller" if one.quorum_leader else idle

@@ -7,11 +7,11 @@ The decorator adds the common options to a command's own, builds the :class:`Ses
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, Literal, ParamSpec
 
 import typer
 
-from sensorstream.cli import options
+from sensorstream.cli import file_options, options
 from sensorstream.cli.outcome import Outcome
 from sensorstream.cli.session import Session, begin
 from sensorstream.errors import ExitCode, Interrupted
@@ -32,22 +32,49 @@ _KAFKA_OPTIONS: dict[str, tuple[Any, Any]] = {
     "profile": (options.Profile, None),
     "client": (options.ClientName, None),
 }
+_EXACT_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "compression": (options.Compression, None),
+    "linger": (options.Linger, None),
+    "batch_size": (options.BatchSize, None),
+}
+_SENDING_OPTIONS: dict[str, tuple[Any, Any]] = {
+    **_EXACT_OPTIONS,
+    "acks": (options.Acks, None),
+    "idempotence": (options.Idempotence, None),
+}
 
 
 def command(
-    group: typer.Typer, name: str, path: str, *, kafka: bool = True
+    group: typer.Typer,
+    name: str,
+    path: str,
+    *,
+    kafka: bool = True,
+    sends: Literal["as asked", "exactly once"] | None = None,
+    describes: bool | Literal["one file"] = False,
 ) -> Callable[[Callable[Concatenate[Session, P], Outcome]], Callable[Concatenate[Session, P], Outcome]]:
     """Make a function a command of ``group``.
 
     ``path`` is the command's whole name, as the JSON envelope says it; ``kafka`` False leaves out the connection
-    options. The function itself stays callable as it was written.
+    options; ``sends`` adds those of publishing, without what would give up a promise where it is exactly once;
+    ``describes`` adds those of how source files are written, which the function takes together as ``description``
+    ("one file": its format is an option of the command's own).
+    The function itself stays callable as it was written.
     """
-    common = {**(_KAFKA_OPTIONS if kafka else {}), **_OUTPUT_OPTIONS}
+    sending = {None: {}, "as asked": _SENDING_OPTIONS, "exactly once": _EXACT_OPTIONS}[sends]
+    described = file_options.OPTIONS if describes else {}
+    if describes == "one file":
+        described = {option: how for option, how in described.items() if option not in ("source_format", "order")}
+    common = {**described, **sending, **(_KAFKA_OPTIONS if kafka else {}), **_OUTPUT_OPTIONS}
 
     def register(
         function: Callable[Concatenate[Session, P], Outcome],
     ) -> Callable[Concatenate[Session, P], Outcome]:
-        own = list(inspect.signature(function).parameters.values())[1:]
+        own = [
+            parameter
+            for parameter in list(inspect.signature(function).parameters.values())[1:]
+            if not (describes and parameter.name == "description")
+        ]
         body: Callable[..., Outcome] = function
 
         @functools.wraps(function)
@@ -59,6 +86,8 @@ def command(
 
             client_log.start(verbose=session.verbose)
             try:
+                if describes:
+                    values["description"] = file_options.description(given)
                 outcome = body(session, **values)
             except KeyboardInterrupt as error:
                 # The second Ctrl-C; typer would end the process without a word.
@@ -93,7 +122,7 @@ def command(
 def _session(path: str, given: dict[str, Any]) -> Session:
     return Session(
         path,
-        flags={"bootstrap": given.get("bootstrap"), "client": given.get("client")},
+        flags={name: given.get(name) for name in ("bootstrap", "client", *_SENDING_OPTIONS)},
         properties=given.get("properties") or (),
         command_config=given.get("command_config"),
         profile=given.get("profile"),

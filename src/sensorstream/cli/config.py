@@ -30,6 +30,8 @@ class ShownSettings:
     group: str
     thread: int
     delay: float
+    exactly_once: bool
+    schema_registry: dict[str, str | None]
     topics: list[dict[str, Any]]
     properties: dict[str, str]
     origins: dict[str, str]
@@ -66,6 +68,13 @@ def show(session: Session) -> Outcome:
         group=settings.group,
         thread=settings.thread,
         delay=settings.delay,
+        exactly_once=settings.exactly_once,
+        schema_registry={
+            "url": settings.schema_registry,
+            "user": settings.schema_registry_user,
+            "password": None if settings.schema_registry_password is None else str(settings.schema_registry_password),
+            "ca": settings.schema_registry_ca,
+        },
         topics=[
             {
                 "name": topic.name,
@@ -74,8 +83,13 @@ def show(session: Session) -> Outcome:
                 "source": str(topic.source) if topic.source else None,
                 "time_column": topic.time_column,
                 "time_format": topic.time_format,
+                "time_zone": topic.time_zone,
+                "clock": topic.clock,
                 "key": topic.key,
                 "configs": dict(topic.configs),
+                "value_format": topic.value_format,
+                "schema": str(topic.schema) if topic.schema else None,
+                "schema_registry": topic.schema_registry,
             }
             for topic in settings.topics
         ],
@@ -96,9 +110,14 @@ def _show(console: "Console", shown: ShownSettings) -> None:
         "group": shown.group,
         "thread": str(shown.thread),
         "delay": f"{shown.delay:g} s",
+        "exactly_once": str(shown.exactly_once).lower(),
     }
     for name, value in plain.items():
         rows.add_row(name, visible(value), visible(shown.origins.get(name, "built-in")))
+    for key, told in shown.schema_registry.items():
+        if told is not None:
+            name = "schema_registry" if key == "url" else f"schema_registry_{key}"
+            rows.add_row(name, visible(told), visible(shown.origins.get(name, "built-in")))
     for key, value in shown.properties.items():
         rows.add_row(key, visible(value), visible(shown.origins.get(f"properties.{key}", "")))
     for topic in shown.topics:
@@ -114,11 +133,16 @@ def init(
     path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("sensorstream.toml"),
     *,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+    from_: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="FILE", help="Add the topic that this file feeds, as inspect finds it."),
+    ] = None,
 ) -> Outcome:
-    """Write a commented sensorstream.toml with the built-in defaults."""
+    """Write a commented sensorstream.toml with the built-in defaults, and the topics of the files that are given."""
     from sensorstream.config import write_template
+    from sensorstream.inspection.inspect import config_tables
 
-    write_template(path, force=force)
+    write_template(path, force=force, topics=config_tables(from_ or (), path, listener=session.listener))
     return Outcome(WrittenFile(str(path)), lambda console: console.print(f"wrote {path}"))
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorstream.cli import options
+from sensorstream.cli import options, value_options
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import ExitCode
 
@@ -35,7 +35,8 @@ def consume(
             "--offset",
             "-o",
             metavar="OFFSET",
-            help="Where a new capture begins: beginning (the default), end, N, -N (N before the end) or @TIME.",
+            help="Where a new capture begins: beginning (the default), end, N, -N (N before the end), @TIME or @-1h; "
+            "A:B ends before B.",
         ),
     ] = None,
     exit_at_end: Annotated[
@@ -53,17 +54,82 @@ def consume(
         typer.Option(
             "--to",
             metavar="FILE|FOLDER|-",
-            help="Where to store: a file, a folder (TOPIC_Consumer_N.csv in it), or - for stdout.",
+            help="Where to store: a file (.csv, .jsonl, .sqlite), a folder (TOPIC_Consumer_N.csv in it; .parquet for a "
+            "folder of Parquet), or - for stdout.",
         ),
     ] = ".",
     format_: Annotated[
         str | None,
-        typer.Option("--format", metavar="csv|jsonl", help="Default: by the name of the file; csv; jsonl on stdout."),
+        typer.Option(
+            "--format",
+            metavar="csv|jsonl|sqlite|parquet",
+            help="Default: by the name of the target, else csv; jsonl on stdout.",
+        ),
+    ] = None,
+    folders: Annotated[
+        str | None,
+        typer.Option(
+            "--folders",
+            metavar="LEVEL,...",
+            help="Finished files in folders below the topic's own: partition, date, or partition,date.",
+        ),
+    ] = None,
+    date_column: Annotated[
+        str | None,
+        typer.Option("--date-column", metavar="COLUMN", help="Whose date. Default: that of the record, UTC."),
+    ] = None,
+    rotate_rows: Annotated[
+        int | None, typer.Option("--rotate-rows", metavar="N", help="Finish a file after N rows, begin another.")
+    ] = None,
+    rotate_size: Annotated[
+        str | None, typer.Option("--rotate-size", metavar="SIZE", help="The same at this size: 500kB, 64MB, 1GB.")
+    ] = None,
+    rotate_time: Annotated[
+        str | None,
+        typer.Option("--rotate-time", metavar="TIME", help="The same after this time: 30s, 10m, 1h, 1d."),
     ] = None,
     raw: Annotated[
         bool,
         typer.Option("--raw", help="In CSV, leave text that a spreadsheet takes for a formula as it is."),
     ] = False,
+    value_format: Annotated[
+        str | None,
+        typer.Option(
+            "--value-format",
+            metavar="json|avro|text|bytes",
+            help="What values are: JSON objects, Avro, or text (UTF-8) or bytes (as base64) in one column named value. "
+            "Default: as the topic's table says, json.",
+            show_default=False,
+        ),
+    ] = None,
+    schema_registry: value_options.SchemaRegistry = None,
+    with_: Annotated[
+        str | None,
+        typer.Option(
+            "--with",
+            metavar="FIELD[=COLUMN],...",
+            help="Add columns of the record itself, first: key, timestamp, offset, partition, headers; or none.",
+        ),
+    ] = None,
+    key_format: Annotated[
+        str | None,
+        typer.Option(
+            "--key-format",
+            metavar="text|bytes",
+            help="How --with key stores keys: as text (the default), or as base64.",
+        ),
+    ] = None,
+    flatten: Annotated[
+        bool | None,
+        typer.Option("--flatten/--no-flatten", help="Take nested JSON objects apart into columns such as a.b."),
+    ] = None,
+    tombstones: Annotated[
+        bool | None,
+        typer.Option(
+            "--tombstones/--no-tombstones",
+            help="Store records without a value as rows too; a column tombstone tells which those are.",
+        ),
+    ] = None,
     max_rejects: Annotated[
         int | None,
         typer.Option("--max-rejects", metavar="N", min=0, help="Stop when more than N records can't be used."),
@@ -89,10 +155,19 @@ def consume(
     """Store each record of a partition exactly once; goes on where its file ends.
 
     With -p the partitions are pinned, and the group's offsets are committed so that lag can be shown. Without -p the
-    group's members share the topic's partitions. Endless unless -e, -c or --timeout ends it; Ctrl-C stops cleanly.
+    group's members share the topic's partitions. Endless unless -e, -c, -o A:B or --timeout ends it; Ctrl-C stops it
+    cleanly.
     """
     from sensorstream.pipelines.capture.job import CaptureOptions
+    from sensorstream.storing import rules_of
 
+    storage = {
+        "folders": folders,
+        "date_column": date_column,
+        "rotate_rows": rotate_rows,
+        "rotate_size": rotate_size,
+        "rotate_time": rotate_time,
+    }
     chosen = CaptureOptions(
         topic=topic,
         partitions=tuple(partition or ()),
@@ -103,10 +178,17 @@ def consume(
         timeout=timeout,
         to=to,
         format=format_,
+        storage=rules_of(storage, ""),
         raw=raw,
         max_rejects=max_rejects,
         transforms=tuple(transform or ()),
         transform_settings=tuple(set_ or ()),
+        value_format=value_format,
+        schema_registry=schema_registry,
+        key_format=key_format,
+        with_=with_,
+        flatten=flatten,
+        tombstones=tombstones,
     )
     return capture_with(session, chosen, group)
 
@@ -127,7 +209,7 @@ def capture_with(session: Session, chosen: "CaptureOptions", group: str | None) 
         result = capture(
             open_client(settings, session.listener), target.job, target.make_sink, stop=stop, listener=session.listener
         )
-    bounded = chosen.exit_at_end or chosen.count is not None
+    bounded = chosen.exit_at_end or chosen.count is not None or target.job.range is not None
     return _outcome(result, bounded=bounded, to_stdout=target.to_stdout)
 
 

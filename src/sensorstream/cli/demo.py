@@ -30,6 +30,9 @@ def demo(
     sentiment: Annotated[
         bool, typer.Option("--sentiment", help="Posts instead of sensors: score them, and show the mix of each page.")
     ] = False,
+    chaos: Annotated[
+        bool, typer.Option("--chaos", help="Kill a leader while rows are published and captured, and bring it back.")
+    ] = False,
     to: Annotated[
         Path | None,
         typer.Option(
@@ -45,6 +48,8 @@ def demo(
     from sensorstream.errors import UsageError
     from sensorstream.lab.demo import demonstrate
 
+    if sentiment and chaos:
+        raise UsageError("--chaos is for the lab with sensors", hint="leave out --sentiment or --chaos")
     if sentiment:
         from sensorstream.cli.sentiment.demo import demo as show_sentiment
 
@@ -53,7 +58,12 @@ def demo(
         raise UsageError("--to is for the results of demo --sentiment", hint="--keep keeps the captured files")
     with session.interruptible() as stop:
         result = demonstrate(
-            keep=keep, kafka_version=kafka_version, offline=offline, stop=stop, listener=session.listener
+            keep=keep,
+            kafka_version=kafka_version,
+            offline=offline,
+            with_chaos=chaos,
+            stop=stop,
+            listener=session.listener,
         )
     errors = [] if result.passed else ["the demonstration failed: not every row was captured exactly once"]
     code = ExitCode.DONE if result.passed else ExitCode.WRONG_DATA
@@ -67,10 +77,13 @@ def demo(
 
 
 def _show(console: "Console", result: "Demonstration") -> None:
+    from sensorstream.cli.chaos import show_chaos
     from sensorstream.cli.lag import show_lag
     from sensorstream.cli.run import show_run
     from sensorstream.cli.verify import show_verification
 
+    if result.chaos is not None:
+        show_chaos(console, result.chaos)
     show_run(console, result.run)
     if result.run.lag is not None:
         show_lag(console, result.run.lag)

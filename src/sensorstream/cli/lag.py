@@ -22,7 +22,7 @@ def lag(session: Session, *, group: options.Group = None) -> Outcome:
     """Show a consumer group's lag, of pinned and stopped consumers too."""
     from sensorstream.monitor.lag import group_lag
 
-    result = group_lag(session.settings, group)
+    result = group_lag(session.settings, group, listener=session.listener)
     return Outcome(result, text=lambda console: show_lag(console, result))
 
 

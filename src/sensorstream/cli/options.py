@@ -9,8 +9,11 @@ from typing import Annotated, Final
 
 import typer
 
+from sensorstream import sending
+
 KAFKA_PANEL: Final = "Connection"
 OUTPUT_PANEL: Final = "Output"
+SENDING_PANEL: Final = "Sending"
 
 
 class Output(StrEnum):
@@ -26,7 +29,7 @@ Bootstrap = Annotated[
         "--bootstrap",
         "-b",
         metavar="HOST:PORT,...",
-        help="Brokers to ask first. Default: the local cluster, 127.0.0.1:29092,39092,49092.",
+        help="Brokers to ask first, or cluster:NAME, a cluster of 'cluster up'. Default: 127.0.0.1:29092,39092,49092.",
         rich_help_panel=KAFKA_PANEL,
     ),
 ]
@@ -59,6 +62,55 @@ ClientName = Annotated[
         metavar="NAME",
         help="auto, kafka-python or librdkafka. Default: auto, librdkafka where it is installed.",
         rich_help_panel=KAFKA_PANEL,
+    ),
+]
+Compression = Annotated[
+    str | None,
+    typer.Option(
+        "--compression",
+        metavar="|".join(sending.COMPRESSIONS),
+        help=f"What batches are compressed with. Default: {sending.DEFAULT_COMPRESSION}.",
+        show_default=False,
+        rich_help_panel=SENDING_PANEL,
+    ),
+]
+Linger = Annotated[
+    int | None,
+    typer.Option(
+        "--linger",
+        metavar="MS",
+        help="Milliseconds that a row waits for others to be sent with. Default: 5; 0 for rows that have a pace.",
+        show_default=False,
+        rich_help_panel=SENDING_PANEL,
+    ),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size",
+        metavar="BYTES",
+        help="The most that is sent at once for one partition. Default: 262144; librdkafka 1000000.",
+        show_default=False,
+        rich_help_panel=SENDING_PANEL,
+    ),
+]
+Acks = Annotated[
+    str | None,
+    typer.Option(
+        "--acks",
+        metavar="|".join(sending.ACKS),
+        help="Who must have a row before it counts as sent: all in-sync replicas, the leader, nobody. Default: all.",
+        show_default=False,
+        rich_help_panel=SENDING_PANEL,
+    ),
+]
+Idempotence = Annotated[
+    bool | None,
+    typer.Option(
+        "--idempotence/--no-idempotence",
+        help="Whether the brokers see to it that no retry doubles or reorders rows. Default: they do.",
+        show_default=False,
+        rich_help_panel=SENDING_PANEL,
     ),
 ]
 OutputOption = Annotated[
@@ -100,13 +152,35 @@ Delay = Annotated[
         show_default=False,
     ),
 ]
+ExactlyOnce = Annotated[
+    bool | None,
+    typer.Option(
+        "--exactly-once/--no-exactly-once",
+        help="Publish each row exactly once: after an interruption, the same command goes on where it was.",
+        show_default=False,
+    ),
+]
+JobName = Annotated[
+    str | None,
+    typer.Option(
+        "--job",
+        metavar="NAME",
+        help="With --exactly-once: the job's name. Default: made from the file's content, the topic and the rules.",
+        show_default=False,
+    ),
+]
+Restart = Annotated[
+    bool,
+    typer.Option("--restart", help="With --exactly-once: publish from the beginning, whatever was published before."),
+]
 Encoding = Annotated[str, typer.Option("--encoding", metavar="NAME", help="The source files' character encoding.")]
 Delimiter = Annotated[
     str | None,
     typer.Option(
         "--delimiter",
         metavar="C",
-        help="What separates the cells of a source; auto: find out. Default: a comma, in TSV a tab.",
+        help="What separates the cells of a source; auto: what the header uses most. Default: a comma, or what a "
+        "header without one shows; in TSV a tab.",
         show_default=False,
     ),
 ]
@@ -114,7 +188,7 @@ SourceFormat = Annotated[
     str | None,
     typer.Option(
         "--source-format",
-        metavar="csv|tsv|jsonl|text",
+        metavar="csv|tsv|jsonl|json|text",
         help="What the sources are. Default: what their endings say, else csv.",
         show_default=False,
     ),

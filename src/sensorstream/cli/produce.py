@@ -1,24 +1,26 @@
 """``produce``: replay source files into topics."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorstream.cli import options
+from sensorstream.cli import options, time_options, value_options
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import ExitCode
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sensorstream.pipelines.replay.replay import ReplayResult
+    from sensorstream.description import Description
+    from sensorstream.pipelines.replay.spec import ReplayedSource, ReplayResult
 
 
 def add_to(app: typer.Typer) -> None:
     """Make it a command of the program."""
-    command(app, "produce", "produce")(produce)
+    command(app, "produce", "produce", sends="as asked", describes=True)(produce)
 
 
 def produce(
@@ -37,22 +39,25 @@ def produce(
     ] = 1,
     delay: options.Delay = None,
     rate: Annotated[float | None, typer.Option("--rate", metavar="N", help="Rows a second of each source.")] = None,
-    speed: Annotated[
-        float | None,
-        typer.Option("--speed", metavar="X", help="Replay by the time column, X times as fast as it was recorded."),
-    ] = None,
-    max_gap: Annotated[
-        float | None,
-        typer.Option(
-            "--max-gap",
-            metavar="S",
-            help="With --speed: a pause of the recording counts for S seconds at most.",
-        ),
-    ] = None,
+    speed: time_options.Speed = None,
+    max_gap: time_options.MaxGap = None,
+    clock: time_options.Clock = None,
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=1, help="At most N rows of each source.")
     ] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Begin every source anew when it ends, until stopped.")] = False,
+    follow: Annotated[
+        bool | None,
+        typer.Option(
+            "--follow/--no-follow",
+            help="Go on with what is appended to the files, also when they are rotated, until stopped.",
+            show_default=False,
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", metavar="S", help="With --follow: a source ends when no row has come for S seconds."),
+    ] = None,
     partition_by: Annotated[
         str | None,
         typer.Option(
@@ -64,27 +69,24 @@ def produce(
     key: Annotated[
         str | None, typer.Option("--key", metavar="COLUMN", help="The column whose cell is the record's key.")
     ] = None,
-    format_: Annotated[str, typer.Option("--format", metavar="json", help="The format of the values.")] = "json",
+    value_format: value_options.ValueFormat = None,
+    schema: value_options.Schema = None,
+    schema_registry: value_options.SchemaRegistry = None,
     timestamps: Annotated[
         str,
         typer.Option("--timestamps", metavar="now|original", help="The records' time: now, or the row's own."),
     ] = "now",
-    time_column: Annotated[
-        str | None, typer.Option("--time-column", metavar="NAME", help="The column that holds a row's time.")
-    ] = None,
-    time_format: Annotated[
-        str | None,
-        typer.Option("--time-format", metavar="FORMAT", help="Its format, as for strptime. Default: ISO 8601."),
-    ] = None,
+    time_column: time_options.TimeColumn = None,
+    time_format: time_options.TimeFormat = None,
+    time_zone: time_options.TimeZone = None,
     from_row: Annotated[
         list[str] | None,
         typer.Option("--from-row", metavar="TOPIC=N", help="Begin a source at row N, counted from 0 (repeatable)."),
     ] = None,
-    encoding: options.Encoding = "utf-8",
-    delimiter: options.Delimiter = None,
-    source_format: options.SourceFormat = None,
-    quote: options.Quote = None,
-    columns: options.Columns = None,
+    exactly_once: options.ExactlyOnce = None,
+    job: options.JobName = None,
+    restart: options.Restart = False,
+    description: "Description",
     max_rejects: Annotated[
         int | None,
         typer.Option("--max-rejects", metavar="N", min=0, help="Stop when more than N rows can't be used."),
@@ -92,35 +94,47 @@ def produce(
 ) -> Outcome:
     """Publish the rows of CSV, TSV or JSONL files, each source in order, checking the delivery of every row.
 
-    Ctrl-C stops cleanly and prints where each source goes on.
+    Ctrl-C stops cleanly and prints where each source goes on; with --exactly-once the same command does so by itself.
     """
-    from sensorstream.clients import open_client
+    from sensorstream.clients import check_publishing, open_client
     from sensorstream.pipelines.replay.job import ReplayOptions, client_settings, make_job
     from sensorstream.pipelines.replay.processes import replay_in_processes
     from sensorstream.pipelines.replay.replay import replay
-    from sensorstream.sources.formats import SourceForm, column_names
+    from sensorstream.pipelines.replay.values import with_values
+    from sensorstream.sources.formats import SourceForm
 
-    settings = session.settings_with(thread=thread, delay=delay)
+    settings = session.settings_with(thread=thread, delay=delay, exactly_once=exactly_once)
     wanted = ReplayOptions(
         sources=tuple(source or ()),
         rate=rate,
         speed=speed,
         max_gap=max_gap,
+        clock=clock,
         delay_given=delay is not None,
         limit=limit,
         loop=loop,
+        follow=follow,
+        timeout=timeout,
         partition_by=partition_by,
         key=key,
-        format=format_,
+        format=value_format,
+        schema=schema,
+        schema_registry=schema_registry,
         timestamps=timestamps,
         time_column=time_column,
         time_format=time_format,
+        time_zone=tuple(time_zone or ()),
         from_row=tuple(from_row or ()),
-        form=SourceForm(source_format, encoding, delimiter, quote, column_names(columns)),
+        form=SourceForm().over(description),
         max_rejects=max_rejects,
         rejects_folder=Path.cwd(),
+        job=job,
+        restart=restart,
     )
+    check_publishing(settings, session.listener, exactly_once=settings.exactly_once)
     client = open_client(client_settings(settings, wanted), session.listener)
+    wanted = with_values(client, settings, wanted, session.listener)
+    replayed = make_job(settings, wanted, session.listener)
     with session.interruptible() as stop:
         if processes > 1:
             result = replay_in_processes(
@@ -133,9 +147,12 @@ def produce(
                 listener=session.listener,
             )
         else:
-            job = make_job(settings, wanted, session.listener)
-            result = replay(client, job, stop=stop, listener=session.listener)
-    return _outcome(result, interrupted=session.stop.is_set() and not (loop and limit is None and result.delivered))
+            result = replay(client, replayed, stop=stop, listener=session.listener)
+    endless = limit is None and all(
+        loop or source.rules.follow or ended.complete
+        for source, ended in zip(replayed.sources, result.sources, strict=True)
+    )
+    return _outcome(result, interrupted=session.stop.is_set() and not (endless and result.delivered))
 
 
 def _outcome(result: "ReplayResult", *, interrupted: bool) -> Outcome:
@@ -159,8 +176,7 @@ def _outcome(result: "ReplayResult", *, interrupted: bool) -> Outcome:
         code, status = ExitCode.INTERRUPTED, "partial"
         errors.append("interrupted before the work was complete")
     if code is not ExitCode.DONE and unfinished:
-        flags = " ".join(f"--from-row {source.topic}={source.next_row}" for source in unfinished)
-        errors.append(f"to go on, add: {flags}")
+        errors += how_to_go_on(unfinished)
     return Outcome(
         result,
         lambda console: show_replay(console, result),
@@ -170,21 +186,26 @@ def _outcome(result: "ReplayResult", *, interrupted: bool) -> Outcome:
     )
 
 
+def how_to_go_on(unfinished: "Sequence[ReplayedSource]") -> list[str]:
+    """What to do after a replay that was interrupted, in lines."""
+    if all(source.job is not None for source in unfinished):
+        rows = ", ".join(f"{source.topic} at row {source.next_row}" for source in unfinished)
+        return [f"to go on, run the same command again without --restart: {rows}"]
+    flags = " ".join(f"--from-row {source.topic}={source.next_row}" for source in unfinished)
+    return [
+        "rows that were sent and not acknowledged may come twice when it goes on; with --exactly-once none does",
+        f"to go on, add: {flags}",
+    ]
+
+
 def show_replay(console: "Console", result: "ReplayResult") -> None:
     """The sources with their counts, and the line of the whole."""
-    from sensorstream.cli.render import shown_path, table
+    from sensorstream.cli.render import known, shown_path, table
     from sensorstream.cli.terminal import visible
 
-    rows = table(
-        "topic",
-        "source",
-        "sent",
-        "acknowledged",
-        "failed",
-        "rejected",
-        "next row",
-        right=("sent", "acknowledged", "failed", "rejected", "next row"),
-    )
+    figures = ("sent", "acknowledged", "failed", "rejected", "next row")
+    once = any(source.job is not None for source in result.sources)
+    rows = table("topic", "source", *figures, *(("earlier", "job") if once else ()), right=(*figures, "earlier"))
     for source in result.sources:
         rows.add_row(
             visible(source.topic),
@@ -194,6 +215,7 @@ def show_replay(console: "Console", result: "ReplayResult") -> None:
             f"{source.failed:,}",
             f"{source.rejected:,}",
             f"{source.next_row:,}",
+            *((known(source.earlier and f"{source.earlier:,}"), known(source.job)) if once else ()),
         )
     console.print(rows)
     rate = result.acknowledged / result.seconds if result.seconds > 0 else 0

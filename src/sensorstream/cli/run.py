@@ -5,19 +5,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorstream.cli import options
+from sensorstream.cli import options, time_options
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import ExitCode
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from sensorstream.description import Description
     from sensorstream.lab.run import LabRun
 
 
 def add_to(app: typer.Typer) -> None:
     """Make it a command of the program."""
-    command(app, "run", "run")(run)
+    command(app, "run", "run", sends="as asked", describes=True)(run)
 
 
 def run(
@@ -25,22 +26,47 @@ def run(
     *,
     thread: options.Thread = None,
     delay: options.Delay = None,
+    speed: time_options.Speed = None,
+    max_gap: time_options.MaxGap = None,
+    clock: time_options.Clock = None,
+    time_column: time_options.TimeColumn = None,
+    time_format: time_options.TimeFormat = None,
+    time_zone: time_options.TimeZone = None,
     source: options.SourceOption = None,
+    exactly_once: options.ExactlyOnce = None,
+    job: options.JobName = None,
+    restart: options.Restart = False,
     group: options.Group = None,
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the captured files go.")] = Path(),
     exit_at_end: Annotated[
         bool, typer.Option("--exit", "-e", help="Stop when everything that was published is captured.")
     ] = False,
+    description: "Description",
 ) -> Outcome:
     """Publish the sources and capture every partition, each by a process of its own; Ctrl-C stops all cleanly."""
-    from sensorstream.clients import open_client
+    from sensorstream.clients import check_publishing, open_client
     from sensorstream.lab.run import LabJob
     from sensorstream.lab.run import run as run_lab
     from sensorstream.pipelines.replay.job import ReplayOptions, client_settings, make_job
+    from sensorstream.sources.formats import SourceForm
 
-    settings = session.settings_with(thread=thread, delay=delay, group=group)
-    replay_options = ReplayOptions(sources=tuple(source or ()), delay_given=delay is not None, rejects_folder=to)
-    job = LabJob(
+    settings = session.settings_with(thread=thread, delay=delay, group=group, exactly_once=exactly_once)
+    check_publishing(settings, session.listener, exactly_once=settings.exactly_once)
+    replay_options = ReplayOptions(
+        sources=tuple(source or ()),
+        speed=speed,
+        max_gap=max_gap,
+        clock=clock,
+        delay_given=delay is not None,
+        time_column=time_column,
+        time_format=time_format,
+        time_zone=tuple(time_zone or ()),
+        rejects_folder=to,
+        job=job,
+        restart=restart,
+        form=SourceForm().over(description),
+    )
+    lab = LabJob(
         make_job(settings, replay_options, session.listener),
         to,
         settings.group,
@@ -52,7 +78,7 @@ def run(
         result = run_lab(
             open_client(client_settings(settings, replay_options), session.listener),
             settings,
-            job,
+            lab,
             stop=stop,
             listener=session.listener,
         )

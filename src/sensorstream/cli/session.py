@@ -51,14 +51,17 @@ class Session:
 
     @cached_property
     def settings(self) -> "Settings":
-        """The settings in force. Raises ConfigError."""
+        """The settings in force; ``cluster:NAME`` is resolved. Raises ConfigError, ClusterUnreachable."""
         from sensorstream import config
+        from sensorstream.cli.named_cluster import resolved
 
-        return config.load(
-            flags=self.flags,
-            properties=self._properties,
-            command_config=self._command_config,
-            profile=self._profile,
+        return resolved(
+            config.load(
+                flags=self.flags,
+                properties=self._properties,
+                command_config=self._command_config,
+                profile=self._profile,
+            )
         )
 
     @property
@@ -71,6 +74,13 @@ class Session:
         arguments += ["--command-config", str(self._command_config)] if self._command_config else []
         arguments += ["--profile", self._profile] if self._profile else []
         return arguments + (["--client", str(client)] if client else [])
+
+    @property
+    def sending_arguments(self) -> list[str]:
+        """The named options of publishing as they were given, for another command to be started with."""
+        from sensorstream import sending
+
+        return sending.as_arguments(self.flags)
 
     def settings_with(self, **flags: object) -> "Settings":
         """The settings with a command's own flags (None: not given) on top."""

@@ -33,6 +33,14 @@ DeadLetters = Annotated[
         help="Where records go that can't be used; made when it is missing. Default: the target's name and _DEAD.",
     ),
 ]
+Create = Annotated[
+    bool,
+    typer.Option(
+        "--create",
+        help="Make the target when it is missing, with the source's partitions; the topic for dead letters, which is "
+        "made when it is missing in any case, gets as many.",
+    ),
+]
 ExitAtEnd = Annotated[
     bool, typer.Option("--exit", "-e", help="Stop when everything that is there at the start is done.")
 ]
@@ -73,7 +81,7 @@ Instance = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Make it a command of the program."""
-    command(app, "stream", "stream")(stream)
+    command(app, "stream", "stream", sends="exactly once")(stream)
 
 
 def stream(
@@ -100,9 +108,7 @@ def stream(
     ] = None,
     group: Group = None,
     dead_letters: DeadLetters = None,
-    create: Annotated[
-        bool, typer.Option("--create", help="Make the target when it is missing, with the source's partitions.")
-    ] = False,
+    create: Create = False,
     exit_at_end: ExitAtEnd = False,
     count: Count = None,
     timeout: Timeout = None,
@@ -137,12 +143,15 @@ def stream(
 
 def run(session: Session, chosen: "StreamOptions", make_transform: Any, words: list[str], group: str | None) -> Outcome:
     """Run a stream and tell what it came to; ``words`` are the command and its own options, for the workers."""
+    from sensorstream.clients import check_publishing
     from sensorstream.pipelines.stream.plan import default_group
     from sensorstream.pipelines.stream.plan import run as run_stream
 
     settings = session.settings_with(group=group or default_group(chosen.source, chosen.target))
+    check_publishing(settings, session.listener, exactly_once=True)
     words += ["--from", chosen.source, "--to", chosen.target, "--dead-letters", chosen.dead, "--group", settings.group]
     words += ["--commit-every", str(chosen.commit_every), *session.connection_arguments]
+    words += session.sending_arguments
     words += ["--exit"] if chosen.exit_at_end else []
     words += ["--timeout", str(chosen.timeout)] if chosen.timeout is not None else []
     words += ["--instance", chosen.instance] if chosen.instance else []

@@ -56,7 +56,7 @@ def create(
                 configs={**topic.configs, **parse_pairs(configs or (), "--set")},
             )
         )
-    result = admin.create_topics(settings, wanted)
+    result = admin.create_topics(settings, wanted, listener=session.listener)
     return Outcome(result, text=lambda console: _show_created(console, result))
 
 
@@ -75,7 +75,7 @@ def list_(session: Session) -> Outcome:
     """List all topics but Kafka's own."""
     from sensorstream import admin
 
-    result = admin.list_topics(session.settings)
+    result = admin.list_topics(session.settings, listener=session.listener)
 
     def show(console: "Console") -> None:
         from sensorstream.cli.render import known, table
@@ -102,7 +102,7 @@ def describe(
     """Show each partition's leader, replicas, in-sync replicas, first and next offset."""
     from sensorstream import admin
 
-    result = admin.describe_topics(session.settings, names or ())
+    result = admin.describe_topics(session.settings, names or (), listener=session.listener)
     return Outcome(result, text=lambda console: _show_described(console, result))
 
 
@@ -146,7 +146,7 @@ def delete(
         if session.json or not sys.stdin.isatty():
             raise UsageError(f"deleting {', '.join(names)} is not confirmed", hint="add --yes")
         typer.confirm(f"Delete {', '.join(names)} with all records?", abort=True, err=True)
-    result = admin.delete_topics(settings, names)
+    result = admin.delete_topics(settings, names, listener=session.listener)
 
     def show(console: "Console") -> None:
         from sensorstream.cli.render import known
@@ -173,7 +173,11 @@ def alter(
     from sensorstream.config import parse_pairs
 
     result = admin.alter_topic(
-        session.settings, name, partitions=partitions, configs=parse_pairs(configs or (), "--set")
+        session.settings,
+        name,
+        partitions=partitions,
+        configs=parse_pairs(configs or (), "--set"),
+        listener=session.listener,
     )
 
     def show(console: "Console") -> None:

@@ -1,5 +1,6 @@
 """``verify``: was each source row captured exactly once, in order per partition?"""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from sensorstream.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from sensorstream.description import Description
     from sensorstream.pipelines.verify.verify import TopicVerdict, Verification
 
 
@@ -23,9 +25,13 @@ class PartitionRule(StrEnum):
     ANY = "any"
 
 
+LISTED = 3
+"""So many rejected rows, and records, are listed of a topic; the others are counted."""
+
+
 def add_to(app: typer.Typer) -> None:
     """Make it a command of the program."""
-    command(app, "verify", "verify", kafka=False)(verify)
+    command(app, "verify", "verify", kafka=False, describes=True)(verify)
 
 
 def verify(
@@ -34,7 +40,8 @@ def verify(
         list[Path] | None,
         typer.Argument(
             metavar="[CAPTURED]...",
-            help="Captured files (TOPIC_Consumer_PARTITION.csv or .jsonl) or folders of them. Default: this folder.",
+            help="Captured files (TOPIC_Consumer_PARTITION.csv or .jsonl, databases) or folders of them. "
+            "Default: this folder.",
             show_default=False,
         ),
     ] = None,
@@ -57,31 +64,28 @@ def verify(
         int | None,
         typer.Option("--limit", metavar="N", min=1, help="Only the first N rows of each source were published."),
     ] = None,
-    encoding: options.Encoding = "utf-8",
-    delimiter: options.Delimiter = None,
-    source_format: options.SourceFormat = None,
-    quote: options.Quote = None,
-    columns: options.Columns = None,
+    description: "Description",
     raw: Annotated[
         bool, typer.Option("--raw", help="Captured CSV files without a position were written with --raw.")
     ] = False,
 ) -> Outcome:
     """Compare source files with captured files, value by value and in order per partition.
 
-    Exit code 0: each source row was captured exactly once. 4: it was not; the first difference is named.
+    Exit code 0: each source row that can be compared was captured exactly once; what is not covered is told.
+    4: one was not, and the first difference is named; or there was no row to compare.
     """
     from sensorstream.pipelines.replay.job import source_files
     from sensorstream.pipelines.verify.verify import VerifyOptions
     from sensorstream.pipelines.verify.verify import verify as compare
-    from sensorstream.sources.formats import SourceForm, column_names
+    from sensorstream.sources.formats import SourceForm
 
     pairs = source_files(session.settings, source or ())
     sources = dict(pairs)
     if len(sources) < len(pairs):
         raise UsageError("a topic has several sources", hint="verify takes one file for a topic")
-    form = SourceForm(source_format, encoding, delimiter, quote, column_names(columns))
-    form.check()
-    wanted = VerifyOptions(partition_by.value, partitions, limit, form, raw)
+    form = SourceForm().over(description)
+    forms = {topic: form.over(session.settings.topic(topic).description) for topic in sources}
+    wanted = VerifyOptions(partition_by.value, partitions, limit, form, raw, forms)
     with session.interruptible() as stop:
         result = compare(
             sources,
@@ -94,12 +98,19 @@ def verify(
     if result.exactly_once:
         return Outcome(result, lambda console: show_verification(console, result))
     firsts = [verdict.first_difference.text for verdict in result.topics if verdict.first_difference]
+    nothing = [verdict for verdict in result.topics if not verdict.first_difference and not verdict.expected]
+    if firsts:
+        error = f"the captured rows differ from the sources: {firsts[0]}"
+    elif nothing:
+        error = f"nothing was compared: {nothing[0].source} has no row that can be used"
+    else:
+        error = "nothing was compared"
     return Outcome(
         result,
         lambda console: show_verification(console, result),
         status="error",
         exit_code=ExitCode.WRONG_DATA,
-        errors=(f"the captured rows differ from the sources: {firsts[0]}",),
+        errors=(error,),
     )
 
 
@@ -107,20 +118,39 @@ def show_verification(console: "Console", result: "Verification") -> None:
     """A line a topic, and the verdict."""
     from sensorstream.cli.terminal import visible
 
+    def told(count: int, first: Sequence[str], things: str) -> None:
+        for text in first[:LISTED]:
+            console.print(visible(f"  {text}"))
+        if count > LISTED:
+            console.print(f"  and {count - LISTED:,} more {things}")
+
     for verdict in result.topics:
         console.print(visible(_line(verdict)))
-        for bad in verdict.rejected_rows:
-            console.print(visible(f"  {verdict.source} line {bad.line} was rejected, not compared: {bad.reason}"))
-        if verdict.rejected > len(verdict.rejected_rows):
-            console.print(f"  and {verdict.rejected - len(verdict.rejected_rows)} more rejected rows")
+        rows = [f"{verdict.source} line {bad.line} can't be used: {bad.reason}" for bad in verdict.rejected_rows]
+        told(verdict.rejected, rows, "rows that can't be used")
+        records = [
+            f"{one.file} line {one.line}: {one.reason}"
+            if one.offset is None
+            else f"{verdict.topic}[{one.partition}] offset {one.offset} was rejected by the capture: {one.reason}"
+            for one in verdict.capture_rejected_records
+        ]
+        told(verdict.capture_rejected, records, "rejected records")
     order = "in order per partition" if result.partition_by == "row" else "in order within each file"
+    gaps = [text for verdict in result.topics for text in verdict.not_covered]
     if result.exactly_once:
-        console.print(f"verdict: each source row was captured exactly once, {order}")
-    else:
+        what = "each row that was compared" if gaps else "each source row"
+        console.print(f"verdict: {what} was captured exactly once, {order}")
+    elif any(verdict.first_difference for verdict in result.topics):
         console.print("verdict: WRONG, the captured rows differ from the sources")
+    else:
+        console.print("verdict: NONE, there is a topic of which no row was compared")
+    if gaps:
+        console.print(visible(f"not covered: {'; '.join(gaps)}"))
 
 
 def _line(verdict: "TopicVerdict") -> str:
+    if not verdict.expected and not verdict.first_difference:
+        return f"{verdict.topic}: no row to compare"
     if verdict.exactly_once:
         count = len(verdict.captured_files)
         files = "1 file" if count == 1 else f"{count} files"

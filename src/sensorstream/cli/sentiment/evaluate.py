@@ -11,6 +11,7 @@ from sensorstream.errors import ExitCode
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from sensorstream.description import Description
     from sensorstream.sentiment.evaluate import Evaluation
 
 SHOWN_TEXT = 110
@@ -18,7 +19,7 @@ SHOWN_TEXT = 110
 
 def add_to(group: typer.Typer) -> None:
     """Make it a command of the group."""
-    command(group, "evaluate", "sentiment evaluate", kafka=False)(evaluate)
+    command(group, "evaluate", "sentiment evaluate", kafka=False, describes="one file")(evaluate)
 
 
 def evaluate(
@@ -35,8 +36,7 @@ def evaluate(
     rating_scale: labelled.RatingScale = None,
     rating_centre: labelled.RatingCentre = 0.0,
     gold_cut: labelled.GoldCut = 0.05,
-    delimiter: labelled.Delimiter = None,
-    encoding: labelled.Encoding = "utf-8",
+    description: "Description",
     limit: labelled.Limit = None,
     worst: Annotated[
         int, typer.Option("--worst", metavar="N", min=0, max=1000, help="How many of the worst errors to show.")
@@ -58,6 +58,7 @@ def evaluate(
     from sensorstream.sentiment.evaluate import evaluate as measure
     from sensorstream.sentiment.labelled import LabelledFile, LabelledOptions
     from sensorstream.sentiment.scorers import open_scorer
+    from sensorstream.sources.formats import SourceForm
 
     wanted = LabelledOptions(
         format=format_.value if format_ else None,
@@ -68,8 +69,7 @@ def evaluate(
         gold_cut=gold_cut,
         rating_scale=rating_scale,
         rating_centre=rating_centre,
-        delimiter=delimiter,
-        encoding=encoding,
+        form=SourceForm().over(description),
         limit=limit,
     )
     source = LabelledFile(file, wanted, listener=session.listener)
@@ -100,7 +100,11 @@ def _show(console: "Console", result: "Evaluation", gold: str) -> None:
     console.print(visible(f"{result.file}: {result.texts:,} texts, {gold}"))
     console.print(
         visible(f"scorer {result.scorer.name} {result.scorer.version}: ")
-        + f"positive from {cut['positive']:g}, negative up to {cut['negative']:g}"
+        + (
+            "the most probable label"
+            if cut is None
+            else f"positive from {cut['positive']:g}, negative up to {cut['negative']:g}"
+        )
     )
     for reason, count in result.excluded.items():
         console.print(visible(f"left out as {reason}: {count:,} rows"))

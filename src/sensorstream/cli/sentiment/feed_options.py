@@ -35,7 +35,7 @@ Offset = Annotated[
         "--offset",
         "-o",
         metavar="OFFSET",
-        help="Where to begin: end (the default; with -e beginning), beginning, N, -N (N before the end) or @TIME.",
+        help="Where to begin: end (the default; with -e beginning), beginning, N, -N (before the end), @TIME or @-1h.",
         show_default=False,
     ),
 ]
@@ -45,7 +45,7 @@ WindowOffset = Annotated[
         "--offset",
         "-o",
         metavar="OFFSET",
-        help="Where to begin: end (the default), beginning, N, -N (N before the end) or @TIME.",
+        help="Where to begin: end (the default), beginning, N, -N (N before the end), @TIME or @-1h.",
         show_default=False,
     ),
 ]
@@ -62,7 +62,8 @@ TimeField = Annotated[
     typer.Option(
         "--time-field",
         metavar="NAME",
-        help="Where a post's time is: ISO 8601, or a number since 1970. Default: the record's timestamp.",
+        help="Where a post's time is: ISO 8601, or a number since 1970. Default: time, where it holds one, else the "
+        "record's timestamp.",
         show_default=False,
     ),
 ]

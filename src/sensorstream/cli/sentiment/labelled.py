@@ -85,16 +85,6 @@ GoldCut = Annotated[
         help="Ratings, brought to -1 to 1, are positive from X and negative up to -X.",
     ),
 ]
-Delimiter = Annotated[
-    str | None,
-    typer.Option(
-        "--delimiter",
-        metavar="C",
-        help="What separates the cells of a CSV file; auto: find out. Default: a comma.",
-        show_default=False,
-    ),
-]
-Encoding = Annotated[str, typer.Option("--encoding", metavar="NAME", help="The file's character encoding.")]
 Limit = Annotated[
     int | None,
     typer.Option("--limit", metavar="N", min=1, help="Only the first N usable rows.", show_default=False),

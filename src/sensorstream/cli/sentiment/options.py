@@ -6,7 +6,11 @@ import typer
 
 Scorer = Annotated[
     str,
-    typer.Option("--scorer", metavar="NAME|FILE", help="vader, vader+clean, a plug-in, or the file of an own model."),
+    typer.Option(
+        "--scorer",
+        metavar="NAME|FILE|onnx:FOLDER",
+        help="vader, vader+clean, a plug-in, the file of an own model, or onnx: and the folder of an exported one.",
+    ),
 ]
 Set = Annotated[
     list[str] | None,

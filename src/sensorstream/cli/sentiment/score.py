@@ -73,6 +73,7 @@ def _lines(text: str | None) -> Iterator[bytes]:
 
 def _show(console: "Console", result: "TextsScored", *, explain: bool) -> None:
     from sensorstream.cli.render import table
+    from sensorstream.cli.terminal import visible
 
     if explain:
         for one in result.scores:
@@ -84,9 +85,8 @@ def _show(console: "Console", result: "TextsScored", *, explain: bool) -> None:
         rows.add_row(*shown, one.label or "-", _status(one), _short(one.text))
     console.print(rows)
     cut = result.scorer.thresholds
-    console.print(
-        f"{result.scorer.name} {result.scorer.version}: positive from {cut.positive:g}, negative to {cut.negative:g}"
-    )
+    how = "the most probable label" if cut is None else f"positive from {cut.positive:g}, negative to {cut.negative:g}"
+    console.print(visible(f"{result.scorer.name} {result.scorer.version}: ") + how)
 
 
 def _show_words(console: "Console", one: "ScoredText") -> None:

@@ -1,24 +1,34 @@
 """``sentiment stream``: score a topic of posts into another one, exactly once."""
 
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from sensorstream.cli import stream as stream_command
+from sensorstream.cli import time_options
 from sensorstream.cli.command import Outcome, Session, command
+from sensorstream.cli.sentiment import options
+from sensorstream.errors import UsageError
 
 if TYPE_CHECKING:
     from sensorstream.transforms.base import Transform
 
 DEFAULT_FROM: Final = "POSTS"
 DEFAULT_TO: Final = "POSTS_SCORED"
+TimeZone = Annotated[
+    str | None,
+    typer.Option(
+        "--time-zone", metavar="ZONE", help="The zone of times without an offset: Europe/Berlin, +07:00. Default: UTC."
+    ),
+]
 FILES_GROUP: Final = "sentiment_group"
 """Into files: there it is for the lag display alone, the position lies with each file."""
 
 
 def add_to(group: typer.Typer) -> None:
     """Make it a command of ``sentiment``."""
-    command(group, "stream", "sentiment stream")(stream)
+    command(group, "stream", "sentiment stream", sends="exactly once")(stream)
 
 
 def stream(
@@ -34,19 +44,35 @@ def stream(
         ),
     ] = DEFAULT_TO,
     text_field: Annotated[str, typer.Option("--text-field", metavar="NAME", help="Where a post's text is.")] = "text",
+    id_field: Annotated[
+        str | None,
+        typer.Option("--id-field", metavar="NAME", help="Where a post's id is; the output has it as id, too."),
+    ] = None,
+    page_field: Annotated[
+        str | None,
+        typer.Option("--page-field", metavar="NAME", help="Where a post's page is; the output has it as page, too."),
+    ] = None,
+    time_field: Annotated[
+        str | None,
+        typer.Option(
+            "--time-field",
+            metavar="NAME",
+            help="Where a post's time is, or several fields: Date,Time; the output has it as time, ISO 8601, in UTC.",
+        ),
+    ] = None,
+    time_format: time_options.TimeFormat = None,
+    time_zone: TimeZone = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="A record's whole value is the text; the output has it as the text field.")
     ] = False,
-    scorer: Annotated[str, typer.Option("--scorer", metavar="NAME|FILE", help="What scores the texts.")] = "vader",
+    scorer: options.Scorer = "vader",
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the scorer (repeatable)."),
     ] = None,
     group: stream_command.Group = None,
     dead_letters: stream_command.DeadLetters = None,
-    create: Annotated[
-        bool, typer.Option("--create", help="Make the target when it is missing, with the source's partitions.")
-    ] = False,
+    create: stream_command.Create = False,
     exit_at_end: stream_command.ExitAtEnd = False,
     count: stream_command.Count = None,
     timeout: stream_command.Timeout = None,
@@ -61,14 +87,26 @@ def stream(
     """
     from sensorstream.config import parse_pairs
     from sensorstream.pipelines.stream.job import COMMIT_EVERY_S
-    from sensorstream.pipelines.stream.plan import StreamOptions
+    from sensorstream.transforms.base import get_ready
 
+    known = session.settings.topic(source)
+    if time_field is not None and time_field == known.time_column:
+        time_format, time_zone = time_format or known.time_format, time_zone or known.time_zone
+    fields = {
+        "text_field": text_field,
+        "id_field": id_field,
+        "page_field": page_field,
+        "time_field": time_field,
+        "time_format": time_format,
+        "time_zone": time_zone,
+    }
+    fields_given = {name: value for name, value in fields.items() if value is not None}
     if _is_path(target):
         return _into_files(
             session,
             source=source,
             to=target,
-            settings=[f"scorer={scorer}", f"text_field={text_field}", *(set_ or ())],
+            settings=[f"scorer={scorer}", *(f"{name}={value}" for name, value in fields_given.items()), *(set_ or ())],
             group=group,
             exit_at_end=exit_at_end,
             count=count,
@@ -78,6 +116,24 @@ def stream(
                 "--instance": instance, "--commit-every": commit_every != COMMIT_EVERY_S,
             },
         )  # fmt: skip
+    if plain and len(fields_given) > 1:
+        other = next(name for name in fields_given if name != "text_field").replace("_", "-")
+        raise UsageError(f"--plain records have no fields, so there is no --{other}", hint="leave one of them out")
+    pairs = parse_pairs(set_ or (), "--set")
+
+    @cache
+    def make() -> "Transform":
+        from sensorstream.sentiment.carried import names_of
+        from sensorstream.sentiment.scorers import open_scorer
+        from sensorstream.sentiment.transform import ScoreTransform
+
+        names = names_of(dict(fields_given))
+        return ScoreTransform(open_scorer(scorer, pairs), names)
+
+    if workers == 1:
+        get_ready(make())  # it has the time until all that a stream needs is imported
+    from sensorstream.pipelines.stream.plan import StreamOptions
+
     chosen = StreamOptions(
         source,
         target,
@@ -91,15 +147,8 @@ def stream(
         workers=workers,
         create=create or target == DEFAULT_TO,
     )
-    pairs = parse_pairs(set_ or (), "--set")
-
-    def make() -> "Transform":
-        from sensorstream.sentiment.scorers import open_scorer
-        from sensorstream.sentiment.transform import ScoreTransform
-
-        return ScoreTransform(open_scorer(scorer, pairs), text_field=text_field)
-
-    own = ["--text-field", text_field, "--scorer", scorer, *(["--plain"] if plain else [])]
+    own = [part for name, value in fields_given.items() for part in (f"--{name.replace('_', '-')}", value)]
+    own += ["--scorer", scorer, *(["--plain"] if plain else [])]
     own += [part for pair in set_ or () for part in ("--set", pair)]
     return stream_command.run(session, chosen, make, ["sentiment", "stream", *own], group)
 
@@ -123,7 +172,6 @@ def _into_files(
 ) -> Outcome:
     """Scored posts into files: a capture whose records go through the scorer on their way."""
     from sensorstream.cli.consume import capture_with
-    from sensorstream.errors import UsageError
     from sensorstream.pipelines.capture.job import CaptureOptions
 
     for option, given in topics_only.items():

@@ -12,12 +12,13 @@ from sensorstream.errors import ExitCode
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from sensorstream.description import Description
     from sensorstream.sentiment.train import Training
 
 
 def add_to(group: typer.Typer) -> None:
     """Make it a command of the group."""
-    command(group, "train", "sentiment train", kafka=False)(train)
+    command(group, "train", "sentiment train", kafka=False, describes="one file")(train)
 
 
 def train(
@@ -56,8 +57,7 @@ def train(
     rating_scale: labelled.RatingScale = None,
     rating_centre: labelled.RatingCentre = 0.0,
     gold_cut: labelled.GoldCut = 0.05,
-    delimiter: labelled.Delimiter = None,
-    encoding: labelled.Encoding = "utf-8",
+    description: "Description",
     limit: labelled.Limit = None,
 ) -> Outcome:
     """Train a model on labelled or rated texts, and measure it beside VADER on texts that it never saw.
@@ -68,6 +68,7 @@ def train(
     from sensorstream.sentiment.labelled import LabelledFile, LabelledOptions
     from sensorstream.sentiment.train import TrainOptions
     from sensorstream.sentiment.train import train as learn
+    from sensorstream.sources.formats import SourceForm
 
     wanted = LabelledOptions(
         format=format_.value if format_ else None,
@@ -78,8 +79,7 @@ def train(
         gold_cut=gold_cut,
         rating_scale=rating_scale,
         rating_centre=rating_centre,
-        delimiter=delimiter,
-        encoding=encoding,
+        form=SourceForm().over(description),
         limit=limit,
     )
     languages = None if language == ["any"] else tuple(language or ("en",))

@@ -1,0 +1,138 @@
+"""``cluster chaos``: break the brokers of a local cluster on purpose, one at a time, and see what becomes of it."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sensorstream.cli import cluster_containers as containers
+from sensorstream.cli.cluster import Name
+from sensorstream.cli.command import Outcome, Session, command
+from sensorstream.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sensorstream.lab.chaos.results import ChaosResult, PartitionStory
+
+_TARGET = "TARGET"
+
+
+def add_to(cluster: typer.Typer) -> None:
+    """Make it a command of the group."""
+    command(cluster, "chaos", "cluster chaos", kafka=False)(chaos)
+
+
+def chaos(
+    session: Session,
+    *,
+    kill: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--kill",
+            metavar=_TARGET,
+            help="As in a crash (SIGKILL): leader:TOPIC-PARTITION, broker:N, controller or random. May be repeated.",
+        ),
+    ] = None,
+    stop: Annotated[
+        list[str] | None, typer.Option("--stop", metavar=_TARGET, help="Stop it cleanly: it hands over first.")
+    ] = None,
+    freeze: Annotated[
+        list[str] | None,
+        typer.Option("--freeze", metavar=_TARGET, help="It does nothing any more, its connections stay (SIGSTOP)."),
+    ] = None,
+    slow: Annotated[
+        list[str] | None, typer.Option("--slow", metavar=_TARGET, help="It gets a tenth of the time, in pieces.")
+    ] = None,
+    rolling: Annotated[
+        bool, typer.Option("--rolling", help="Restart every broker, one after the other, as for an update.")
+    ] = False,
+    every: Annotated[str, typer.Option("--every", metavar="TIME", help="A fault so often, such as 20s.")] = "20s",
+    lasting: Annotated[str, typer.Option("--for", metavar="TIME", help="How long all of it lasts.")] = "2m",
+    hold: Annotated[
+        str | None,
+        typer.Option("--hold", metavar="TIME", help="How long a broker stays broken. Default: half of --every."),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", metavar="N", help="Repeat what was done with this number. Default: another each time."),
+    ] = None,
+    name: Name = "default",
+) -> Outcome:
+    """Break brokers on purpose, one at a time, and show what leaders and in-sync replicas do.
+
+    Each broker is back in sync before the next fault. It ends with every broker running and every replica in sync, or
+    says what is not; Ctrl-C heals first.
+    """
+    import secrets
+
+    from sensorstream.cluster import LocalCluster
+    from sensorstream.lab.chaos.chaos import chaos as break_it
+    from sensorstream.lab.chaos.plan import Fault, FaultKind, make_plan, parse_target
+    from sensorstream.transforms.event_time import parse_duration
+
+    if containers.of_containers(session, name) is not None:
+        raise UsageError(
+            f"cluster {name} runs in containers, and chaos is for brokers that run here",
+            hint="docker kill and docker pause do the same there",
+        )
+    given: dict[FaultKind, list[str]] = {
+        "kill": kill or [],
+        "stop": stop or [],
+        "freeze": freeze or [],
+        "slow": slow or [],
+    }
+    faults = [Fault(kind, parse_target(text, f"--{kind}")) for kind, texts in given.items() for text in texts]
+    plan = make_plan(
+        (*faults, *([Fault("roll")] if rolling else [])),
+        every_s=parse_duration(every, "--every") / 1000,
+        for_s=parse_duration(lasting, "--for") / 1000,
+        hold_s=None if hold is None else parse_duration(hold, "--hold") / 1000,
+        seed=secrets.randbelow(1_000_000) if seed is None else seed,
+    )
+    with session.interruptible() as asked:
+        result = break_it(LocalCluster(name, listener=session.listener), plan, stop=asked, listener=session.listener)
+    code, errors = ExitCode.DONE, []
+    if not result.healthy:
+        flag = "" if name == "default" else f" --name {name}"
+        code = ExitCode.FAILED
+        errors = [f"not well at the end: {'; '.join(result.problems)}; look at: sensorstream cluster status{flag}"]
+    elif not result.complete:
+        code, errors = ExitCode.INTERRUPTED, ["interrupted; the cluster is whole"]
+    return Outcome(
+        result,
+        lambda console: show_chaos(console, result),
+        status="partial" if errors else "ok",
+        exit_code=code,
+        errors=errors,
+    )
+
+
+def show_chaos(console: "Console", result: "ChaosResult") -> None:
+    """What became of each partition, and the verdict."""
+    from sensorstream.cli.render import counted, table
+    from sensorstream.cli.terminal import visible
+
+    rows = table(
+        "partition",
+        "leaders",
+        "without leader",
+        "fewest in sync",
+        "in sync now",
+        right=("without leader", "fewest in sync"),
+    )
+    for one in result.partitions:
+        rows.add_row(
+            visible(f"{one.topic}-{one.partition}"),
+            _leaders(one),
+            f"{one.without_leader_s:.1f} s",
+            f"{one.smallest_isr} of {len(one.replicas)}",
+            ",".join(map(str, one.isr)),
+        )
+    if result.partitions:
+        console.print(rows)
+    verdict = "every broker runs and every replica is in sync" if result.healthy else "NOT ALL IS WELL"
+    console.print(f"chaos: {counted(result.faults, 'fault')} in {result.seconds:.0f} s, seed {result.seed}; {verdict}")
+
+
+def _leaders(story: "PartitionStory") -> str:
+    return " -> ".join("none" if leader is None else str(leader) for leader in story.leaders)

@@ -1,0 +1,14 @@
+"""Where the program remembers its clusters and workers between two commands."""
+
+import os
+from pathlib import Path
+
+
+def state_folder() -> Path:
+    """Where clusters are remembered: ``SENSORSTREAM_STATE_DIR``, or the user's state folder."""
+    named = os.environ.get("SENSORSTREAM_STATE_DIR")
+    if named:
+        return Path(named).resolve()
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("sensorstream", appauthor=False)).resolve()
