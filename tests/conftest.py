@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from sensorstream.cluster import LocalCluster
 from sensorstream.cluster.preflight import NODE_MARK
+from sensorstream.cluster.state import Mode
 
 # How long an example takes is the machine's affair.
 settings.register_profile("sensorstream", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -76,10 +77,16 @@ def own_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
     monkeypatch.setenv("SENSORSTREAM_STATE_DIR", str(tmp_path / "state"))
     made: list[LocalCluster] = []
 
-    def make(*, brokers: int = 3, kafka_version: str | None = None, data_dir: Path | None = None) -> LocalCluster:
+    def make(
+        *,
+        brokers: int = 3,
+        kafka_version: str | None = None,
+        data_dir: Path | None = None,
+        mode: Mode | None = None,
+    ) -> LocalCluster:
         local = LocalCluster(f"own-{len(made)}")
         made.append(local)
-        local.up(brokers=brokers, kafka_version=kafka_version, ports="auto", data_dir=data_dir)
+        local.up(brokers=brokers, kafka_version=kafka_version, mode=mode, ports="auto", data_dir=data_dir)
         return local
 
     yield make

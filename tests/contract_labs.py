@@ -3,7 +3,8 @@
 import itertools
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from sensorstream.clients.base import Client, Reader, Rebalance
@@ -36,6 +37,10 @@ class Lab(Protocol):
 
     def evict(self, group: str) -> None: ...
 
+    def with_options(self, properties: Mapping[str, str]) -> Client: ...
+
+    def clients(self) -> Sequence[Client]: ...
+
 
 class MemoryLab:
     limit = 1048576
@@ -65,6 +70,12 @@ class MemoryLab:
     def evict(self, group: str) -> None:
         self.broker.evict(group)
 
+    def with_options(self, properties: Mapping[str, str]) -> Client:
+        return self.client
+
+    def clients(self) -> Sequence[Client]:
+        return [self.client]
+
 
 class KafkaLab:
     limit = 1048576
@@ -77,12 +88,12 @@ class KafkaLab:
         self.client: Client = open_client(self.settings)
         self.made: set[str] = set()
 
-    def topic(self, partitions: int = 2) -> str:
+    def topic(self, partitions: int = 2, configs: Mapping[str, str] | None = None) -> str:
         from sensorstream import admin
         from sensorstream.config import TopicSettings
 
         name = f"contract-{os.getpid()}-{next(_numbers)}"
-        admin.create_topics(self.settings, [TopicSettings(name, partitions=partitions)])
+        admin.create_topics(self.settings, [TopicSettings(name, partitions=partitions, configs=configs or {})])
         self.made.add(name)
         return name
 
@@ -125,6 +136,18 @@ class KafkaLab:
             client.remove_group_members(group, [MemberToRemove(member_id=one["member_id"]) for one in members])
         finally:
             client.close()
+
+    def with_options(self, properties: Mapping[str, str]) -> Client:
+        """The client under test with options of its own."""
+        from sensorstream.clients import open_client
+
+        return open_client(replace(self.settings, properties=properties))
+
+    def clients(self) -> Sequence[Client]:
+        """Both clients, to read with each what one has written."""
+        from sensorstream.clients import open_client
+
+        return [open_client(replace(self.settings, client=name)) for name in ("kafka-python", "librdkafka")]
 
     def clean(self) -> None:
         from sensorstream import admin

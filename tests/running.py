@@ -15,12 +15,12 @@ from typing import Any
 PROGRAM = [sys.executable, "-m", "sensorstream"]
 
 
-def cli(*arguments: str, cwd: Path | None = None, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def cli(*arguments: str, cwd: Path | None = None, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=timeout, cwd=cwd, check=False)
 
 
-def ok(*arguments: str, cwd: Path | None = None, timeout: float = 120) -> dict[str, Any]:
+def ok(*arguments: str, cwd: Path | None = None, timeout: float = 300) -> dict[str, Any]:
     """Run a command that must succeed, with ``--output json``; its result."""
     done = cli(*arguments, "--output", "json", cwd=cwd, timeout=timeout)
     assert done.returncode == 0, done.stderr + done.stdout
@@ -30,7 +30,7 @@ def ok(*arguments: str, cwd: Path | None = None, timeout: float = 120) -> dict[s
     return result
 
 
-def until(holds: Callable[[], object], what: str, deadline_s: float = 60) -> None:
+def until(holds: Callable[[], object], what: str, deadline_s: float = 120) -> None:
     """Wait for a condition. Fails, naming it, after the deadline."""
     end = time.monotonic() + deadline_s
     while not holds():
@@ -56,7 +56,7 @@ class Started:
         """Send a signal to the command alone, as a shell's job control does."""
         self.process.send_signal(number)
 
-    def end(self, timeout_s: float = 60) -> int:
+    def end(self, timeout_s: float = 120) -> int:
         """Wait for the end; the exit code."""
         code = self.process.wait(timeout_s)
         self._thread.join(5)

@@ -51,11 +51,21 @@ def test_the_commands_of_the_contract_are_there() -> None:
     known = {" ".join(path) for path in commands()}
     assert {
         *("cluster up", "cluster status", "cluster down", "cluster stop-broker", "cluster start-broker"),
-        *("cluster logs", "topics create", "topics list", "topics describe", "topics delete", "topics alter"),
+        *(
+            "cluster logs",
+            "cluster chaos",
+            "topics create",
+            "topics list",
+            "topics describe",
+            "topics delete",
+            "topics alter",
+        ),
         *("produce", "consume", "run", "demo", "verify", "brokers", "lag", "config show", "config init"),
         *("config path", "samples write", "samples posts", "bench", "stream", "aggregate"),
         *("sentiment score", "sentiment stream", "sentiment evaluate", "sentiment train", "sentiment app"),
-        *("sentiment watch",),
+        *("sentiment watch", "jobs list", "jobs show", "jobs forget", "rejects list", "rejects show", "rejects retry"),
+        *("rejects save", "query", "inspect", "cluster list", "cluster env", "topics elect"),
+        "topics reassign",
     } <= known
 
 
@@ -115,6 +125,14 @@ WRONG: list[tuple[Sequence[str], ExitCode, str]] = [
     (["produce", "--source-format", "xlsx"], ExitCode.USAGE, "jsonl"),
     (["produce", "--source", "AIR=a.jsonl", "--columns", "a"], ExitCode.USAGE, "--columns"),
     (["produce", "--quote", "'"], ExitCode.USAGE, "--quote"),
+    (["produce", "--follow", "--loop"], ExitCode.USAGE, "--follow"),
+    (["produce", "--follow", "--source", "AIR=-"], ExitCode.USAGE, "stdin"),
+    (["produce", "--follow", "--processes", "4"], ExitCode.USAGE, "followed"),
+    (["produce", "--timeout", "1"], ExitCode.USAGE, "--follow"),
+    (["produce", "--job", "x"], ExitCode.USAGE, "--exactly-once"),
+    (["produce", "--exactly-once", "--source", "AIR=-"], ExitCode.USAGE, "stdin"),
+    (["produce", "--exactly-once", "--acks", "1"], ExitCode.USAGE, "acks"),
+    (["jobs", "forget", "x"], ExitCode.USAGE, "--yes"),
     (["produce", "--columns", "id,,text"], ExitCode.USAGE, "--columns"),
     (["consume"], ExitCode.USAGE, "--topic"),
     (["consume", "-t", "AIR"], ExitCode.USAGE, "partition or a group"),
@@ -123,6 +141,9 @@ WRONG: list[tuple[Sequence[str], ExitCode, str]] = [
     (["consume", "-t", "AIR", "-p", "0", "--format", "xml"], ExitCode.USAGE, "csv"),
     (["consume", "-t", "AIR", "-p", "0", "--to", "/dev/null/x/"], ExitCode.FAILED, "--to"),
     (["topics", "list", "-b", "nowhere"], ExitCode.USAGE, "HOST:PORT"),
+    (["topics", "list", "-b", "cluster:nobodys"], ExitCode.UNREACHABLE, "cluster up"),
+    (["topics", "list", "-b", "cluster:../x"], ExitCode.USAGE, "cluster's name"),
+    (["topics", "list", "-b", "cluster:a,b:9092"], ExitCode.USAGE, "alone"),
     (["topics", "list", "-X", "linger.mss=5"], ExitCode.USAGE, "linger.ms"),
     (["topics", "list", "-X", "linger"], ExitCode.USAGE, "KEY=VALUE"),
     (["topics", "list", "--client", "carrier-pigeon"], ExitCode.USAGE, "kafka-python"),
@@ -133,6 +154,10 @@ WRONG: list[tuple[Sequence[str], ExitCode, str]] = [
     (["samples", "posts", "--dir", "/dev/null/x"], ExitCode.FAILED, "--dir"),
     (["demo", "--to", "x"], ExitCode.USAGE, "--sentiment"),
     (["verify", "nope.csv"], ExitCode.WRONG_DATA, "nope.csv"),
+    (["rejects", "list", "nope"], ExitCode.WRONG_DATA, "nope"),
+    (["rejects", "show", "nope.jsonl"], ExitCode.WRONG_DATA, "nope.jsonl"),
+    (["rejects", "save", "../x"], ExitCode.USAGE, "topic's name"),
+    (["rejects", "retry", "nope.jsonl", "-y"], ExitCode.WRONG_DATA, "nope.jsonl"),
     (["stream", "--from", "A", "--to", "B"], ExitCode.USAGE, "--transform"),
     (["stream", "--from", "A", "--to", "A", "--transform", "round"], ExitCode.USAGE, "for ever"),
     (["aggregate", "-t", "AIR"], ExitCode.USAGE, "--window 10m"),
@@ -204,8 +229,15 @@ def test_a_cluster_that_nobody_answers_for_is_exit_3_within_10_s(arguments: list
 
 
 KEYS: list[tuple[str, str]] = [
+    ("cluster up --docker", "sensorstream.cluster.containers:ContainersUp"),
     ("cluster down", "sensorstream.cluster.results:ClusterDown"),
-    ("produce", "sensorstream.pipelines.replay.replay:ReplayResult"),
+    ("cluster list", "sensorstream.cluster.named:ClusterList"),
+    ("cluster env", "sensorstream.cluster.named:ClusterEnvironment"),
+    ("cluster chaos", "sensorstream.lab.chaos.results:ChaosResult"),
+    ("produce", "sensorstream.pipelines.replay.spec:ReplayResult"),
+    ("jobs list", "sensorstream.pipelines.replay.jobs:JobList"),
+    ("jobs show", "sensorstream.pipelines.replay.jobs:Job"),
+    ("jobs forget", "sensorstream.pipelines.replay.jobs:JobsForgotten"),
     ("consume", "sensorstream.pipelines.capture.capture:CaptureResult"),
     ("run", "sensorstream.lab.run:LabRun"),
     ("demo", "sensorstream.lab.demo:Demonstration"),
@@ -216,6 +248,7 @@ KEYS: list[tuple[str, str]] = [
     ("sentiment score", "sensorstream.sentiment.scoring:TextsScored"),
     ("sentiment watch", "sensorstream.monitor.watch:Watched"),
     ("sentiment app", "sensorstream.cli.sentiment.app:AppClosed"),
+    ("query", "sensorstream.cli.query:QueryResult"),
 ]
 
 

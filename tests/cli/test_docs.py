@@ -26,7 +26,7 @@ from sensorstream.cluster import LocalCluster
 from sensorstream.config import Settings
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "lab").glob("*.md")])
 FENCE = re.compile(
     r"^(?:<!-- no-run: (?P<reason>[^\n]+) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
 )
@@ -147,7 +147,8 @@ def anchors(page: Path) -> set[str]:
 
 def test_every_page_is_in_the_index() -> None:
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
-    missing = [page.name for page in (ROOT / "docs").glob("*.md") if f"({page.name})" not in index]
+    pages = [page for page in PAGES if page.is_relative_to(ROOT / "docs")]
+    missing = [page.name for page in pages if f"({page.relative_to(ROOT / 'docs')})" not in index]
     assert missing in ([], ["index.md"])
 
 
@@ -159,6 +160,9 @@ def test_the_picture_is_there_and_asks_nobody() -> None:
         text = (ROOT / picture).read_text(encoding="utf-8")
         assert "verdict" in text
         assert not re.search(r"https?://(?!www\.w3\.org/)", text), "it loads something"
+
+
+LABS = [page for page in RUNNABLE if page.parent.name == "lab"]
 
 
 class Reader:
@@ -241,6 +245,21 @@ def test_the_readme_does_what_it_says(tmp_path: Path, monkeypatch: pytest.Monkey
     reader = Reader(tmp_path, state, None)
     try:
         reader.type_all(ROOT / "README.md")
+        assert cli("cluster", "status").returncode == 1, "the last block takes it down"
+    finally:
+        LocalCluster().down(delete_data=True)
+
+
+@pytest.mark.broker
+@pytest.mark.campaign
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("page", LABS, ids=lambda page: page.name)
+def test_the_labs_do_what_they_say(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each starts a cluster of its own, breaks it and takes it down."""
+    state = tmp_path / "state"
+    monkeypatch.setenv("SENSORSTREAM_STATE_DIR", str(state))
+    try:
+        Reader(tmp_path, state, None).type_all(page)
         assert cli("cluster", "status").returncode == 1, "the last block takes it down"
     finally:
         LocalCluster().down(delete_data=True)

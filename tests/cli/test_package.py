@@ -44,6 +44,10 @@ def test_installs_and_runs_from_an_empty_folder(built: Path, kind: str, tmp_path
     assert sample.read_bytes() == (ROOT / "samples" / "AIR2308.csv").read_bytes()
     assert (target / "sensorstream" / "py.typed").exists()
     assert list((target / "sensorstream" / "cluster" / "pins").glob("*.json"))
+    composed = target / "sensorstream" / "_compose"
+    there = {path.relative_to(composed) for path in composed.rglob("*") if path.is_file()}
+    source = ROOT / "compose"
+    assert there == {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
     assert run("samples", "write", "--days", "1", "--dir", "made")
     assert (empty / "made" / "WATER2308.csv").exists()
     assert run("samples", "posts", "--dir", "made")

@@ -11,8 +11,8 @@ import pytest
 
 TYPER = {"typer", "annotated_doc", "shellingham"}
 TYPER_PARSES = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
-RICH = {"rich", "pygments", "markdown_it", "mdurl"}
-KAFKA = {"kafka", "crc32c"}
+RICH = {"rich", "pygments", "markdown_it", "mdurl", "attr"}  # attr where it is installed, to print its classes
+KAFKA = {"kafka", "crc32c", "lz4", "snappy", "cramjam", "zstandard"}
 
 LOOK = """
 import sys

@@ -1,13 +1,16 @@
 """``stream`` and ``sentiment stream`` as commands: what they refuse, what they make, what they tell."""
 
+import csv
 import json
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from bench.exported_model import write
 from running import cli, ok, started, until
 
 ROUND = ["--transform", "round", "--set", "columns=n"]
@@ -28,6 +31,9 @@ WRONG: list[tuple[list[str], str]] = [
     (["sentiment", "stream", "--from", "P", "--to", "P"], "for ever"),
     (["sentiment", "stream", "--to", "scored/", "--workers", "2"], "--workers"),
     (["sentiment", "stream", "--to", "scored.csv", "--plain"], "--plain"),
+    (["sentiment", "stream", "--plain", "--page-field", "page"], "no --page-field"),
+    (["sentiment", "stream", "--time-format", "iso"], "--time-field"),
+    (["sentiment", "stream", "--time-field", "t", "--time-format", "d/m/Y"], "'d/m/Y' is not known"),
     (["sentiment", "stream", "--to", "scored/", "--commit-every", "3"], "--commit-every"),
 ]
 
@@ -72,8 +78,11 @@ def test_topics_are_made_when_asked_and_results_are_told(broker: tuple[str, ...]
     code, answer = told(*stream, cwd=tmp_path)
     assert (code, answer["errors"][0]["message"]) == (2, "topic 'cmd-out' does not exist")
     assert "--create" in answer["errors"][0]["hint"]
-    code, answer = told(*stream, "--create", cwd=tmp_path)
+    done = cli(*stream, "--create", "--output", "json", cwd=tmp_path)
+    code, answer = done.returncode, json.loads(done.stdout)
     assert (code, answer["status"], answer["command"]) == (1, "partial", "stream")
+    making = "making topics cmd-out and cmd-out_DEAD (for records that can't be used): 3 partitions, 1 replicas"
+    assert making in done.stderr.split("created topic cmd-out:")[0], "told before it is done"
     result = answer["result"]
     assert list(result) == [
         *("source", "target", "dead_letters_topic", "group", "ended", "rows_in", "rows_out", "dead_letters"),
@@ -149,6 +158,11 @@ def test_plain_posts_are_scored_by_workers_and_stored_in_files(broker: tuple[str
     first = cli("consume", "-t", "cmd-scored", "-p", "0", "-c", "1", "--to", "-", *b).stdout
     assert json.loads(first)["text"] == '{"id":0,"text":"a great day"}'
     # A dead letter in the first worker's share ends neither it nor the other one.
+    # Workers are given the fields, too.
+    named = ["--text-field", "text", "--id-field", "id", "--page-field", "text", "--workers", "2", "-e"]
+    assert ok(*stream, "--to", "cmd-scored", "-g", "cmd-named", *named)["rows_out"] == 10
+    lines = cli("consume", "-t", "cmd-scored", "-p", "0", "-e", "--to", "-", *b).stdout.splitlines()
+    assert json.loads(lines[-1])["page"] == "a great day"
     dead = ["--to", "cmd-scored", "-g", "cmd-dead", "--text-field", "id2", "--workers", "2", "-e"]
     code, answer = told(*stream, *dead, cwd=tmp_path)
     assert (code, answer["status"], answer["result"]["ended"]) == (1, "partial", "end")
@@ -159,6 +173,30 @@ def test_plain_posts_are_scored_by_workers_and_stored_in_files(broker: tuple[str
     lines = (tmp_path / "files" / "cmd-posts_Consumer_1.csv").read_text().splitlines()
     assert len(lines) == 6
     assert "compound" in lines[0]
+
+
+@pytest.mark.broker
+def test_an_exported_model_scores_a_stream_in_workers(broker: tuple[str, ...], tmp_path: Path) -> None:
+    b = ["--bootstrap", ",".join(broker)]
+    write(tmp_path / "model")
+    ok("topics", "create", "cmd-onnx", "--partitions", "2", *b)
+    texts = ["superb lovely", "awful sad", "north weekly", "", "great " * 400] * 4
+    produced(b, "cmd-onnx", [json.dumps({"text": text}) for text in texts], tmp_path)
+    stream = ["sentiment", "stream", "--from", "cmd-onnx", "--to", "cmd-onnx-out", "--create", "-e", *b]
+    result = ok(*stream, "--scorer", "onnx:model", "--set", "threads=1", "--workers", "2", cwd=tmp_path)
+    assert (result["rows_in"], result["rows_out"], result["dead_letters"]) == (20, 20, 0)
+    done = cli("consume", "-t", "cmd-onnx-out", "-p", "0", "-p", "1", "-e", "--to", "out/", *b, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = [row for file in sorted((tmp_path / "out").glob("*.csv")) for row in csv.DictReader(file.open())]
+    assert Counter((row["label"], row["status"]) for row in rows) == {
+        ("positive", "ok"): 4,
+        ("negative", "ok"): 4,
+        ("neutral", "ok"): 4,
+        ("", "empty"): 4,
+        ("positive", "truncated"): 4,
+    }
+    (signature,) = {row["scorer"] for row in rows}
+    assert json.loads(signature)["name"] == "model"
 
 
 @pytest.mark.broker

@@ -1,11 +1,13 @@
 """What every client does, stated once and run on the broker in memory and on real ones."""
 
+import os
 import threading
 import time
 
 import pytest
 
 from contract_labs import WAIT_S, KafkaLab, Lab, group_name, numbered, publish, read, until
+from sensorstream.clients.base import Delivery
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.errors import (
     BrokerError,
@@ -162,6 +164,30 @@ def test_a_batch_goes_to_its_partition_in_order_and_its_delivery_counts_for_all_
     assert all(now - 60_000 < record.timestamp_ms <= now for record in records)
 
 
+def test_into_a_topic_of_many_partitions_each_keeps_its_order(lab: Lab) -> None:
+    partitions, rounds, rows = 40, 4, 25
+    topic = lab.topic(partitions)
+    with lab.client.publisher() as publisher:
+        sent: dict[int, list[bytes]] = {partition: [] for partition in range(partitions)}
+        deliveries: list[Delivery] = []
+        for number in range(rounds):
+            for partition, values in sent.items():
+                batch = [b"%d/%d/%d" % (partition, number, row) for row in range(rows)]
+                deliveries.append(publisher.publish_batch(topic, batch, partition=partition))
+                alone = b"%d/%d" % (partition, number)
+                deliveries.append(publisher.publish(topic, alone, partition=partition))
+                values += [*batch, alone]
+        for delivery in deliveries:
+            assert delivery.wait(WAIT_S) >= 0
+        publisher.flush(WAIT_S)
+    with lab.client.reader() as reader:
+        reader.assign({TopicPartition(topic, partition): 0 for partition in range(partitions)})
+        found: dict[int, list[bytes | None]] = {partition: [] for partition in range(partitions)}
+        for record in read(reader, partitions * rounds * (rows + 1)):
+            found[record.partition].append(record.value)
+    assert found == sent
+
+
 def test_of_a_batch_with_a_record_over_the_limit_nothing_is_queued(lab: Lab) -> None:
     topic = lab.topic()
     with lab.client.publisher() as publisher:
@@ -271,6 +297,16 @@ def test_first_and_end_offsets_and_the_number_of_partitions(lab: Lab) -> None:
         assert list(reader.beginning_offsets(partitions).values()) == [0, 4, 0]
         assert reader.end_offsets(partitions) == dict(zip(partitions, (0, 9, 0), strict=True))
         assert reader.end_offsets([]) == {}
+
+
+def test_the_ends_of_a_topic_that_is_read_and_of_one_that_is_new_to_the_reader(lab: Lab) -> None:
+    known, new = lab.topic(), lab.topic()
+    publish(lab, known, numbered(3))
+    with lab.client.reader() as reader:
+        reader.assign({TopicPartition(known, 0): 0})
+        read(reader, 3)
+        partitions = [TopicPartition(topic, number) for topic in (known, new) for number in (0, 1)]
+        assert reader.end_offsets(partitions) == dict(zip(partitions, [3, 0, 0, 0], strict=True))
 
 
 def test_an_offset_that_retention_has_eaten_is_an_error_that_names_the_loss(lab: Lab) -> None:
@@ -415,3 +451,47 @@ def test_a_closed_reader_may_be_closed_again(lab: Lab) -> None:
     reader = lab.client.reader(group=group_name())
     reader.close()
     reader.close()
+
+
+# How rows are sent
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
+def test_what_is_compressed_comes_back_as_it_was(lab: Lab, codec: str) -> None:
+    """Values of any shape, in batches and one by one; the other client reads the same."""
+    topic = lab.topic(1)
+    values = [b"", b"x", *numbered(300), b"y" * 200_000, os.urandom(150_000), *numbered(5)]
+    with lab.with_options({"compression.type": codec}).publisher() as publisher:
+        publisher.publish_batch(topic, values, partition=0)
+        publisher.publish(topic, b"alone", partition=0, key=b"k", headers=(("h", b"1"),))
+        publisher.flush(WAIT_S)
+    for client in lab.clients():
+        with client.reader() as reader:
+            reader.assign({TopicPartition(topic, 0): 0})
+            records = read(reader, len(values) + 1)
+        assert [record.value for record in records] == [*values, b"alone"]
+        assert records[-1].headers == (("h", b"1"),)
+
+
+def test_a_full_size_record_and_one_over_it_are_told_apart_when_compressed(lab: Lab) -> None:
+    """The limit is that of the record as it is: how well it can be compressed says nothing about its reader."""
+    topic = lab.topic(1)
+    with lab.with_options({"compression.type": "lz4"}).publisher() as publisher:
+        with pytest.raises(RecordTooLarge, match=str(lab.limit)):
+            publisher.publish(topic, b"x" * lab.limit, partition=0)
+        with pytest.raises(RecordTooLarge, match=str(lab.limit)):
+            publisher.publish_batch(topic, [b"small", b"x" * lab.limit], partition=0)
+        assert publisher.publish(topic, os.urandom(1_000_000), partition=0).wait(WAIT_S) == 0
+
+
+@pytest.mark.parametrize("given", [{"acks": "1"}, {"acks": "0"}, {"enable.idempotence": "false"}])
+def test_rows_arrive_in_order_with_fewer_promises_too(lab: Lab, given: dict[str, str]) -> None:
+    topic = lab.topic(1)
+    client = lab.with_options(given)
+    with client.publisher() as publisher:
+        delivery = publisher.publish_batch(topic, numbered(2000), partition=0)
+        publisher.flush(WAIT_S)
+        assert delivery.done() and not delivery.failed
+    with lab.client.reader() as reader:
+        reader.assign({TopicPartition(topic, 0): 0})
+        assert [record.value for record in read(reader, 2000)] == numbered(2000)

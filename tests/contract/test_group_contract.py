@@ -18,7 +18,7 @@ from sensorstream.records import ConsumedRecord, TopicPartition
 
 
 def test_what_a_group_has_committed_is_there_for_the_next_reader(lab: Lab) -> None:
-    topic, group = lab.topic(), group_name()
+    topic, group = lab.topic(3), group_name()
     zero, one = TopicPartition(topic, 0), TopicPartition(topic, 1)
     with lab.client.reader(group=group) as reader:
         assert reader.committed(zero) is None
@@ -29,6 +29,9 @@ def test_what_a_group_has_committed_is_there_for_the_next_reader(lab: Lab) -> No
         assert reader.committed(one) is None
         reader.commit({zero: 4, one: 1}, note="n")
         assert (reader.committed(zero), reader.committed(one)) == (4, 1)
+        two = TopicPartition(topic, 2)
+        assert reader.committed_offsets([two, one, zero]) == {zero: 4, one: 1, two: None}
+        assert reader.committed_offsets([]) == {}
     assert lab.note(group, topic, 0) == "n"
 
 

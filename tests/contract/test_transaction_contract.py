@@ -3,14 +3,16 @@
 import itertools
 import os
 import threading
+import time
 
 import pytest
 
-from contract_labs import FROM_THE_START, WAIT_S, Lab, group_name, numbered, publish, read, until
+from contract_labs import FROM_THE_START, WAIT_S, KafkaLab, Lab, group_name, numbered, publish, read, until
 from sensorstream.clients.base import Reader
 from sensorstream.clients.kafka_python.reader import KafkaPythonReader
 from sensorstream.clients.transaction import wait_until_seen
 from sensorstream.errors import BrokerError, DeliveryError, Fenced, UsageError
+from sensorstream.events import Event, Notice
 from sensorstream.pipelines.stream.job import StreamJob
 from sensorstream.pipelines.stream.stream import stream
 from sensorstream.records import TopicPartition
@@ -220,6 +222,33 @@ def test_what_was_committed_is_seen_once_it_was_waited_for(lab: Lab) -> None:
             assert set(reader.end_offsets(where).values()) == {2 * number}  # a record and a control record each
 
 
+def test_what_an_older_open_transaction_hides_is_told(lab: Lab) -> None:
+    """A killed worker whose place nobody has taken leaves one open; what is committed behind it is late, not lost."""
+    topic, told = lab.topic(2), list[Event]()
+    with (
+        lab.client.reader() as reader,
+        lab.client.transactional_publisher(new_id()) as left_open,
+        lab.client.transactional_publisher(new_id()) as publisher,
+    ):
+        left_open.begin()
+        left_open.publish(topic, b"never committed", partition=1)
+        left_open.flush(WAIT_S)
+        publisher.begin()
+        for partition in range(2):
+            publisher.publish(topic, b"one", partition=partition)
+        publisher.commit(WAIT_S)
+        until(lambda: reader.end_offsets([TopicPartition(topic, 0)])[TopicPartition(topic, 0)] > 0, "one is seen")
+        wait_until_seen(reader, publisher.ends, told.append, 0)
+        assert [event.text for event in told if isinstance(event, Notice)] == [
+            f"readers do not see the last committed records of {topic}[1] yet: a transaction that another process left "
+            "open stands before them; the brokers end it within 60 s"
+        ]
+        left_open.abort(WAIT_S)
+        told.clear()
+        wait_until_seen(reader, publisher.ends, told.append, WAIT_S)
+        assert told == []
+
+
 def test_what_a_stream_has_done_is_seen_when_it_ends(lab: Lab) -> None:
     source, out, dead, group = lab.topic(4), lab.topic(4), lab.topic(1), group_name()
     where = [TopicPartition(out, number) for number in range(4)]
@@ -281,3 +310,61 @@ def test_outside_a_transaction_nothing_is_published(lab: Lab) -> None:
         publisher.commit(WAIT_S)
     with pytest.raises(DeliveryError):
         publisher.publish(topic, b"x", partition=0)
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
+@pytest.mark.parametrize("place", [0, 3, 6])
+def test_a_record_that_the_broker_refuses_in_a_batch_makes_the_commit_fail_wherever_it_stands(
+    broker: tuple[str, ...], client: str, place: int
+) -> None:
+    """The last record's success vouches for a batch only together with the commit.
+
+    Batches of one record each, so that the others are stored while the one is refused.
+    """
+    lab = KafkaLab(broker, client)
+    topic = lab.topic(1, {"max.message.bytes": "2000"})
+    where = TopicPartition(topic, 0)
+    values = [b"%d" % number + os.urandom(600) for number in range(7)]
+    values[place] = os.urandom(5000)
+    sender = lab.with_options({"batch.size": "700", "compression.type": "none"})
+    with sender.transactional_publisher(new_id()) as publisher:
+        publisher.begin()
+        batch = publisher.publish_batch(topic, values, partition=0)
+        began = time.monotonic()
+        with pytest.raises(DeliveryError, match="aborted"):
+            publisher.commit(WAIT_S)
+        # It does not wait for what can't come any more.
+        assert time.monotonic() - began < WAIT_S / 2
+        assert batch.done()
+        assert publisher.ends == {}
+    with lab.client.reader() as reader:
+        reader.assign({where: 0})
+        end = reader.end_offsets([where])[where]
+        seen: list[bytes | None] = []
+
+        def past_all_of_it() -> bool:
+            # The control record of the abort may still be written; it is no record that anybody sees.
+            seen.extend(value for batch in reader.poll_values(0.2).values() for value in batch.values)
+            return reader.position(where) >= end
+
+        until(past_all_of_it, f"the position is {end}")
+        assert seen == []
+    lab.clean()
+
+
+@pytest.mark.broker
+def test_librdkafka_vouches_for_a_batch_with_its_last_record(broker: tuple[str, ...]) -> None:
+    """One report a batch instead of one a record: the offset is the last one's, and so are the ends."""
+    lab = KafkaLab(broker, "librdkafka")
+    topic = lab.topic(2)
+    with lab.client.transactional_publisher(new_id()) as publisher:
+        publisher.begin()
+        empty = publisher.publish_batch(topic, [], partition=0)
+        batches = [publisher.publish_batch(topic, numbered(500), partition=number % 2) for number in range(10)]
+        publisher.commit(WAIT_S)
+        assert empty.done()
+        assert [batch.wait(0) for batch in batches] == [500 * (number // 2 + 1) - 1 for number in range(10)]
+        assert all(batch.count == 500 and batch.failed == 0 for batch in batches)
+        assert publisher.ends == {TopicPartition(topic, number): 2500 for number in (0, 1)}
+    lab.clean()

@@ -28,10 +28,13 @@ def b(broker: tuple[str, ...]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("large") / "large.csv"
+    return numbered_file(tmp_path_factory.mktemp("large") / "large.csv", ROWS)
+
+
+def numbered_file(path: Path, rows: int) -> Path:
     with path.open("w") as file:
         file.write("n,text\n")
-        file.writelines(f'{n},"row {n}"\n' for n in range(ROWS))
+        file.writelines(f'{n},"row {n}"\n' for n in range(rows))
     return path
 
 
@@ -90,11 +93,13 @@ def test_posts_and_sensor_rows_by_two_processes(b: list[str], tmp_path: Path) ->
     assert numbers(b, "mixed-rows") == [list(range(0, 50, 2)), list(range(1, 50, 2))]
 
 
-def test_ctrl_c_stops_all_processes_and_says_where_to_go_on(b: list[str], tmp_path: Path, large: Path) -> None:
+def test_ctrl_c_stops_all_processes_and_says_where_to_go_on(b: list[str], tmp_path: Path) -> None:
     ok("topics", "create", "shared-int", *b)
-    # With a limit rows go one by one, so that there is time to stop it.
+    # With a limit rows go one by one, and there are many, so that there is time to stop it.
+    rows = 10 * ROWS
+    large = numbered_file(tmp_path / "larger.csv", rows)
     arguments = ["produce", "--processes", "2", "--source", f"shared-int={large}", "--delay", "0", *b]
-    slowly = ["--client", "kafka-python", "--limit", str(ROWS)]
+    slowly = ["--client", "kafka-python", "--limit", str(rows)]
     with started(*arguments, *slowly, "--output", "json", cwd=tmp_path) as first:
         until(lambda: next_offsets(b, "shared-int") > 0, "some rows")
         first.signal(signal.SIGINT)
@@ -104,11 +109,11 @@ def test_ctrl_c_stops_all_processes_and_says_where_to_go_on(b: list[str], tmp_pa
     rest = told.rpartition(" ")[2]
     assert rest.startswith("shared-int=")
     row = int(rest.partition("=")[2])
-    assert 0 < row < ROWS
+    assert 0 < row < rows
     # Each process stopped at a row of its own: what is behind the first of them may be there twice, nothing is missing.
     ok("produce", "--processes", "2", "--source", f"shared-int={large}", "--delay", "0", "--from-row", rest, *b)
     for partition, got in enumerate(numbers(b, "shared-int")):
-        assert sorted(set(got)) == list(range(partition, ROWS, 2))
+        assert sorted(set(got)) == list(range(partition, rows, 2))
         again = next(at for at in range(1, len(got) + 1) if at == len(got) or got[at] < got[at - 1])
         assert got[:again] == sorted(got[:again])
         assert got[again:] == sorted(got[again:])

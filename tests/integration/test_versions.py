@@ -11,7 +11,7 @@ from sensorstream.cluster.artifacts import DEFAULT_VERSION, choose_version
 
 pytestmark = pytest.mark.broker
 ALWAYS = ["3.7.0", "3.9", DEFAULT_VERSION]
-SELDOM = ["3.7", "3.8", "4.0", "4.1", "4.2", "4.3"]
+SELDOM = ["3.6", "3.7", "3.8", "4.0", "4.1", "4.2", "4.3"]
 LINES = [*ALWAYS, *(pytest.param(line, marks=pytest.mark.campaign) for line in SELDOM)]
 
 

@@ -167,10 +167,10 @@ def test_time_is_linear_in_the_length(make: Callable[[int], str]) -> None:
     scorer = VaderScorer()
 
     def seconds(text: str) -> float:
-        began = time.perf_counter()
+        began = time.thread_time()
         for _ in range(4):
             scorer.score(text)
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     seconds(long)
     ratios = [seconds(long) / seconds(short) for _ in range(7)]

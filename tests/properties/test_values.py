@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sensorstream.errors import DecodeError
 from sensorstream.records import Json, Number
 from sensorstream.serde.csv_cells import source_cell, to_cell
-from sensorstream.serde.json import RowEncoder, decode, is_number
+from sensorstream.serde.json import RowEncoder, decode, encode, is_number
 
 any_text = st.text(st.characters(exclude_categories=()))  # lone surrogates and control characters too
 numberish = st.from_regex(r"[+\-]?[0-9]{0,22}(\.[0-9]{0,22})?([eE][+\-]?[0-9]{0,4})?", fullmatch=True)
@@ -53,6 +53,33 @@ def test_every_cell_comes_back_in_its_own_letters(row: tuple[list[str], list[str
     assert list(got) == names
     assert [source_cell(to_cell(value, raw), raw) for value in got.values()] == values
     assert all(isinstance(value, Number) == is_number(cell) for cell, value in zip(values, got.values(), strict=True))
+
+
+values = st.one_of(
+    *(any_text, st.booleans(), st.none(), st.from_regex(r"-?[1-9][0-9]{0,22}", fullmatch=True).map(Number)),
+    st.sampled_from(["[1, {}]", "{}"]).map(Json),
+)
+
+
+@given(st.dictionaries(st.one_of(any_text, st.sampled_from(["%", "%s", "100%%"])), values, max_size=8))
+def test_a_row_of_values_comes_back_in_its_own_letters(row: dict[str, str | bool | None]) -> None:
+    sent = encode(row)
+    assert b"\n" not in sent and b"\r" not in sent
+    for value in (sent, b" \t\r\n" + sent + b"\n "):
+        seen = decode(value)
+        assert list(seen.items()) == list(row.items())
+        assert [type(one) for one in seen.values()] == [type(one) for one in row.values()]
+
+
+@given(
+    st.sampled_from([b"", b"x", b"{", b"}", b"{}", b"1", b"nul", b",", b"\xc3"]),
+    st.sampled_from([b"{}", b'{"a":1}', b""]),
+)
+def test_what_stands_beside_an_object_is_no_json(before: bytes, after: bytes) -> None:
+    if before + after in (b"{}", b'{"a":1}'):
+        return
+    with pytest.raises(DecodeError):
+        decode(before + after)
 
 
 @given(cells)

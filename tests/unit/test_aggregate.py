@@ -345,9 +345,10 @@ def test_a_wrong_question_is_refused_before_anything_starts(
 
 
 def test_the_command_shows_a_table_and_gives_json(
-    broker: MemoryBroker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    broker: MemoryBroker, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sensorstream.clients.open_client", lambda *_: MemoryClient(broker))
+    monkeypatch.chdir(tmp_path)
     publish(broker, minutes(4, label="good"))
     question = ["aggregate", "-t", "AIR", "--window", "1m", "--time-column", "ms", "--shares", "label", "-e"]
     assert app.run(question) == ExitCode.DONE
@@ -364,9 +365,17 @@ def test_the_command_shows_a_table_and_gives_json(
     ]
     assert answer["result"]["rows"][0]["count"] == 2
     assert answer["result"]["rows"][0]["label_shares"] == {"good": 1.0}
+    assert not list(tmp_path.iterdir())
     publish(broker, [b"{"])
-    assert app.run(question) == ExitCode.FAILED
-    assert "1 of 5 records could not be used" in capsys.readouterr().err
+    for _ in range(2):
+        assert app.run(question) == ExitCode.FAILED
+        told = capsys.readouterr().err
+        assert "1 of 5 records could not be used, kept in AIR.aggregate.rejected.jsonl, such as AIR[0]" in told
+    # Once, however often it is read.
+    (letter,) = map(json.loads, (tmp_path / "AIR.aggregate.rejected.jsonl").read_text().splitlines())
+    assert (letter["topic"], letter["partition"], letter["offset"], letter["value"]) == ("AIR", 0, 2, "{")
+    assert app.run([*question, "--to", str(tmp_path / "out.csv")]) == ExitCode.FAILED
+    assert (tmp_path / "out.aggregate.rejected.jsonl").exists()
 
 
 def test_windows_wait_for_the_end_only_where_there_is_one() -> None:

@@ -65,6 +65,15 @@ def test_captures_up_to_the_end_and_goes_on_there(broker: MemoryBroker, tmp_path
     assert cells(tmp_path / "AIR_Consumer_0.csv") == [["n"], ["0"], ["1"], ["2"]]
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_what_is_not_stored_is_not_told_as_stored(broker: MemoryBroker, tmp_path: Path, form: str) -> None:
+    publish(broker, [{"n": 5}, b"not json", {"n": 1}, b"{", {"n": 7}])
+    told: list[Event] = []
+    result = consume(broker, tmp_path, told, format=form)
+    assert [event.offset for event in told if isinstance(event, RowStored)] == [0, 2, 4]
+    assert (result.rows, result.rejected) == (3, 2)
+
+
 def test_the_group_sees_the_position_and_who_reads(broker: MemoryBroker, tmp_path: Path) -> None:
     publish(broker, [{"n": 0}])
     consume(broker, tmp_path)

@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,8 @@ def test_a_misspelt_key_is_named_with_the_nearest_right_one_and_where_it_came_fr
         ("linger.ms", "-1", "whole number"),
         ("batch.size", "99999999999", "whole number"),
         ("compression.type", "zip", "gzip"),
+        ("acks", "2", "all, -1, 1, 0"),
+        ("enable.idempotence", "maybe", "true or false"),
         ("security.protocol", "TLS", "SASL_SSL"),
         ("check.crcs", "yes", "true or false"),
         ("client.id", "", "not empty"),
@@ -77,8 +80,6 @@ def test_a_wrong_value_is_named_with_what_is_expected(key: str, value: str, want
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("acks", "1"),
-        ("enable.idempotence", "false"),
         ("enable.auto.commit", "true"),
         ("auto.offset.reset", "earliest"),
         ("isolation.level", "read_uncommitted"),
@@ -98,8 +99,6 @@ def test_what_would_break_a_promise_is_refused_with_the_reason(key: str, value: 
 
 def test_what_is_done_anyway_may_be_said() -> None:
     said = {
-        "acks": "all",
-        "enable.idempotence": "true",
         "enable.auto.commit": "false",
         "auto.offset.reset": "none",
         "isolation.level": "read_committed",
@@ -247,6 +246,8 @@ def test_every_option_is_one_that_librdkafka_takes(tmp_path: Path) -> None:
     samples = {
         "client.dns.lookup": "use_all_dns_ips",
         "compression.type": "lz4",
+        "acks": "all",
+        "enable.idempotence": "true",
         "security.protocol": "PLAINTEXT",
         "sasl.mechanism": "PLAIN",
         "check.crcs": "true",
@@ -288,3 +289,51 @@ def test_auto_takes_librdkafka_where_it_is_installed_and_says_so(monkeypatch: py
     with pytest.raises(ConfigError) as caught:
         client_name(Settings(client="librdkafka"))
     assert "sensorstream[fast]" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("given", "acks", "idempotence", "lost"),
+    [
+        ({}, -1, True, None),
+        ({"acks": "all", "enable.idempotence": "true"}, -1, True, None),
+        ({"acks": "1"}, 1, False, "acks=1, no idempotence: a row that only the leader has is lost"),
+        ({"acks": "0"}, 0, False, "acks=0, no idempotence: a row counts as sent without an answer"),
+        ({"enable.idempotence": "false"}, -1, False, "no idempotence: a retry can double or reorder rows"),
+    ],
+)
+def test_a_promise_that_is_given_up_is_told_and_is_no_way_to_exactly_once(
+    given: dict[str, str], acks: int, idempotence: bool, lost: str | None
+) -> None:
+    parsed = parse_properties(given)
+    python, c = parsed.for_kafka_python("producer"), parsed.for_librdkafka("producer")
+    assert (python.get("acks", -1), python.get("enable_idempotence", True)) == (acks, idempotence)
+    assert (c.get("acks", -1), c.get("enable.idempotence", True)) == (acks, idempotence)
+    for name in ("kafka-python", "librdkafka"):
+        told = parsed.check_publishing(name)
+        assert told is None if lost is None else (told is not None and told.startswith(lost))
+        if lost is None:
+            parsed.check_publishing(name, exactly_once=True)
+        else:
+            with pytest.raises(ConfigError, match="exactly once is not possible"):
+                parsed.check_publishing(name, exactly_once=True)
+
+
+def test_idempotence_that_is_asked_for_needs_all_acks() -> None:
+    assert "acks=all" in refused(acks="1", enable_idempotence="true").message
+
+
+def test_a_codec_that_kafka_python_cannot_write_here_is_told_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from sensorstream.clients import check_publishing, properties
+
+    monkeypatch.setattr(properties, "find_spec", lambda name: None)
+    for codec, package in (("zstd", "zstandard"), ("snappy", "python-snappy"), ("lz4", "lz4")):
+        settings = Settings(client="kafka-python", properties={"compression.type": codec})
+        with pytest.raises(ConfigError, match=package) as caught:
+            check_publishing(settings, lambda _: None)
+        assert "pip install" in caught.value.hint
+        with pytest.raises(ConfigError, match=package):
+            open_client(replace(settings, bootstrap=("127.0.0.1:1",))).publisher()
+    for codec in ("gzip", "none"):
+        check_publishing(Settings(client="kafka-python", properties={"compression.type": codec}), lambda _: None)

@@ -176,6 +176,28 @@ def test_a_pid_that_belongs_to_somebody_else_is_left_alone(tmp_path: Path) -> No
     assert node.running(None, tmp_path) is None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the mark of a chosen port is a Linux socket")
+def test_a_port_that_another_process_has_just_chosen_is_not_chosen() -> None:
+    """Two clusters that start at the same time: the brokers of the first do not listen yet."""
+    code = (
+        "import random\n"
+        "random.sample = lambda ports, count: list(ports)\n"
+        "from sensorstream.cluster.preflight import free_ports\n"
+        "print(*free_ports(3), flush=True)\n"
+        "input()\n"
+    )
+    command = [sys.executable, "-c", code]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as second,
+    ):
+        chosen = [set((process.stdout.readline() if process.stdout else "").split()) for process in (first, second)]
+        for process in (first, second):
+            process.communicate("\n")
+    assert [len(ports) for ports in chosen] == [3, 3]
+    assert not chosen[0] & chosen[1]
+
+
 def test_free_ports_are_free_and_different() -> None:
     ports = preflight.free_ports(5)
     assert len(set(ports)) == 5

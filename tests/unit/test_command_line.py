@@ -5,24 +5,39 @@ import json
 import os
 import subprocess
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from running import PROGRAM
 from sensorstream import config
 from sensorstream.cli import terminal
 from sensorstream.cli.command import Session
+from sensorstream.cli.produce import show_replay
 from sensorstream.cli.run import _outcome
 from sensorstream.errors import ConfigError, ExitCode
 from sensorstream.lab.consumers import ConsumerProcess
 from sensorstream.lab.run import LabRun
-from sensorstream.pipelines.replay.replay import ReplayResult
+from sensorstream.pipelines.replay.spec import ReplayedSource, ReplayResult
 from sensorstream.records import ConsumedRecord, TopicPartition
 from sensorstream.sinks.stream import StreamSink
 
 SENT = ReplayResult(3, 3, 0, 0, 1.0, complete=True, problem=None, sources=())
+
+
+def test_the_table_of_a_replay_names_the_job_and_what_earlier_runs_published() -> None:
+    def shown(*of_job: Any) -> str:
+        source = ReplayedSource("AIR", "air.csv", 3, 3, 0, 0, 3, True, *of_job)
+        out = io.StringIO()
+        show_replay(Console(file=out, width=120), replace(SENT, sources=(source,)))
+        return out.getvalue()
+
+    assert "june/AIR" in shown("june/AIR", 12345)
+    assert "12,345" in shown("june/AIR", 12345)
+    assert "job" not in shown()
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])

@@ -207,15 +207,22 @@ def test_a_header_without_rows(file: Path) -> None:
 
 
 def test_a_header_that_is_no_csv_or_too_long(file: Path) -> None:
-    for data in ('"a,b\n1,2\n', '"a";"b"\n1;2\n'):
+    for data in ('"a,b\n1,2\n', '"a"b,"c"\n1,2\n'):
         with pytest.raises(SourceError, match="the header is not CSV"):
             read(file, data)
     with pytest.raises(SourceError, match="longer than 50"):
         read(file, "a" * 100 + "\n1\n", max_row=50)
 
 
-def test_the_delimiter_is_the_comma_unless_asked(file: Path) -> None:
-    assert read(file, "a;b\n1;2\n").columns == ("a;b",)
+def test_the_delimiter_is_what_the_header_shows_unless_it_is_given(file: Path) -> None:
+    for mark in ";\t|,":
+        got = read(file, f"a{mark}b\n1{mark}2\n")
+        assert (got.columns, got.cells) == (("a", "b"), [["1", "2"]])
+    assert read(file, "a;b\n1;2\n", delimiter=",").columns == ("a;b",)
+    assert read(file, "a;b,c\n1;2,3\n").columns == ("a;b", "c")
+    assert read(file, "wind; gusts\n1\n2\n").columns == ("wind; gusts",)
+    assert read(file, '"a;b"\n1\n').columns == ("a;b",)
+    assert read(file, "a;b\n").columns == ("a", "b")
     assert read(file, "a;b\n1;2\n", delimiter=";").cells == [["1", "2"]]
     for mark in ";\t|,":
         assert read(file, f'\n"a"{mark}"b"\n1{mark}2\n', delimiter="auto").cells == [["1", "2"]]
@@ -227,10 +234,21 @@ def test_the_delimiter_is_the_comma_unless_asked(file: Path) -> None:
 def test_a_single_column_with_another_delimiter_in_it_is_noticed(file: Path) -> None:
     file.write_text("a;b\n1;2\n")
     events: list[Event] = []
-    with CsvSource(file, listener=events.append):
+    with CsvSource(file, delimiter=",", listener=events.append):
         pass
     assert len(events) == 1
     assert "is the delimiter ';'?" in str(events[0])
+
+
+def test_a_first_line_that_looks_like_data_is_told(file: Path) -> None:
+    events: list[Event] = []
+    for head, told in (("SVDT1,23.1,ok", 1), ("0,post,good", 1), ("Station,2019,2020", 0), ("a,b,c", 0)):
+        file.write_text(f"{head}\nx,y,z\n")
+        events.clear()
+        with CsvSource(file, listener=events.append):
+            pass
+        assert len(events) == told
+        assert all("looks like data" in str(event) and "--columns" in str(event) for event in events)
 
 
 def test_reading_starts_where_it_is_told(file: Path) -> None:
@@ -302,7 +320,7 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     source = CsvSource("-")
     got = Read(source)
     assert (source.name, got.cells, source.size_bytes) == ("stdin", [["1", "2"]], None)
-    assert got.rejected[0].where == {"file": "stdin", "line": 3}
+    assert got.rejected[0].where == {"file": "stdin", "line": 3, "row": 1}
     assert not sys.stdin.buffer.closed
 
 

@@ -3,15 +3,14 @@
 import csv
 import errno
 import json
-import multiprocessing
 import os
-import signal
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from killing import killed_after
 from sensorstream.errors import PositionMismatch, SinkError
 from sensorstream.events import Event, Notice, RowRejected
 from sensorstream.records import ConsumedRecord
@@ -36,19 +35,6 @@ def started(path: Path, listener: object = None) -> CsvFileSink:
     return sink
 
 
-def killed_after(work: Callable[[], None]) -> None:
-    """Do it in a process of its own that is killed at once when it has done it."""
-    process = multiprocessing.get_context("fork").Process(target=_work_and_die, args=(work,))
-    process.start()
-    process.join(30)
-    assert process.exitcode == -signal.SIGKILL
-
-
-def _work_and_die(work: Callable[[], None]) -> None:
-    work()
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 def rows(path: Path) -> list[list[str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.reader(file))
@@ -66,17 +52,17 @@ def test_stores_rows_with_their_position(tmp_path: Path) -> None:
     assert stored.length == (tmp_path / "a.csv").stat().st_size
 
 
+def capture(path: Path, committed: Sequence[object], written: Sequence[object]) -> None:
+    sink = started(path)
+    sink.write([record(offset, value) for offset, value in enumerate(committed)])
+    sink.commit(len(committed))
+    (path.parent / "committed").write_bytes(path.read_bytes())
+    sink.write([record(offset, value) for offset, value in enumerate(written, len(committed))])
+
+
 def test_what_was_not_committed_is_cut_at_the_next_start(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-
-    def capture() -> None:
-        sink = started(path)
-        sink.write([record(0, {"a": 1})])
-        sink.commit(1)
-        (tmp_path / "committed").write_bytes(path.read_bytes())
-        sink.write([record(1, {"a": 'half a row with a "quote\n'})])
-
-    killed_after(capture)
+    killed_after(capture, path, [{"a": 1}], [{"a": 'half a row with a "quote\n'}])
     committed = (tmp_path / "committed").read_bytes()
     assert path.stat().st_size > len(committed)
     with path.open("ab") as file:
@@ -169,14 +155,7 @@ def test_what_is_no_json_object_goes_whole_to_the_rejected_file(tmp_path: Path) 
 
 def test_rejected_lines_that_were_not_committed_are_cut_too(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-
-    def capture() -> None:
-        sink = started(path)
-        sink.write([record(0, b"bad")])
-        sink.commit(1)
-        sink.write([record(1, b"worse")])
-
-    killed_after(capture)
+    killed_after(capture, path, [b"bad"], [b"worse"])
     again = CsvFileSink(path, LOG)
     assert again.open() == 1
     again.write([record(1, b"worse")])
@@ -184,6 +163,42 @@ def test_rejected_lines_that_were_not_committed_are_cut_too(tmp_path: Path) -> N
     again.close()
     lines = (tmp_path / "a.rejected.jsonl").read_text().splitlines()
     assert [json.loads(line)["offset"] for line in lines] == [0, 1]
+
+
+@pytest.mark.parametrize("mend", [b'{\\"a\\": 1}', b"", b'{\\"a\\": 1, \\"longer\\": 2}'])
+def test_mended_dead_letters_are_kept_and_later_ones_cut(tmp_path: Path, mend: bytes) -> None:
+    path, rejected = tmp_path / "a.csv", tmp_path / "a.rejected.jsonl"
+    killed_after(capture, path, [b"bad", b"worse"], [b"worst"])
+    rejected.write_bytes(rejected.read_bytes().replace(b'"bad"', b'"' + mend + b'"'))
+    again = CsvFileSink(path, LOG)
+    assert again.open() == 2
+    again.write([record(2, b"worst"), record(3, b"last")])
+    # While the capture goes on, with an editor that replaces the file.
+    fresh = tmp_path / "fresh"
+    fresh.write_bytes(rejected.read_bytes().replace(b'"worse"', b'"mended"'))
+    fresh.replace(rejected)
+    again.write([record(4, b"latest")])
+    again.commit(5)
+    again.close()
+    lines = [json.loads(line) for line in rejected.read_text().splitlines()]
+    assert [line["offset"] for line in lines] == [0, 1, 2, 3, 4]
+    values = [mend.decode().replace("\\", ""), "mended", "worst", "last", "latest"]
+    assert [line["value"] for line in lines] == values
+
+
+def test_dead_letters_that_were_thrown_away_stay_away(tmp_path: Path) -> None:
+    path, rejected = tmp_path / "a.csv", tmp_path / "a.rejected.jsonl"
+    sink = started(path)
+    sink.write([record(0, b"bad")])
+    sink.commit(1)
+    sink.close()
+    rejected.unlink()
+    again = CsvFileSink(path, LOG)
+    assert again.open() == 1
+    again.write([record(1, b"worse")])
+    again.commit(2)
+    again.close()
+    assert json.loads(rejected.read_text())["offset"] == 1
 
 
 def test_a_file_of_somebody_else_is_never_touched(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What librdkafka's errors mean to the one who asked: wait for the brokers, or give up."""
 
+import base64
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from sensorstream.clients.librdkafka.net import PASSING, BrokerWatch, broker_error
 from sensorstream.clients.librdkafka.reader import _ask
-from sensorstream.errors import BrokerError, ClusterUnreachable, UnknownTopic
+from sensorstream.errors import BrokerError, ClusterUnreachable, NotAllowed, UnknownTopic
 
 
 @pytest.mark.parametrize("code", sorted(PASSING))
@@ -65,7 +66,7 @@ def test_a_refusal_is_told_at_once() -> None:
     def question(_: float) -> Iterable[Any]:
         raise KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
 
-    with pytest.raises(BrokerError, match="not allowed"):
+    with pytest.raises(NotAllowed, match="not allowed"):
         _ask("asked", question, "AIR", is_there)
 
 
@@ -90,3 +91,16 @@ def test_an_address_that_hangs_up_leads_to_the_security_options(text: str) -> No
     watch = BrokerWatch()
     watch.told(KafkaError(KafkaError._TRANSPORT, f"127.0.0.1:9092/bootstrap: {text} (after 0ms in state UP)"))
     assert "security.protocol" in watch.error(("127.0.0.1:9092",)).message
+
+
+def test_a_topic_has_the_same_id_whichever_client_asks() -> None:
+    """Else a topic would pass for one that was made anew, and an exactly-once replay by the other client begin anew."""
+    from types import SimpleNamespace
+    from uuid import UUID
+
+    from sensorstream.clients.kafka_python.reader import topic_id_text
+    from sensorstream.clients.librdkafka.topics import _id_of
+
+    raw = bytes.fromhex("fbefbefbefbefbefbefbffffffffffff")
+    as_librdkafka = SimpleNamespace(topic_id=base64.b64encode(raw).decode().rstrip("="))
+    assert _id_of(as_librdkafka) == topic_id_text(UUID(bytes=raw))

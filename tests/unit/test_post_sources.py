@@ -20,7 +20,8 @@ from sensorstream.config import load
 from sensorstream.errors import SourceError, UsageError
 from sensorstream.events import Event, Notice
 from sensorstream.pipelines.replay.job import ReplayOptions, make_job
-from sensorstream.pipelines.replay.replay import ReplayResult, replay
+from sensorstream.pipelines.replay.replay import replay
+from sensorstream.pipelines.replay.spec import ReplayResult
 from sensorstream.records import ConsumedRecord, Rejected, SourceRow
 from sensorstream.sources import text_lines
 from sensorstream.sources.base import Source
@@ -213,7 +214,7 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"a":1}\nx\n')))
     got = Read(JsonlSource("-"))
     assert got.whole == ['{"a":1}']
-    assert got.rejected[0].where == {"file": "stdin", "line": 2}
+    assert got.rejected[0].where == {"file": "stdin", "line": 2, "row": 1}
     assert not sys.stdin.buffer.closed
 
 

@@ -3,18 +3,24 @@
 import json
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sensorstream.clients.memory import MemoryBroker, MemoryClient
+from sensorstream.clients.memory.publisher import MemoryPublisher
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.config import load
 from sensorstream.errors import SourceError, UnknownTopic, UsageError
-from sensorstream.events import Event, RowPublished
+from sensorstream.events import Event, Listener, RowPublished, ignore
 from sensorstream.pipelines.replay.job import ReplayOptions, make_job
-from sensorstream.pipelines.replay.replay import ReplayResult, replay
+from sensorstream.pipelines.replay.lane import BLOCK_BYTES
+from sensorstream.pipelines.replay.replay import replay
+from sensorstream.pipelines.replay.share import Share
+from sensorstream.pipelines.replay.spec import ReplayResult
 from sensorstream.sources.formats import SourceForm
 
 
@@ -309,6 +315,56 @@ def test_the_key_of_the_configuration_will_do(tmp_path: Path) -> None:
 
 def test_naming_the_known_time_column_keeps_its_format() -> None:
     job = make_job(load(environ={}), ReplayOptions(time_column="Time", timestamps="original"))
-    assert {source.rules.time_format for source in job.sources} == {"%d/%m/%Y %H:%M:%S"}
+    assert {source.rules.time and source.rules.time.format for source in job.sources} == {"%d/%m/%Y %H:%M:%S"}
     other = make_job(load(environ={}), ReplayOptions(time_column="Station", timestamps="original"))
-    assert {source.rules.time_format for source in other.sources} == {None}
+    assert {source.rules.time and source.rules.time.format for source in other.sources} == {None}
+
+
+@pytest.mark.parametrize("share", [None, Share(1, 3)])
+def test_into_many_partitions_rows_go_in_bursts_and_each_to_its_own(tmp_path: Path, share: Share | None) -> None:
+    """Also around rows in the middle that must be looked at one by one, and up to an end that fills no burst."""
+    partitions, rows, odd = 200, 120_000, 65_432
+    broker, path = MemoryBroker(), tmp_path / "wide.csv"
+    broker.create_topic("WIDE", partitions)
+    lines = [f"{n},{'x' * 60}\n" for n in range(rows)]
+    lines[odd] = f'{odd},"x\ny"\n'
+    path.write_text("n,s\n" + "".join(lines))
+    job = make_job(load(flags={"delay": 0.0}, environ={}), ReplayOptions((f"WIDE={path}",), rejects_folder=tmp_path))
+    (source,) = job.sources
+    counting = CountingClient(broker)
+    result = replay(counting, replace(job, sources=[replace(source, rules=replace(source.rules, share=share))]))
+    mine = [number for number in range(partitions) if share is None or share.has(number)]
+    assert result.complete and result.sources[0].next_row == rows
+    assert result.sent == result.acknowledged == sum(len(range(number, rows, partitions)) for number in mine)
+    for number in range(partitions):
+        wanted = list(range(number, rows, partitions)) if number in mine else []
+        assert numbers(broker, "WIDE", number) == wanted
+    # About 8 MiB in blocks of 1 MiB are two bursts, and one more for the break in the middle.
+    assert counting.batches <= 3 * len(mine)
+
+
+def test_into_few_partitions_a_burst_is_a_block(tmp_path: Path) -> None:
+    broker, path = MemoryBroker(), tmp_path / "narrow.csv"
+    broker.create_topic("NARROW", 2)
+    path.write_text("n,s\n" + "".join(f"{n},{'x' * 60}\n" for n in range(50_000)))
+    job = make_job(load(flags={"delay": 0.0}, environ={}), ReplayOptions((f"NARROW={path}",), rejects_folder=tmp_path))
+    counting = CountingClient(broker)
+    assert replay(counting, job).complete
+    assert counting.batches == 2 * -(-path.stat().st_size // BLOCK_BYTES)
+
+
+class CountingClient(MemoryClient):
+    """Counts the batches that are published."""
+
+    batches = 0
+
+    def publisher(self, *, client_id: str = "sensorstream", listener: Listener = ignore) -> MemoryPublisher:
+        client, made = self, super().publisher(client_id=client_id, listener=listener)
+        publish = made.publish_batch
+
+        def count(topic: str, values: Sequence[bytes | str], *, partition: int) -> Any:
+            client.batches += 1
+            return publish(topic, values, partition=partition)
+
+        made.publish_batch = count  # type: ignore[method-assign]
+        return made

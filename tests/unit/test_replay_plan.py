@@ -15,8 +15,9 @@ from sensorstream.events import Event, Progress
 from sensorstream.pipelines.replay import lane
 from sensorstream.pipelines.replay.job import ReplayOptions, make_job
 from sensorstream.pipelines.replay.plan import Part, check, plan
-from sensorstream.pipelines.replay.replay import ReplayResult, replay
+from sensorstream.pipelines.replay.replay import replay
 from sensorstream.pipelines.replay.share import Share
+from sensorstream.pipelines.replay.spec import ReplayResult
 from sensorstream.records import PlainRows
 from sensorstream.sources.base import Block
 

@@ -16,6 +16,7 @@ from sensorstream.errors import DataError, ExitCode, SensorstreamError, SourceEr
 from sensorstream.sentiment.base import LABELS, Label, Score, Thresholds
 from sensorstream.sentiment.evaluate import UNSCORED, evaluate, measure
 from sensorstream.sentiment.labelled import EMOTIONS, LabelledFile, LabelledOptions, LabelledText
+from sensorstream.sources.formats import SourceForm
 
 CUT = Thresholds()
 
@@ -75,7 +76,7 @@ def test_words_are_labels_and_numbers_are_not(tmp_path: Path) -> None:
 def test_other_values_are_explained_or_left_out(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", "text;sentiment\na;4\nb;0\nc;Mixed\nd;pos\n")
     meanings = {"4": "positive", "0": "negative", "mixed": "exclude"}
-    found, file = rows(path, labels=meanings, label_column="sentiment", delimiter=";")
+    found, file = rows(path, labels=meanings, label_column="sentiment", form=SourceForm(delimiter=";"))
     assert [row.label for row in found] == ["positive", "negative", "positive"]
     assert (file.excluded, file.rejected) == ({"Mixed": 1}, 0)
 
@@ -151,8 +152,8 @@ def test_ratings_as_vaders_authors_publish_them(tmp_path: Path) -> None:
         ("a.csv", {"gold_cut": 1.5}, "gold cut"),
         ("a.csv", {"gold_cut": math.nan}, "gold cut"),
         ("a.csv", {"format": "vader", "label_column": "x"}, "fixes"),
-        ("a.tsv", {"delimiter": ";"}, "delimiter"),
-        ("a.csv", {"encoding": "utf-9"}, "encoding"),
+        ("a.jsonl", {"form": SourceForm(delimiter=";")}, "--delimiter: not for the format jsonl"),
+        ("a.csv", {"form": SourceForm(encoding="utf-9")}, "encoding"),
     ],
 )
 def test_wrong_options_are_named(name: str, options: dict[str, Any], says: str, tmp_path: Path) -> None:
@@ -373,3 +374,14 @@ def test_failures_are_one_line(arguments: list[str], code: ExitCode, says: str, 
     done = cli("sentiment", "evaluate", *arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (code, "", 1), done.stderr
     assert says in done.stderr
+
+
+def test_a_labelled_file_is_described_as_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text('# tweets\n1\tsay "no"\tpositive\n2\t"so"\tneg\n', encoding="utf-8")
+    form = SourceForm(columns=("id", "text", "label"), comment="#")
+    file = LabelledFile(path, LabelledOptions(form=form))
+    assert [(row.line, row.text, row.label) for row in file.read()] == [
+        (2, 'say "no"', "positive"),
+        (3, '"so"', "negative"),
+    ]

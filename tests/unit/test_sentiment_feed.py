@@ -350,7 +350,7 @@ def test_an_outage_is_told_and_waited_out() -> None:
             return super().end_offsets(partitions)
 
     class Client(MemoryClient):
-        def reader(self, *, group: str | None = None, client_id: str = "", listener: Listener = ignore) -> MemoryReader:
+        def reader(self, *, group: str | None = None, listener: Listener = ignore, **options: Any) -> MemoryReader:
             tellers.append(listener)
             return Away(broker, group)
 

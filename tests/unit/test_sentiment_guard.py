@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -73,6 +74,33 @@ def test_english_is_hardly_ever_turned_away() -> None:
     for name, texts in english():
         foreign = [text for text in texts if language_of(text) not in ("en", None)]
         assert len(foreign) / len(texts) < 0.01, f"{name}: {foreign[:5]}"
+
+
+def test_the_model_can_be_read_ahead() -> None:
+    """In a process of its own: here it may have been read long ago."""
+    program = """
+import sys, threading
+from sensorstream.sentiment.scorers import open_scorer
+from sensorstream.sentiment.transform import ScoreTransform
+from sensorstream.transforms.base import get_ready
+
+def begun():
+    return [one for one in threading.enumerate() if one.name == "sensorstream-language-model"]
+
+get_ready(ScoreTransform(open_scorer(check_language=False)))
+assert not begun() and "numpy" not in sys.modules
+scorer = open_scorer()
+get_ready(ScoreTransform(scorer))
+(thread,) = begun()
+get_ready(ScoreTransform(scorer))
+assert begun() in ([], [thread]) and "numpy" not in sys.modules
+thread.join(60)
+from sensorstream.sentiment import language_file
+assert len(language_file._unpacked) == 1
+print(scorer.score_batch(["Das Essen war wirklich gut."])[0].language, len(language_file._unpacked))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.stdout, done.stderr) == ("de 0\n", "")
 
 
 def test_the_check_can_be_switched_off() -> None:

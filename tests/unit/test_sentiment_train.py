@@ -79,6 +79,7 @@ def test_a_model_learns_what_vader_can_not_know(tmp_path: Path) -> None:
     assert told.figures.macro_f1 > 0.85 > 0.6 > told.vader.macro_f1
     scorer = open_model(told.model, {})
     assert (scorer.name, scorer.version, scorer.languages) == ("plant", told.version, frozenset({"en"}))
+    assert scorer.thresholds is not None
     assert scorer.thresholds._asdict() == told.thresholds
     # Texts that were in no file, scored from the file alone.
     fresh = [LabelledText(1, text, label) for text, label in reports(300, seed=9)]
@@ -211,7 +212,10 @@ def test_what_is_there_is_not_replaced_unasked(model: Path, tmp_path: Path) -> N
 def test_options_move_the_thresholds(model: Path) -> None:
     scorer = open_model(model, {"positive": "0.9", "negative": "-0.8"})
     assert scorer.thresholds == Thresholds(0.9, -0.8)
-    assert open_model(model, {"positive": "0.9"}).thresholds.negative == open_model(model, {}).thresholds.negative
+    moved, learned = (open_model(model, given).thresholds for given in ({"positive": "0.9"}, {}))
+    assert moved is not None
+    assert learned is not None
+    assert moved.negative == learned.negative
     with pytest.raises(UsageError, match="colour"):
         open_model(model, {"colour": "red"})
 

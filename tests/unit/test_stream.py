@@ -239,7 +239,7 @@ def test_a_failed_transaction_is_done_again_unless_it_was_committed(plan: list[s
 class SwappingClient(BreakingClient):
     """Once its plan is done, the next poll of its reader gives one partition away and brings another with its rows."""
 
-    def reader(self, *, group: str | None = None, client_id: str = "", listener: Listener = ignore) -> MemoryReader:
+    def reader(self, *, group: str | None = None, **options: Any) -> MemoryReader:
         made = Swapping(self._broker, group)
         made.plan = self.plan
         return made

@@ -19,7 +19,7 @@ from sensorstream.records import ConsumedRecord, Json, Number, Row
 from sensorstream.serde.json import decode
 from sensorstream.sinks.checkpoint import Checkpoint
 from sensorstream.sinks.csv_file import CsvFileSink
-from sensorstream.transforms.base import InputRow, OutputRow, Transform, Transformed, Unusable
+from sensorstream.transforms.base import InputRow, OutputRow, Transform, Transformed, Unusable, get_ready
 from sensorstream.transforms.chain import Chain, Guarded
 from sensorstream.transforms.load import BUILT_IN, open_chain, open_transform, transform_names
 
@@ -178,6 +178,28 @@ def test_a_chain_hands_on_rows_keys_and_times() -> None:
         (b"k", None, True),
     ]
     assert answers[1:] == [Unusable("bad"), []]
+
+
+class Slow:
+    name, version = "slow", "1"
+
+    def __init__(self, begun: list[str], *, broken: bool = False) -> None:
+        self._begun, self._broken = begun, broken
+
+    def get_ready(self) -> None:
+        if self._broken:
+            raise RuntimeError("not today")
+        self._begun.append(self.name)
+
+    def apply(self, rows: Sequence[InputRow]) -> Sequence[Transformed]:
+        return [(OutputRow(row.row),) for row in rows]
+
+
+def test_what_is_slow_to_start_begins_ahead_and_a_broken_one_stops_nothing() -> None:
+    begun: list[str] = []
+    slow = Guarded(Slow(begun))
+    get_ready(Chain([slow, Guarded(Slow(begun, broken=True)), open_transform("select", {"columns": "a"}), slow]))
+    assert begun == ["slow", "slow"]
 
 
 def test_a_chain_gives_each_transform_its_own_options() -> None:

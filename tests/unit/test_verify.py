@@ -10,13 +10,15 @@ import pytest
 
 from sensorstream.cli.app import run
 from sensorstream.errors import Interrupted, SourceError, UsageError
-from sensorstream.events import Event, Notice
+from sensorstream.events import Event, Notice, ignore
 from sensorstream.pipelines.verify.verify import TopicVerdict, VerifyOptions, verify
 from sensorstream.records import ConsumedRecord
 from sensorstream.serde.json import RowEncoder
 from sensorstream.sinks.checkpoint import Checkpoint
 from sensorstream.sinks.csv_file import CsvFileSink
+from sensorstream.sinks.dead_letter import rejected_record
 from sensorstream.sinks.jsonl_file import JsonlFileSink
+from sensorstream.sinks.rejected import RejectedFile
 from sensorstream.sources.csv_file import CsvSource
 from sensorstream.sources.formats import SourceForm
 
@@ -82,7 +84,7 @@ def folder(source: Path, tmp_path: Path) -> Path:
 def check(source: Path, *captured: Path, options: VerifyOptions | None = None) -> TopicVerdict:
     result = verify({"AIR": str(source)}, captured, options=options, sources_given=True)
     (verdict,) = result.topics
-    assert result.exactly_once == verdict.exactly_once == (verdict.first_difference is None)
+    assert result.exactly_once == verdict.exactly_once == (verdict.first_difference is None and verdict.expected > 0)
     return verdict
 
 
@@ -250,6 +252,50 @@ def test_rejected_source_rows_are_listed_and_not_compared(source: Path, tmp_path
     ]
 
 
+def test_a_verdict_says_what_it_does_not_cover(source: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["verify", "--source", f"AIR={source}", "--partitions", "9", "--partition-by", "any", str(folder)]
+    edit(source, lambda lines: lines.extend([b"[red]\x1b[31m\n"] * 5))
+    rejected = RejectedFile(folder / "AIR_Consumer_1.rejected.jsonl", ignore)
+    for offset in range(4):
+        record = ConsumedRecord("AIR", 1, offset, 5, None, b"bad")
+        rejected.add(rejected_record(record, f"it is \x1b[31m bad {offset}"))
+    edit(rejected.path, lambda lines: lines.__setitem__(1, b"{badly edited\n"))
+    edit(rejected.path, lambda lines: lines.__setitem__(2, lines[2].rstrip(b"}\n") + b', "retried": {}}\n'))
+    assert run(arguments) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "AIR: 60 of 60 rows in 2 files, each exactly once",
+        *(f"  {source} line {line} can't be used: it has 1 field, the header has 4" for line in (68, 69, 70)),
+        "  and 2 more rows that can't be used",
+        "  AIR[1] offset 0 was rejected by the capture: it is \\x1b[31m bad 0",
+        f"  {rejected.path} line 2: the line can't be read: it is not JSON: Expecting property name enclosed in double "
+        "quotes at column 2",
+        "  AIR[1] offset 3 was rejected by the capture: it is \\x1b[31m bad 3",
+        "verdict: each row that was compared was captured exactly once, in order within each file",
+        f"not covered: 5 rows of {source} can't be used: not compared; 3 records of AIR rejected by the capture: not "
+        "compared; no captured file of AIR partition 2, 3, 4, 5, 6 and 2 more",
+    ]
+
+
+@pytest.mark.parametrize("bad", [29, 0])
+def test_where_no_row_was_compared_nothing_is_proved(
+    tmp_path: Path, bad: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "AIR.csv"
+    source.write_text("a,b\n" + "1\n" * bad)
+    folder = capture(source, tmp_path / "it")
+    assert run(["verify", "--source", f"AIR={source}", str(folder)]) == 4
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0] == "AIR: no row to compare"
+    assert "verdict: NONE, there is a topic of which no row was compared" in out
+    assert (f"  and {bad - 3} more rows" in out) == (bad > 0)
+    assert err == f"error: nothing was compared: {source} has no row that can be used\n"
+    assert run(["verify", "--source", f"AIR={source}", str(folder), "--output", "json"]) == 4
+    result = json.loads(capsys.readouterr().out)["result"]
+    assert (result["exactly_once"], result["compared"]) == (False, 0)
+    (topic,) = result["topics"]
+    assert (topic["exactly_once"], topic["rejected"], topic["first_difference"]) == (False, bad, None)
+
+
 def test_a_limit_compares_the_first_rows_only(source: Path, tmp_path: Path) -> None:
     short = tmp_path / "short.csv"
     short.write_bytes(source.read_bytes())
@@ -259,6 +305,7 @@ def test_a_limit_compares_the_first_rows_only(source: Path, tmp_path: Path) -> N
     verdict = check(source, folder, options=VerifyOptions(limit=60))
     assert verdict.exactly_once
     assert verdict.expected == 60
+    assert verdict.not_covered == (f"the rows of {source} behind the first 60: left out by --limit",)
 
 
 def test_topics_are_those_of_the_files_or_all_configured_ones(source: Path, folder: Path, tmp_path: Path) -> None:
@@ -343,12 +390,15 @@ def test_the_keys_of_the_json_are_a_contract(source: Path, folder: Path, capsys:
     assert (document["command"], document["status"]) == ("verify", "error")
     assert document["errors"][0]["exit_code"] == 4
     result = document["result"]
-    assert list(result) == ["exactly_once", "partition_by", "topics"]
+    assert list(result) == ["exactly_once", "compared", "partition_by", "topics"]
+    assert result["compared"] == 60
     (topic,) = result["topics"]
     assert list(topic) == [
         "topic", "source", "captured_files", "partitions", "expected", "captured", "missing", "doubled", "reordered",
-        "different", "misplaced", "unexpected", "rejected", "rejected_rows", "first_difference", "exactly_once",
+        "different", "misplaced", "unexpected", "rejected", "rejected_rows", "capture_rejected",
+        "capture_rejected_records", "partitions_without_file", "not_covered", "first_difference", "exactly_once",
     ]  # fmt: skip
+    assert topic["not_covered"] == [f"1 row of {source} can't be used: not compared"]
     assert list(topic["first_difference"]) == [
         "kind", "source_file", "source_line", "captured_file", "captured_line", "column", "expected", "captured",
         "text",

@@ -1,0 +1,227 @@
+"""Brokers killed, frozen and rolled, and a bad network, while files are replayed and topics captured: all is counted.
+
+In each case both clients replay one file each, exactly once or at least once, and capture the topic that comes about.
+The long forms are a campaign (``make campaign``), which writes docs/reliability.md.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from faults.breaking import Breaker
+from faults.counting import write_source
+from faults.figures import Figures, kafka_version, write
+from faults.proxy import END_TXN, Proxies, Trap
+from faults.workloads import CLIENTS, MODES, Load
+from running import until
+
+pytestmark = pytest.mark.broker
+
+SEED = 2308
+RATE = 200
+AT: tuple[Literal["request", "answer"], ...] = ("request", "answer")
+
+
+@dataclass
+class Case:
+    """What a fault may use. ``long`` is the campaign's form."""
+
+    load: Load
+    breaker: Breaker
+    proxies: Proxies
+    dice: random.Random
+    long: bool
+
+    def pause(self, at_most_s: float) -> None:
+        """So that a fault falls on any moment."""
+        threading.Event().wait(self.dice.random() * at_most_s)
+
+    def times(self, short: int, long: int) -> range:
+        return range(long if self.long else short)
+
+    def hold(self, short_s: float, long_s: float) -> None:
+        """How long what is broken stays so. This is the fault itself, and no wait for anything."""
+        threading.Event().wait(long_s if self.long else short_s)
+
+
+def leader_killed(case: Case) -> int:
+    for number in case.times(1, 5):
+        case.pause(1)
+        leader = case.breaker.leader(case.load.topics[number % len(case.load.topics)])
+        case.breaker.kill(leader)
+        for topic in case.load.topics:
+            case.breaker.moved(topic, leader)
+        case.load.flows(f"while broker {leader} is dead")
+        case.breaker.start()
+        case.breaker.in_sync()
+        case.load.flows(f"after the death of broker {leader}")
+    return len(case.times(1, 5))
+
+
+def rolled(case: Case) -> int:
+    brokers = (1, 2, 3) if case.long else (case.breaker.leader(case.load.topics[0]),)
+    case.breaker.in_sync()
+    case.breaker.roll(*brokers)
+    case.load.flows("after the roll")
+    return len(brokers)
+
+
+def leader_frozen(case: Case) -> int:
+    for number in case.times(1, 2):
+        leader = case.breaker.leader(case.load.topics[number])
+        with case.breaker.frozen(leader):
+            case.hold(9, 45)
+        case.load.flows(f"after broker {leader} was frozen")
+        case.breaker.in_sync()
+    return len(case.times(1, 2))
+
+
+def two_frozen(case: Case) -> int:
+    for _ in case.times(1, 3):
+        leader = case.breaker.leader(case.load.topics[0])
+        other = case.dice.choice([broker for broker in (1, 2, 3) if broker != leader])
+        with case.breaker.frozen(leader, other):
+            case.hold(9, 45)
+        case.hold(0, 20)
+        case.load.flows(f"after brokers {leader} and {other} were frozen")
+        case.breaker.in_sync()
+    return len(case.times(1, 3))
+
+
+def controller_killed(case: Case) -> int:
+    for _ in case.times(1, 5):
+        case.pause(1)
+        controller = case.breaker.controller()
+        case.breaker.kill(controller)
+        case.breaker.controller()
+        case.load.flows(f"while controller {controller} is dead")
+        case.breaker.start()
+        case.breaker.in_sync()
+    return len(case.times(1, 5))
+
+
+def all_killed(case: Case) -> int:
+    for _ in case.times(1, 3):
+        case.pause(1)
+        case.breaker.kill_all()
+        case.breaker.start()
+        case.load.flows("after all brokers were killed")
+    return len(case.times(1, 3))
+
+
+def coordinator_killed(case: Case) -> int:
+    """Just when it is asked to commit: before it has heard of it, or when it has answered and nobody has heard that."""
+    points = [(client, at) for client in CLIENTS for at in AT]
+    done = 0
+    for client, at in points * 3 if case.long else [case.dice.choice(points)]:
+        case.pause(1)
+        trap = Trap(END_TXN, client, at, lambda broker: case.breaker.process(broker).kill())
+        case.proxies.set_trap(trap)
+        until(trap.sprung.is_set, f"a commit of {client}")
+        case.load.flows(f"after a coordinator's death at the {at} of a commit of {client}")
+        if case.long:  # else all brokers are killed next
+            case.breaker.start()
+            case.breaker.in_sync()
+        done += 1
+    return done
+
+
+def bad_network(case: Case) -> int:
+    done = 0
+    for _ in case.times(1, 3):
+        with case.proxies.slow(0.1, 4096):
+            case.hold(2, 15)
+        for _ in case.times(2, 10):
+            case.pause(1)
+            case.proxies.cut()
+        case.load.flows("after cut connections")
+        with case.proxies.refusing():
+            case.hold(1, 10)
+        for ways, then_cut in ((("answers",), True), (("requests",), True), (("requests", "answers"), False)):
+            case.pause(1)
+            with case.proxies.half_open(*ways, then_cut=then_cut):
+                case.hold(3, 15)
+            case.load.flows(f"after the {' and '.join(ways)} were held")
+        done += 5 + len(case.times(2, 10))
+    return done
+
+
+@dataclass(frozen=True)
+class Fault:
+    """``number`` and ``allowed_s``, the longest stall, are those of the page."""
+
+    number: int
+    name: str
+    do: Callable[[Case], int]
+    allowed_s: float | None = None
+    modes: tuple[str, ...] = tuple(MODES)
+
+
+FAULTS = (
+    Fault(13, "slow, cut, half-open network", bad_network),
+    Fault(1, "leader killed", leader_killed, 15),
+    Fault(2, "clean roll of all brokers", rolled, 5),
+    Fault(3, "leader frozen", leader_frozen),
+    Fault(4, "two of three brokers frozen", two_frozen),
+    Fault(5, "active controller killed", controller_killed),
+    Fault(8, "transaction coordinator killed at commit", coordinator_killed, modes=("exactly once",)),
+    Fault(6, "all brokers killed and started", all_killed),
+)
+
+
+def make(breaker: Breaker, proxies: Proxies, folder: Path, name: str, rows: int, modes: Sequence[str]) -> Load:
+    return Load(
+        breaker.cluster.bootstrap,
+        proxies.bootstrap,
+        write_source(folder / f"{name}.csv", rows),
+        rows,
+        name=name,
+        rate=RATE,
+        modes=modes,
+    )
+
+
+@pytest.mark.timeout(400)
+def test_brokers_and_network_broken_one_after_the_other(breaker: Breaker, proxies: Proxies, tmp_path: Path) -> None:
+    """The short form of all: one load lives through every fault.
+
+    Each broker leads a partition of each topic, so the controller that is killed is a leader, too.
+    """
+    load = make(breaker, proxies, tmp_path, "short", 100_000, tuple(MODES))
+    with load.running():
+        for fault in (fault for fault in FAULTS if fault.do is not leader_killed):
+            print(f"{time.monotonic():.1f} s: {fault.name}")  # shown when it fails
+            fault.do(Case(load, breaker, proxies, random.Random(SEED + fault.number), long=False))
+    for lane in load.lanes:
+        outcome = lane.outcome()
+        assert outcome.is_zero, outcome
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"fault-{fault.number}")
+def test_campaign_of_brokers_and_network(breaker: Breaker, proxies: Proxies, tmp_path: Path, fault: Fault) -> None:
+    load = make(breaker, proxies, tmp_path, f"fault-{fault.number}", 240_000, fault.modes)
+    seed = SEED + fault.number
+    with load.running():
+        done = fault.do(Case(load, breaker, proxies, random.Random(seed), long=True))
+    outcomes = [lane.outcome() for lane in load.lanes]
+    for one in outcomes:
+        line = Figures(
+            fault.number, fault.name, one.client, f"replay, {one.mode}", done, one.replayed,
+            one.stall_s, fault.allowed_s, seed, kafka_version(breaker.cluster),
+        )  # fmt: skip
+        write(line)
+        write(
+            replace(
+                line, command=f"capture of the replay, {one.mode}", count=one.captured, stall_s=None, allowed_s=None
+            )
+        )
+    for one in outcomes:
+        assert one.is_zero, one
+        assert fault.allowed_s is None or one.stall_s <= fault.allowed_s, one

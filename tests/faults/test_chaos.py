@@ -1,0 +1,103 @@
+"""``cluster chaos``: what it breaks it mends, and a replay and a capture meanwhile lose and double nothing."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from faults.breaking import Breaker
+from faults.counting import write_source
+from faults.figures import Figures, kafka_version, write
+from faults.workloads import MODES, Load, Outcome
+from running import ok, started, until
+from sensorstream.cluster import LocalCluster
+from sensorstream.errors import ExitCode
+from sensorstream.lab.chaos.chaos import chaos
+from sensorstream.lab.chaos.plan import ChaosPlan, Fault, Target
+from sensorstream.lab.chaos.results import ChaosResult
+from sensorstream.records import TopicPartition
+
+pytestmark = pytest.mark.broker
+
+RATE = 200
+SEED = 2308
+
+
+def lives_through(
+    breaker: Breaker, folder: Path, plan: ChaosPlan, topic: str, rows: int
+) -> tuple[ChaosResult, list[Outcome]]:
+    """Both clients replay and capture in both modes, while the plan is carried out; everything is counted."""
+    bootstrap = breaker.cluster.bootstrap
+    source = write_source(folder / f"{topic}.csv", rows)
+    load = Load(bootstrap, bootstrap, source, rows, name=topic, rate=RATE, modes=tuple(MODES))
+    with load.running():
+        result = chaos(breaker.cluster, plan)
+    assert result.healthy, result.problems
+    return result, [lane.outcome() for lane in load.lanes]
+
+
+@pytest.mark.timeout(400)
+def test_a_killed_leader_is_replaced_and_nothing_is_lost(breaker: Breaker, tmp_path: Path) -> None:
+    breaker.start()
+    breaker.in_sync()
+    hit = TopicPartition("chaos-at-kafka-python", 0)
+    plan = ChaosPlan((Fault("kill", Target("leader", hit)),), every_s=12, for_s=1, hold_s=9, seed=SEED)
+    result, outcomes = lives_through(breaker, tmp_path, plan, "chaos", 20_000)
+    assert all(one.is_zero for one in outcomes), outcomes
+    assert result.faults == 1
+    story = next(one for one in result.partitions if (one.topic, one.partition) == hit)
+    assert len(story.leaders) >= 2
+    assert story.without_leader_s > 0
+    assert story.smallest_isr < 3
+    assert story.isr == (1, 2, 3)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(900)
+def test_campaign_of_two_minutes_of_chaos(breaker: Breaker, tmp_path: Path) -> None:
+    breaker.start()
+    breaker.in_sync()
+    leader = Target("leader", TopicPartition("minutes-ex-librdkafka", 1))
+    faults = (
+        *(Fault("kill", target) for target in (leader, Target("controller"), Target("random"))),
+        *(Fault("freeze", target) for target in (leader, Target("controller"))),
+        Fault("stop", Target("random")),
+        Fault("slow", leader),
+        Fault("roll"),
+    )
+    result, outcomes = lives_through(breaker, tmp_path, ChaosPlan(faults, 20, 120, 10, SEED), "minutes", 100_000)
+    for one in outcomes:
+        for command, count in (("replay", one.replayed), ("capture of the replay", one.captured)):
+            stall = one.stall_s if command == "replay" else None
+            write(
+                Figures(
+                    18, "chaos for two minutes", one.client, f"{command}, {one.mode}", result.faults, count,
+                    stall, None, SEED, kafka_version(breaker.cluster),
+                )
+            )  # fmt: skip
+    assert all(one.is_zero for one in outcomes), outcomes
+    assert result.complete
+    assert result.faults >= 3
+
+
+def test_ctrl_c_lets_a_frozen_broker_go_on(cluster: LocalCluster) -> None:
+    name = ["--name", cluster.name]
+    with started("cluster", "chaos", "--freeze", "broker:2", "--every", "10m", *name) as running:
+        until(lambda: "broker 2: frozen" in running.told, "a frozen broker")
+        running.signal(signal.SIGINT)
+        assert running.end() == ExitCode.INTERRUPTED, running.told
+    assert "the cluster is whole" in running.told
+    result = ok("cluster", "chaos", "--slow", "random", "--every", "2s", "--for", "1s", "--seed", "7", *name)
+    assert (result["faults"], result["healthy"], result["seed"]) == (1, True, 7)
+    assert {"fault", "healed"} <= {event["what"] for event in result["events"]}
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(400)
+def test_campaign_demo_with_chaos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    result = ok("demo", "--chaos")
+    assert result["passed"] is True
+    assert result["chaos"]["faults"] == 1
+    assert [topic["captured"] for topic in result["verification"]["topics"]] == [2880] * 3
+    assert not list(tmp_path.iterdir())

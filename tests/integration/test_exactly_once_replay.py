@@ -1,0 +1,154 @@
+"""``produce --exactly-once`` and ``jobs`` on real brokers: killed, shared by processes, with consumers beside it."""
+
+import json
+import signal
+import threading
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from running import cli, ok, started, until
+from sensorstream.clients import open_client
+from sensorstream.config import Settings
+from sensorstream.errors import ExitCode
+from sensorstream.records import TopicPartition
+
+pytestmark = pytest.mark.broker
+
+CLIENTS = ("kafka-python", "librdkafka")
+ROWS = 3000
+
+
+@pytest.fixture
+def b(broker: tuple[str, ...]) -> list[str]:
+    return ["--bootstrap", ",".join(broker)]
+
+
+def source(folder: Path, topic: str, rows: int = ROWS) -> str:
+    path = folder / f"{topic}.csv"
+    path.write_text("n,text\n" + "".join(f"{n},row {n}\n" for n in range(rows)))
+    return f"{topic}={path}"
+
+
+def committed(b: list[str], topic: str, most: int = 2**31) -> list[list[int]]:
+    """The row numbers that a committed reader finds in both partitions; at least ``most`` of them, or all."""
+    partitions = [TopicPartition(topic, number) for number in (0, 1)]
+    rows: list[list[int]] = [[], []]
+    with open_client(Settings(bootstrap=tuple(b[1].split(",")))).reader() as reader:
+        reader.assign(dict.fromkeys(partitions, 0))
+        ends = reader.end_offsets(partitions)
+        while sum(map(len, rows)) < most and any(reader.position(part) < ends[part] for part in partitions):
+            for partition, records in reader.poll(1.0).items():
+                rows[partition.partition] += [json.loads(record.value or b"")["n"] for record in records]
+    return rows
+
+
+def grown(b: list[str], topic: str, before: list[list[int]]) -> bool:
+    return committed(b, topic) != before
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_killed_replay_goes_on_and_each_row_is_there_once(b: list[str], tmp_path: Path, client: str) -> None:
+    topic = f"once-{client}"
+    ok("topics", "create", topic, *b)
+    command = ["produce", "--source", source(tmp_path, topic), "--exactly-once", "--client", client, *b]
+    for _ in range(2):
+        before = committed(b, topic)
+        with started(*command, "--rate", "400", cwd=tmp_path) as replay:
+            until(partial(grown, b, topic, before), "a commit")
+            replay.signal(signal.SIGKILL)
+            assert replay.end() == -signal.SIGKILL
+    result = ok(*command, "--delay", "0", cwd=tmp_path)
+    assert result["sources"][0]["earlier"] + result["acknowledged"] == ROWS
+    assert committed(b, topic) == [list(range(0, ROWS, 2)), list(range(1, ROWS, 2))]
+    again = cli(*command, "--delay", "0", "--output", "json", cwd=tmp_path)
+    assert again.returncode == ExitCode.DONE
+    assert json.loads(again.stdout)["result"]["sent"] == 0
+    assert "is finished" in again.stderr
+
+
+def test_a_newer_run_with_the_other_client_fences_the_older_one(b: list[str], tmp_path: Path) -> None:
+    ok("topics", "create", "once-two", *b)
+    command = ["produce", "--source", source(tmp_path, "once-two"), "--exactly-once", *b]
+    with started(*command, "--rate", "200", "--client", "kafka-python", cwd=tmp_path) as older:
+        until(lambda: any(committed(b, "once-two")), "a commit")
+        older.signal(signal.SIGSTOP)
+        ok(*command, "--delay", "0", "--client", "librdkafka", cwd=tmp_path)
+        older.signal(signal.SIGCONT)
+        assert older.end() == ExitCode.FAILED
+    assert "has taken over" in older.told
+    assert committed(b, "once-two") == [list(range(0, ROWS, 2)), list(range(1, ROWS, 2))]
+
+
+def test_processes_share_a_job_and_go_on_with_their_shares(b: list[str], tmp_path: Path) -> None:
+    ok("topics", "create", "once-shared", *b)
+    rows = 60_000
+    command = ["produce", "--source", source(tmp_path, "once-shared", rows), "--exactly-once", "--delay", "0", *b]
+    first = cli(*command, "--processes", "2", "--limit", "20000", "--output", "json", cwd=tmp_path)
+    assert first.returncode == ExitCode.DONE, first.stderr
+    assert json.loads(first.stdout)["result"]["acknowledged"] == 20_000
+    other = cli(*command, cwd=tmp_path)
+    assert other.returncode == ExitCode.USAGE
+    assert "was begun with its source shared by 2 processes" in other.stderr
+    result = ok(*command, "--processes", "2", cwd=tmp_path)
+    assert result["acknowledged"] == 40_000
+    assert result["sources"][0]["job"].count("#") == 0
+    assert committed(b, "once-shared") == [list(range(0, rows, 2)), list(range(1, rows, 2))]
+
+
+def test_one_process_that_begins_anew_fences_the_processes_of_the_older_run(b: list[str], tmp_path: Path) -> None:
+    ok("topics", "create", "once-anew", *b)
+    rows = 600_000
+    command = ["produce", "--source", source(tmp_path, "once-anew", rows), "--exactly-once", "--delay", "0", *b]
+    with started(*command, "--processes", "2", cwd=tmp_path) as older:
+        workers: list[psutil.Process] = []
+
+        def has_committed() -> bool:
+            """It goes on for moments only, and stands still while it is looked at: so it is never done before."""
+            for worker in workers:
+                worker.resume()
+            threading.Event().wait(0.3)
+            workers[:] = psutil.Process(older.process.pid).children(recursive=True)
+            for worker in workers:
+                worker.suspend()
+            return any(committed(b, "once-anew", 1))
+
+        until(has_committed, "a commit")
+        assert ok(*command, "--restart", "--limit", "10", cwd=tmp_path)["acknowledged"] == 10
+        # What the older run had under way has ended by now, one way or the other.
+        done = sum(map(len, committed(b, "once-anew")))
+        assert 10 < done < rows
+        for worker in workers:
+            worker.resume()
+        assert older.end() == ExitCode.FAILED
+    assert sum(map(len, committed(b, "once-anew"))) == done
+    assert ok("jobs", "list", *b)["jobs"][0]["shares"] == 1
+
+
+def test_jobs_are_listed_shown_and_forgotten(b: list[str], tmp_path: Path) -> None:
+    ok("topics", "create", "once-jobs", *b)
+    command = ["produce", "--source", source(tmp_path, "once-jobs", 100), "--exactly-once", "--job", "june", *b]
+    ok(*command, "--delay", "0", "--limit", "40", cwd=tmp_path)
+    listed = {job["name"]: job for job in ok("jobs", "list", *b)["jobs"]}
+    job = listed["june/once-jobs"]
+    assert (job["rows"], job["next_row"], job["finished"], job["topic"]) == (40, 40, False, "once-jobs")
+    assert ok("jobs", "show", "june", *b) == job
+    ok(*command, "--delay", "0", cwd=tmp_path)
+    assert ok("jobs", "show", "june/once-jobs", *b)["finished"]
+    assert cli("jobs", "forget", "june", *b).returncode == ExitCode.USAGE
+    assert ok("jobs", "forget", "june", "--yes", *b)["forgotten"] == ["june/once-jobs"]
+    missing = cli("jobs", "show", "june", *b)
+    assert missing.returncode == ExitCode.USAGE
+    assert "there is no job 'june'" in missing.stderr
+    assert ok(*command, "--delay", "0", cwd=tmp_path)["acknowledged"] == 100
+
+
+def test_run_publishes_exactly_once_and_captures(b: list[str], tmp_path: Path) -> None:
+    ok("topics", "create", "once-run", *b)
+    command = ["run", "--source", source(tmp_path, "once-run", 500), "--exactly-once", "--delay", "0", "-e", *b]
+    for expected in (500, 0):
+        result = ok(*command, "--to", str(tmp_path / "captured"), "-g", "once-run", cwd=tmp_path)
+        assert result["replay"]["acknowledged"] == expected
+    ok("verify", "--source", f"once-run={tmp_path / 'once-run.csv'}", str(tmp_path / "captured"))

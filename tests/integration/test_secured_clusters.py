@@ -1,0 +1,237 @@
+"""A secured cluster as ``cluster up --secure`` makes it, and what each client says when something is not right.
+
+One broker for all of it; listeners with other certificates and mechanisms are added beside its own.
+"""
+
+import datetime
+import json
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from running import cli, ok
+from sensorstream import admin
+from sensorstream.clients import open_client
+from sensorstream.cluster import LocalCluster
+from sensorstream.cluster import plan as plans
+from sensorstream.cluster.secure.certificates import LOOPBACK_NAMES, Authority
+from sensorstream.config import Settings, TopicSettings
+from sensorstream.errors import ClusterUnreachable, CredentialsRefused
+from sensorstream.records import TopicPartition
+
+pytestmark = pytest.mark.broker
+WAIT_S = 60.0
+NAME = "secured"
+DAY = datetime.timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Secured:
+    """The cluster, the addresses of its further listeners, and a folder with certificates."""
+
+    local: LocalCluster
+    at: dict[str, str]
+    files: Path
+
+    def settings(self, client: str, user: str = "admin", **other: str) -> Settings:
+        """How a user comes to the cluster's own listener; ``other`` replaces properties (``_`` for dots)."""
+        known = json.loads((self.local.folder / "client.properties.json").read_text())[user]
+        return Settings(self.local.bootstrap, client=client, properties={**known, **dotted(other)})
+
+    def plain(self, client: str, password: str) -> Settings:
+        """How the lesser user comes to the listener that takes SASL PLAIN."""
+        how = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "user"}
+        return Settings((self.at["plain"],), client=client, properties={**how, "sasl.password": password})
+
+    def tls(self, client: str, listener: str, **other: str) -> Settings:
+        """How one comes to a listener by TLS alone."""
+        trust = {"security.protocol": "SSL", "ssl.truststore.location": str(self.files / "ca.pem")}
+        return Settings((self.at[listener],), client=client, properties={**trust, **dotted(other)})
+
+
+def dotted(properties: dict[str, str]) -> dict[str, str]:
+    return {key.replace("_", "."): value for key, value in properties.items()}
+
+
+@pytest.fixture(scope="module")
+def secured(_own_surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    from sensorstream.cluster.preflight import free_ports
+
+    files = tmp_path_factory.mktemp("certificates")
+    ours, other = Authority("ours"), Authority("other")
+    now = datetime.datetime.now(datetime.UTC)
+    stores = {
+        "mutual": ours.issue("broker", hosts=LOOPBACK_NAMES),
+        "expired": ours.issue("broker", hosts=LOOPBACK_NAMES, begins=now - 9 * DAY, ends=now - DAY),
+        "early": ours.issue("broker", hosts=LOOPBACK_NAMES, begins=now + DAY, ends=now + 9 * DAY),
+        "elsewhere": ours.issue("broker", hosts=["broker.example.org"]),
+        "user": ours.issue("user"),
+        "late-user": ours.issue("user", begins=now - 9 * DAY, ends=now - DAY),
+        "foreign-user": other.issue("user"),
+    }
+    for name, issued in stores.items():
+        (files / f"{name}.pem").write_bytes(issued.store)
+    (files / "ca.pem").write_bytes(ours.certificate)
+    (files / "other-ca.pem").write_bytes(other.certificate)
+    listeners = ("mutual", "expired", "early", "elsewhere")
+    ports = dict(zip((*listeners, "plain"), free_ports(5), strict=True))
+    at = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+    own_lines = plans.Plan.security_lines
+
+    def lines(self: plans.Plan, node_id: int) -> dict[str, str]:
+        found = own_lines(self, node_id)
+        for key in ("listeners", "advertised.listeners"):
+            found[key] += "".join(f",{name.upper()}://{address}" for name, address in at.items())
+        found["listener.security.protocol.map"] += ",PLAIN:SASL_PLAINTEXT"
+        for name in listeners:
+            found["listener.security.protocol.map"] += f",{name.upper()}:SSL"
+            found[f"listener.name.{name}.ssl.keystore.location"] = str(files / f"{name}.pem")
+            found[f"listener.name.{name}.ssl.truststore.location"] = str(files / "ca.pem")
+        return found | {
+            "listener.name.mutual.ssl.client.auth": "required",
+            "listener.name.plain.sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.plain.plain.sasl.jaas.config": (
+                'org.apache.kafka.common.security.plain.PlainLoginModule required user_user="rights";'
+            ),
+        }
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plans.Plan, "security_lines", lines)
+        local = LocalCluster(NAME)
+        local.up(brokers=1, ports="auto", secure="tls+scram", acl=True)
+        try:
+            yield Secured(local, at, files)
+        finally:
+            local.down(delete_data=True)
+
+
+@pytest.fixture(params=["kafka-python", "librdkafka"])
+def client(request: pytest.FixtureRequest) -> str:
+    """The name of each client in turn."""
+    return str(request.param)
+
+
+def there_and_back(settings: Settings, topic: str, value: bytes) -> None:
+    """Publish a record and read it again."""
+    opened = open_client(settings)
+    with opened.publisher() as publisher, opened.reader() as reader:
+        offset = publisher.publish(topic, value, partition=0).wait(WAIT_S)
+        assert offset is not None
+        reader.assign({TopicPartition(topic, 0): offset})
+        deadline = time.monotonic() + WAIT_S
+        read: list[bytes | None] = []
+        while not read:
+            assert time.monotonic() < deadline
+            read = [one.value for batch in reader.poll(0.2).values() for one in batch]
+        assert read[0] == value
+
+
+def refused(settings: Settings, *, refusal: bool = True) -> str:
+    """Connecting fails within 10 s (twice that where the machine has no time); what is said."""
+    threads = set(threading.enumerate())
+    began = time.monotonic()
+    with pytest.raises(ClusterUnreachable) as caught:
+        open_client(settings).reader()
+    assert time.monotonic() - began < 20
+    assert set(threading.enumerate()) <= threads
+    assert isinstance(caught.value, CredentialsRefused) == refusal, caught.value
+    assert caught.value.exit_code == 3
+    return str(caught.value)
+
+
+def test_each_mechanism_lets_the_right_one_in(client: str, secured: Secured) -> None:
+    topic = f"secured-{client}"
+    admin.create_topics(secured.settings(client), [TopicSettings(topic, replication_factor=1)])
+    there_and_back(secured.settings(client), topic, b"SCRAM-SHA-512")
+    there_and_back(secured.settings(client, "user", sasl_mechanism="SCRAM-SHA-256"), topic, b"SCRAM-SHA-256")
+    there_and_back(secured.plain(client, "rights"), topic, b"PLAIN")
+    own = str(secured.files / "user.pem")
+    there_and_back(secured.tls(client, "mutual", ssl_keystore_location=own), topic, b"mutual TLS")
+
+
+def test_who_is_turned_away_is_told_why(client: str, secured: Secured) -> None:
+    said = refused(secured.settings(client, sasl_password="wr0ng"))
+    assert "authentication failed" in said
+    assert "wr0ng" not in said
+    assert "authentication failed" in refused(secured.plain(client, "wr0ng"))
+    assert "sasl.mechanism" in refused(secured.settings(client, sasl_mechanism="PLAIN"))
+    foreign = str(secured.files / "other-ca.pem")
+    assert "unable to get local issuer" in refused(secured.settings(client, ssl_truststore_location=foreign))
+    assert "certificate has expired" in refused(secured.tls(client, "expired"))
+    assert "not yet valid" in refused(secured.tls(client, "early"))
+    assert "not valid for '127.0.0.1'" in refused(secured.tls(client, "elsewhere"))
+    assert "wants a certificate" in refused(secured.tls(client, "mutual"))
+    late = str(secured.files / "late-user.pem")
+    assert "certificate, which has expired" in refused(secured.tls(client, "mutual", ssl_keystore_location=late))
+    stranger = str(secured.files / "foreign-user.pem")
+    assert "certificate" in refused(secured.tls(client, "mutual", ssl_keystore_location=stranger))
+
+
+def test_the_wrong_protocol_is_named(client: str, secured: Secured) -> None:
+    wants = "it wants TLS there, see security.protocol"
+    assert wants in refused(Settings(secured.local.bootstrap, client=client), refusal=False)
+    assert "it does not speak TLS there" in refused(secured.tls(client, "plain"), refusal=False)
+    unnamed = Settings((secured.at["plain"],), client=client)
+    assert "see security.protocol" in refused(unnamed, refusal=False)
+
+
+def test_its_profiles_are_found_and_say_who_comes(secured: Secured, tmp_path: Path) -> None:
+    ok("topics", "create", "secured-cli", "--replication-factor", "1", "--profile", NAME, cwd=tmp_path)
+    rows = tmp_path / "rows.csv"
+    rows.write_text("Time,v\n1,2\n3,4\n")
+    user = ("--profile", f"{NAME}-user")
+    for more in ((), ("--exactly-once", "--client", "kafka-python")):
+        sent = ok("produce", "--source", f"secured-cli={rows}", "--delay", "0", *user, *more, cwd=tmp_path)
+        assert sent["acknowledged"] == 2
+    told = cli("consume", "-t", "secured-cli", "-p", "0", "-e", "--to", "-", "-q", *user, cwd=tmp_path)
+    assert told.stdout.splitlines() == 2 * ['{"Time":1,"v":2}'], told.stderr
+    refusal = cli("topics", "create", "secured-never", "--replication-factor", "1", *user, cwd=tmp_path)
+    assert refusal.returncode == 3
+    assert "Authorization failed" in refusal.stderr
+    assert ok("cluster", "status", "--name", NAME)["secure"] == "tls+scram"
+    assert secured.local.up().already_running
+
+
+def test_nothing_shows_its_passwords(secured: Secured, tmp_path: Path) -> None:
+    folder, data = secured.local.folder, Path(secured.local.status().data_dir or "")
+    passwords = set(json.loads((data / "secure" / "passwords.json").read_text()).values())
+    assert len(passwords) == 3
+    for word in ("text", "json"):
+        shown = cli("config", "show", "--profile", NAME, "--output", word, cwd=tmp_path)
+        assert "********" in shown.stdout
+        failed = cli("topics", "list", "--profile", NAME, "-X", "ssl.ca.location=/none", "-v", "--output", word)
+        assert failed.returncode == 2
+        for text in (shown.stdout, shown.stderr, failed.stdout, failed.stderr):
+            assert not any(password in text for password in passwords)
+    for process in psutil.process_iter(["cmdline"]):
+        line = " ".join(process.info["cmdline"] or ())
+        assert not any(password in line for password in passwords), line
+    held = [path for root in (folder, data) for path in root.rglob("*") if path.is_file() and path.stat().st_size]
+    for path in held:
+        if any(password.encode() in path.read_bytes() for password in passwords):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+            assert path.suffix != ".log", path
+    for private in (folder, data / "secure"):
+        assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in (data / "secure").iterdir())
+    assert not list(folder.rglob("format.arguments"))
+
+
+def test_its_broker_listens_on_loopback_only_and_comes_back(secured: Secured) -> None:
+    before = secured.local.status()
+    (broker,) = before.brokers
+    assert broker.pid is not None
+    listening = [one.laddr for one in psutil.Process(broker.pid).net_connections("inet") if one.status == "LISTEN"]
+    assert len(listening) == 7  # its own two, and the five of this test
+    # As IPv6 a Java program shows an IPv4 address inside one of IPv6.
+    assert {address.ip.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+    secured.local.stop_broker(1, kill=True)
+    assert secured.local.status().state == "stopped"
+    assert secured.local.start_broker(1).state == "running"
+    assert secured.local.status().state == "running"

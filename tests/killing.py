@@ -1,0 +1,30 @@
+"""Work that a process does and is killed at: what it has left behind is what the tests look at."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from typing import ParamSpec
+
+_P = ParamSpec("_P")
+
+
+def killed_after(work: Callable[_P, object], *arguments: _P.args, **named: _P.kwargs) -> None:
+    """Do it in a process of its own that is killed at once when it has done it, if not before.
+
+    ``work`` is a function of a module. It is not done in a fork of this process: other threads run here, and what one
+    of them holds when a process is forked (a lock of a library, say) is never let go of in the copy.
+    """
+    process = multiprocessing.get_context("forkserver").Process(target=_work_and_die, args=(work, arguments, named))
+    process.start()
+    try:
+        process.join(120)
+        assert process.exitcode == -signal.SIGKILL, process.exitcode
+    finally:
+        process.kill()
+        process.join()
+
+
+def _work_and_die(work: Callable[..., object], arguments: tuple[object, ...], named: dict[str, object]) -> None:
+    work(*arguments, **named)
+    os.kill(os.getpid(), signal.SIGKILL)
