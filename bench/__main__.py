@@ -7,11 +7,23 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench import report
-from bench.cases import clients_of, csv_to_topic, memory, peers, scaling, scoring, startup, topic, topic_to_csv
+from bench.cases import (
+    clients_of,
+    csv_to_topic,
+    flat,
+    memory,
+    peers,
+    scaling,
+    scoring,
+    sending,
+    startup,
+    topic,
+    topic_to_csv,
+)
 from bench.measure import Case, measure, rounds
 from bench.report import Finding, Latencies
 from sensorstream.cluster.local import LocalCluster
@@ -25,8 +37,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count, after one that does not")
     parser.add_argument("--memory-rows", type=int, default=10_000_000, help="rows of the memory case; 0 leaves it out")
     parser.add_argument("--client", action="append", help="a client to measure (repeatable; default: all installed)")
+    parser.add_argument("--only", action="append", metavar="CASE", help="run cases of this name only (repeatable)")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md and its plot")
     chosen = parser.parse_args()
+    told_of_sending = ""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the cluster is taken down
     clients = chosen.client or clients_of()
     peers()
@@ -36,23 +50,35 @@ def main() -> None:
         try:
             up = cluster.up(ports=(0, 0, 0), data_dir=folder / "kafka")
             settings = Settings(bootstrap=up.bootstrap)
-            findings = [
-                run(startup(), chosen.rounds),
-                run(csv_to_topic(settings, folder, chosen.rows, clients), chosen.rounds),
-                run(topic_to_csv(settings, folder, chosen.rows, clients), chosen.rounds),
-                run(scoring(settings, folder, max(chosen.rows // 10, 1), clients), chosen.rounds),
-                run(scaling(settings, folder, chosen.rows, clients[-1]), chosen.rounds),
-            ]
-            latencies = [single_rows(settings, client, chosen.rounds) for client in clients]
-            if chosen.memory_rows:
+            rows = chosen.rows
+            cases: dict[str, Callable[[], Sequence[Case]]] = {
+                "start-up": lambda: [startup()],
+                "csv-to-topic": lambda: [csv_to_topic(settings, folder, rows, clients)],
+                "topic-to-csv": lambda: [topic_to_csv(settings, folder, rows, clients)],
+                "scoring": lambda: [scoring(settings, folder, max(rows // 10, 1), clients)],
+                "scaling": lambda: [scaling(settings, folder, rows, clients[-1])],
+                "flat": lambda: [flat(settings, folder, rows, client) for client in clients],
+            }
+            wanted = chosen.only or [*cases, "latency", "sending", "memory"]
+            findings = [run(case, chosen.rounds) for name in cases if name in wanted for case in cases[name]()]
+            latencies = [single_rows(settings, client, chosen.rounds) for client in clients if "latency" in wanted]
+            if "sending" in wanted:
+                case, topics = sending(settings, folder, rows, clients[-1])
+                sent = run(case, chosen.rounds)
+                told_of_sending = report.sending_table(sent, topics, folder / "kafka", chosen.rounds + 1)
+            if chosen.memory_rows and "memory" in wanted:
                 findings += [once(memory(settings, folder, chosen.memory_rows, client)) for client in clients]
         finally:
             cluster.down(delete_data=True)
-    if chosen.write:
+    if chosen.write and told_of_sending:
+        report.write([report.machine(chosen.rounds), told_of_sending], report.DOCS / "tuning.md")
+    if chosen.write and findings:
         tables = [report.table(found) for found in findings]
+        if latencies:
+            tables.append(report.latency_table(latencies))
         picture = report.plot(findings).relative_to(report.DOCS)
         words = "![rows a second, ours and the peers'](" + str(picture) + ")"
-        report.write([report.machine(chosen.rounds), words, *tables, report.latency_table(latencies)])
+        report.write([report.machine(chosen.rounds), words, *tables])
 
 
 def run(case: Case, count: int) -> Finding:

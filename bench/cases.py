@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Final
 
 from bench import perf_tools
 from bench.measure import Case, measure
@@ -60,26 +61,59 @@ def lines_file(folder: Path, rows: int) -> Path:
 
 
 def csv_to_topic(settings: Settings, folder: Path, rows: int, clients: Sequence[str]) -> Case:
-    """Publish a CSV file to a topic of two partitions, every row acknowledged by all in-sync replicas."""
+    """Publish a CSV file to a topic of two partitions, every row acknowledged by all in-sync replicas.
+
+    The peer is given the same codec and promises, and time for its batches to fill. With ``--exactly-once`` each run is
+    a job of its own, begun anew.
+    """
     path = air_file(folder, rows)
     bootstrap = ",".join(settings.bootstrap)
     name = topic(settings, partitions=2)
     mlr_kcat = (
         f"set -o pipefail; mlr --icsv --ojsonl cat {path} | "
-        f"kcat -P -b {bootstrap} -t {name} -X acks=all -X enable.idempotence=true"
+        f"kcat -P -b {bootstrap} -t {name} -X linger.ms=20 -X acks=all -X enable.idempotence=true "
+        "-X compression.codec=lz4"
     )
-    commands: dict[str, Sequence[str]] = {
-        f"sensorstream ({client})": [
-            *(*SENSORSTREAM, "produce", "-b", bootstrap, "--client", client, "--delay", "0", "-q"),
-            *("--source", f"{name}={path}"),
-        ]
-        for client in clients
-    }
+    commands: dict[str, Sequence[str]] = {}
+    for client in clients:
+        ours = [*SENSORSTREAM, "produce", "-b", bootstrap, "--client", client, "--delay", "0", "-q"]
+        commands[f"sensorstream ({client})"] = [*ours, "--source", f"{name}={path}"]
+        once = [*ours, "--source", f"{name}={path}", "--exactly-once", "--restart"]
+        commands[f"sensorstream ({client}), exactly once"] = once
     commands["mlr | kcat -P"] = ["bash", "-c", mlr_kcat]
     commands["seed lab's script"] = [sys.executable, "-m", "bench.seed_lab", bootstrap, name, str(path)]
     lines = lines_file(folder, min(rows, 20_000))
     commands["kafka-producer-perf-test, ready lines"] = perf_tools.produce(bootstrap, name, rows, lines)
-    return Case("CSV to topic", rows, commands, peer="mlr | kcat -P")
+    return Case("CSV to topic", rows, commands, peer="mlr | kcat -P", slow=["seed lab's script"])
+
+
+SENDING: Final = (
+    "--compression none",
+    "--compression gzip",
+    "--compression snappy",
+    "--compression zstd",
+    "--linger 0",
+    "--linger 50",
+    "--batch-size 65536",
+    "--acks 1",
+    "--no-idempotence",
+    "--exactly-once --restart",
+)
+"""What docs/tuning.md tells of, one at a time beside the defaults."""
+
+
+def sending(settings: Settings, folder: Path, rows: int, client: str) -> tuple[Case, dict[str, str]]:
+    """The same file with each option of sending, and the topic that each command fills."""
+    path = air_file(folder, rows)
+    topics: dict[str, str] = {}
+    commands: dict[str, Sequence[str]] = {}
+    for given in ("defaults", *SENDING):
+        name = topics[given] = topic(settings, partitions=2)
+        commands[given] = [
+            *(*SENSORSTREAM, "produce", "-b", ",".join(settings.bootstrap), "--client", client, "--delay", "0", "-q"),
+            *("--source", f"{name}={path}", *(() if given == "defaults" else given.split())),
+        ]
+    return Case(f"how rows are sent ({client})", rows, commands, peer="defaults"), topics
 
 
 def scaling(settings: Settings, folder: Path, rows: int, client: str) -> Case:
@@ -97,6 +131,22 @@ def scaling(settings: Settings, folder: Path, rows: int, client: str) -> Case:
             *("--source", f"{name}={path}", *more),
         ]
     return Case("partitions and processes", rows, commands, peer=next(iter(commands)))
+
+
+def flat(settings: Settings, folder: Path, rows: int, client: str) -> Case:
+    """The same file into 2, 50, 200 and 600 partitions: what a row costs must not grow with their number.
+
+    The start-up, which is the same for all, is in the times; more than a few 100,000 rows make little of it.
+    """
+    path = air_file(folder, rows)
+    commands: dict[str, Sequence[str]] = {}
+    for partitions in (2, 50, 200, 600):
+        name = topic(settings, partitions)
+        commands[f"sensorstream ({client}), {partitions} partitions"] = [
+            *(*SENSORSTREAM, "produce", "-b", ",".join(settings.bootstrap), "--client", client, "--delay", "0", "-q"),
+            *("--source", f"{name}={path}"),
+        ]
+    return Case("many partitions", rows, commands, peer=next(iter(commands)))
 
 
 def topic_to_csv(settings: Settings, folder: Path, rows: int, clients: Sequence[str]) -> Case:
@@ -170,7 +220,9 @@ def memory(settings: Settings, folder: Path, rows: int, client: str) -> Case:
         *(*SENSORSTREAM, "produce", "-b", ",".join(settings.bootstrap), "--client", client, "--delay", "0", "-q"),
         *("--source", f"{name}={path}"),
     ]
-    return Case(f"{rows:,} rows", rows, {f"sensorstream ({client})": command})
+    once = [*command, "--exactly-once", "--restart"]
+    commands = {f"sensorstream ({client})": command, f"sensorstream ({client}), exactly once": once}
+    return Case(f"{rows:,} rows", rows, commands)
 
 
 def topic(settings: Settings, partitions: int) -> str:

@@ -42,11 +42,17 @@ def main() -> None:
 
 def tweets() -> list[str]:
     """The 4,200 rated tweets."""
+    return [text for _, text in rated_tweets()]
+
+
+def rated_tweets() -> list[tuple[float, str]]:
+    """The mean rating of each tweet, from -4 to 4, and its text."""
     folder = os.environ.get("SENSORSTREAM_TEST_DATA")
     if folder is None:
         raise SystemExit("bench: SENSORSTREAM_TEST_DATA is not set")
     file = Path(folder) / "vader_tweets" / "tweets_GroundTruth.txt"
-    return [line.rstrip("\r").split("\t", 2)[2] for line in file.read_bytes().decode().split("\n") if line]
+    rows = [line.rstrip("\r").split("\t", 2) for line in file.read_bytes().decode().split("\n") if line]
+    return [(float(rating), text) for _, rating, text in rows]
 
 
 def contenders() -> Mapping[str, Callable[[Sequence[str]], object]]:
