@@ -11,7 +11,7 @@ demo: bytecode
 
 # Three processes, each with a Kafka of its own (about 4 GB in all): most of a test's time goes into waiting.
 test: bytecode
-	$(BIN)/pytest -n 3 --dist loadfile --durations 15
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 30
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

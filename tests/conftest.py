@@ -22,6 +22,18 @@ settings.load_profile("sensorstream")
 KEPT = ("SENSORSTREAM_CACHE_DIR", "SENSORSTREAM_JAVA", "SENSORSTREAM_TEST_KAFKA_VERSION", "SENSORSTREAM_TEST_DATA")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The fast files first; of those with brokers the long ones first, so that none is waited for at the end."""
+    places: dict[Path, int] = {}
+    for item in items:
+        place = 2 if item.get_closest_marker("broker") else 0
+        if item.get_closest_marker("long"):
+            place = 1
+        before = places.get(item.path, place)
+        places[item.path] = min(before, place) if before and place else max(before, place)
+    items.sort(key=lambda item: places[item.path])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test sees the developer's clusters, configuration or environment; the cache of jars is shared."""
