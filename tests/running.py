@@ -38,6 +38,16 @@ def until(holds: Callable[[], object], what: str, deadline_s: float = 120) -> No
         time.sleep(0.05)
 
 
+def catches_sigterm(pid: int) -> bool:
+    """Whether a process has a handler of its own for SIGTERM; true where the system does not tell."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return True
+    caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")), "0")
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+
+
 class Started:
     """A command that runs; its stderr is collected while it does."""
 
@@ -53,7 +63,12 @@ class Started:
             self.told += line
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the command alone, as a shell's job control does."""
+        """Send a signal to the command alone, as a shell's job control does.
+
+        One that asks it to end waits until the command takes it: on its way up it ends as any process does.
+        """
+        if number in (signal.SIGINT, signal.SIGTERM):
+            until(lambda: self.process.poll() is not None or catches_sigterm(self.process.pid), "a signal handler")
         self.process.send_signal(number)
 
     def end(self, timeout_s: float = 120) -> int:

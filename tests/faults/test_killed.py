@@ -14,10 +14,13 @@ import pytest
 
 from faults.counting import count_files, write_source
 from faults.figures import Figures, kafka_version, write
+from faults.workloads import rows_for, until_rows
 from running import ok, started, until
 from sensorstream.cluster import LocalCluster
 
 pytestmark = pytest.mark.broker
+
+RATE = 1500
 
 CAMPAIGN = [
     pytest.param(client, form, 10, 100, id=f"campaign-{client}-{form}", marks=pytest.mark.campaign)
@@ -38,12 +41,13 @@ def test_a_capture_killed_at_random_points_holds_each_row_once(
     """Both partitions by one capture: it is killed while it starts, stores, and moves its positions on."""
     b = ["--bootstrap", ",".join(cluster.bootstrap), "--client", client]
     topic = f"killed-{client}-{form}-{seed}"
-    source = write_source(tmp_path / "s.csv", 12_000 * kills)
+    source = write_source(tmp_path / "s.csv", rows_for(RATE, kills))
     ok("topics", "create", topic, *b)
     dice = random.Random(seed)
     out = tmp_path / "out"
     capture = ["consume", "-t", topic, "-p", "0", "-p", "1", "--to", str(out), "--format", form, *b]
-    with started("produce", "--source", f"{topic}={source}", "--rate", "1500", *b, cwd=tmp_path) as producer:
+    with started("produce", "--source", f"{topic}={source}", "--rate", str(RATE), *b, cwd=tmp_path) as producer:
+        until_rows(cluster.bootstrap, topic)
         for _ in range(kills):
             with started(*capture) as running:
                 before = size(out, form)

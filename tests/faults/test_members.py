@@ -13,7 +13,7 @@ import pytest
 
 from faults.counting import Watch, count_files, write_source
 from faults.figures import Figures, kafka_version, write
-from faults.workloads import CLIENTS, END_S
+from faults.workloads import CLIENTS, END_S, rows_for
 from running import Started, ok, started, until
 from sensorstream.cluster import LocalCluster
 from sensorstream.errors import ExitCode
@@ -21,6 +21,7 @@ from sensorstream.errors import ExitCode
 pytestmark = pytest.mark.broker
 
 PARTITIONS = 6
+RATE = 250
 EVERY_S = 5.0
 CHANGES = [pytest.param(2308, 4, id="short"), pytest.param(14, 60, id="campaign", marks=pytest.mark.campaign)]
 
@@ -35,12 +36,11 @@ def test_members_that_join_and_leave_store_each_row_once(
     dice = random.Random(seed)
     topic, group = f"members-{client}-{seed}", f"members-{client}-{seed}"
     b = ["--bootstrap", ",".join(cluster.bootstrap)]
-    rows = 240_000 if long else 8_000
     ok("topics", "create", topic, "--partitions", str(PARTITIONS), *b)
-    source = write_source(tmp_path / "s.csv", rows)
+    source = write_source(tmp_path / "s.csv", rows_for(RATE, changes, at_least_s=800))
     out = tmp_path / "out"
     capture = ["consume", "-t", topic, "-g", group, "--to", str(out), "--client", client, "-q", *b]
-    replay = ["produce", "--source", f"{topic}={source}", "--rate", "250", "--client", client, *b]
+    replay = ["produce", "--source", f"{topic}={source}", "--rate", str(RATE), "--client", client, *b]
     watch = Watch(cluster.bootstrap, topic)
     stalls: list[float] = []
     with ExitStack() as stack, watch.running():

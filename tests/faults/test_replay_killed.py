@@ -15,13 +15,14 @@ import pytest
 
 from faults.counting import Watch, count_topic, write_source
 from faults.figures import Figures, kafka_version, write
-from faults.workloads import CLIENTS, END_S, PARTITIONS, Replay
+from faults.workloads import CLIENTS, END_S, PARTITIONS, Replay, rows_for
 from running import Started, ok, started, until
 from sensorstream.cluster import LocalCluster
 from sensorstream.errors import ExitCode
 
 pytestmark = pytest.mark.broker
 
+RATE = 1000
 RESUMES_WITHIN_S = 5.0
 KILLS = [pytest.param(2308, 4, id="short"), pytest.param(9, 100, id="campaign", marks=pytest.mark.campaign)]
 KILLS_AT_LEAST_ONCE = [
@@ -54,8 +55,8 @@ def test_a_replay_killed_at_random_points_publishes_each_row_once(
 ) -> None:
     """One kill in four falls into the start, the others fall on a run whose rows are being seen."""
     dice = random.Random(seed)
-    rows = 4000 * kills
-    replay = replay_of(cluster, client, f"again-{client}-{seed}", tmp_path, rows, "--exactly-once", rate=2000)
+    rows = rows_for(RATE, kills, at_least_s=60)
+    replay = replay_of(cluster, client, f"again-{client}-{seed}", tmp_path, rows, "--exactly-once", rate=RATE)
     watch = Watch(cluster.bootstrap, replay.topic)
     resumed: list[float] = []
     with watch.running():
@@ -89,8 +90,8 @@ def test_a_replay_at_least_once_killed_at_random_points_loses_nothing(
 ) -> None:
     """It is gone on with at a row that was seen in each partition: rows may come twice then, none is missing."""
     dice = random.Random(seed)
-    rows = 4000 * kills
-    replay = replay_of(cluster, client, f"least-{client}-{seed}", tmp_path, rows, rate=2000)
+    rows = rows_for(RATE, kills, at_least_s=60)
+    replay = replay_of(cluster, client, f"least-{client}-{seed}", tmp_path, rows, rate=RATE)
     watch = Watch(cluster.bootstrap, replay.topic)
     with watch.running():
         row = 0

@@ -19,6 +19,7 @@ import pytest
 
 from faults.counting import Count, compare, write_source
 from faults.figures import Figures, kafka_version, write
+from faults.workloads import rows_for, until_rows
 from running import ok, started, until
 from sensorstream.cluster import LocalCluster
 from sensorstream.sinks.segment_names import segments_below
@@ -75,12 +76,13 @@ def test_a_capture_killed_at_random_points_holds_each_row_once(
     """Both partitions by one capture into one target: it is killed while it starts, stores, and moves on."""
     b = ["--bootstrap", ",".join(cluster.bootstrap), "--client", client]
     topic = f"killed-{client}-{form}-{seed}"
-    source = write_source(tmp_path / "s.csv", 8 * RATE * kills)
+    source = write_source(tmp_path / "s.csv", rows_for(RATE, kills))
     ok("topics", "create", topic, *b)
     dice = random.Random(seed)
     out = tmp_path / f"out.{form}"
     capture = ["consume", "-t", topic, "-p", "0", "-p", "1", "--to", str(out), *ROTATED.get(form, []), *b]
     with started("produce", "--source", f"{topic}={source}", "--rate", str(RATE), *b, cwd=tmp_path) as producer:
+        until_rows(cluster.bootstrap, topic)
         for _ in range(kills):
             with started(*capture) as running:
                 before = stored(tmp_path)

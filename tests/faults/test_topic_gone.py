@@ -32,7 +32,7 @@ class Broken:
         self.make()
         source = write_source(folder / "s.csv", ROWS)
         common = ["--client", client, "--bootstrap", ",".join(cluster.bootstrap)]
-        self.replay = Replay(self.topic, source, ROWS, common, 300)
+        self.replay = Replay(self.topic, source, ROWS, common, 50)
         self.capture = Capture(self.topic, folder / "out", common)
 
     def make(self) -> None:

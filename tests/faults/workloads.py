@@ -11,13 +11,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faults.counting import Count, Watch, count_files, count_topic
-from running import Started, ok, started
+from running import Started, ok, started, until
+from sensorstream import admin
+from sensorstream.config import Settings
 from sensorstream.errors import ExitCode
 
 CLIENTS = ("kafka-python", "librdkafka")
 PARTITIONS = 3
 END_S = 240.0
 """How long a command may take to its end once nothing is broken any more: the delivery timeout, and as much again."""
+
+
+def rows_for(rate: int, faults: int, *, at_least_s: int = 300) -> int:
+    """Rows of a source that can't end at this pace before all faults have fallen, however slow the machine is."""
+    return rate * max(at_least_s, 10 * faults)
+
+
+def until_rows(bootstrap: tuple[str, ...], topic: str) -> None:
+    """Wait until a topic holds rows: a replay into it has begun."""
+    settings = Settings(bootstrap=bootstrap)
+
+    def there() -> bool:
+        parts = admin.describe_topics(settings, [topic]).topics[0].partitions
+        return any(part.next_offset for part in parts)
+
+    until(there, f"rows of {topic}", END_S)
 
 
 @dataclass
