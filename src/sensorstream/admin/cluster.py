@@ -16,7 +16,7 @@ def describe_cluster(settings: Settings, *, listener: Listener = ignore) -> Clus
         partitions = [one for row in answer.topics for one in row.partitions]
         return ClusterDescription(
             answer.cluster_id,
-            _version(session.manager.broker_version),
+            version_told(session.manager.broker_version),
             controller,
             tuple(
                 BrokerDescription(
@@ -47,7 +47,7 @@ def _controller(session: Session, told: int) -> int | None:
     return told if told >= 0 else None
 
 
-def _version(told: tuple[int, ...] | None) -> str | None:
+def version_told(told: tuple[int, ...] | None) -> str | None:
     """Brokers tell no version, only what they can do; of the newest line it is known that it is not older."""
     from kafka.protocol.broker_version_data import BROKER_API_VERSIONS
 

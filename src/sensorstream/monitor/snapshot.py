@@ -13,7 +13,8 @@ from sensorstream.records import TopicPartition
 
 @dataclass(frozen=True, slots=True)
 class BrokerState:
-    """One broker. ``alive`` False: replicas are assigned to it, but the cluster does not list it.
+    """One broker. ``alive`` False: the cluster does not list it though replicas are assigned to it, nobody listens at
+    its address, or it has given no answer for a while.
 
     ``leaders``, ``replicas`` and ``in_sync`` count partitions; ``host`` and ``port`` are the last ones known.
     """
@@ -72,6 +73,8 @@ class TopicState:
     name: str
     internal: bool
     partitions: tuple[PartitionState, ...]
+    topic_id: str | None = None
+    """Another one when it was deleted and made anew; None where the brokers are too old to tell."""
 
     @property
     def replication_factor(self) -> int:
@@ -146,6 +149,8 @@ class Snapshot:
     problems: tuple[str, ...] = ()
     oldest_unread_ms: Mapping[tuple[str, TopicPartition], int] = field(default_factory=dict)
     """By group and partition: the timestamp of the oldest record that the group has not read, in ms since 1970."""
+    newest_ms: Mapping[TopicPartition, int] = field(default_factory=dict)
+    """The newest timestamp of a partition's records, in ms since 1970; not of empty ones."""
 
     def topic(self, name: str) -> TopicState | None:
         """The topic of this name."""

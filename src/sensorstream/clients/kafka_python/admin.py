@@ -57,14 +57,23 @@ _PASSING: Final = (
 class Session:
     """One connected admin client of kafka-python."""
 
-    def __init__(self, bootstrap: tuple[str, ...], properties: ClientProperties) -> None:
+    def __init__(
+        self,
+        bootstrap: tuple[str, ...],
+        properties: ClientProperties,
+        *,
+        in_flight: int = 5,
+        listener: Listener = ignore,
+    ) -> None:
+        """Connect. ``in_flight`` is how many requests may be under way to a broker; ``listener`` is told who goes."""
         options = {
+            "max_in_flight_requests_per_connection": in_flight,
             "client_id": "sensorstream-admin",
             "request_timeout_ms": REQUEST_MS,
             "reconnect_backoff_max_ms": 1000,
             **properties.for_kafka_python("admin"),
         }
-        self.watch = BrokerWatch()
+        self.watch = BrokerWatch(listener)
         self.client = connect(KafkaAdminClient, bootstrap, self.watch, **options)
         self.manager = self.client._manager
 
