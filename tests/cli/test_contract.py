@@ -65,7 +65,7 @@ def test_the_commands_of_the_contract_are_there() -> None:
         *("sentiment score", "sentiment stream", "sentiment evaluate", "sentiment train", "sentiment app"),
         *("sentiment watch", "jobs list", "jobs show", "jobs forget", "rejects list", "rejects show", "rejects retry"),
         *("rejects save", "query", "inspect", "cluster list", "cluster env", "topics elect"),
-        "topics reassign",
+        *("topics reassign", "monitor"),
     } <= known
 
 
@@ -177,6 +177,8 @@ WRONG: list[tuple[Sequence[str], ExitCode, str]] = [
     (["sentiment", "watch", "-t", "../../x"], ExitCode.USAGE, "topic's name"),
     (["sentiment", "watch", "-o", "soon"], ExitCode.USAGE, "beginning"),
     (["sentiment", "watch", "--timeout", "0"], ExitCode.USAGE, "--timeout"),
+    (["lag", "--for", "soon"], ExitCode.USAGE, "--for"),
+    (["monitor", "--once", "--for", "0"], ExitCode.USAGE, "--for"),
 ]
 
 
@@ -206,6 +208,7 @@ def test_a_usage_error_speaks_json_too(tmp_path: Path) -> None:
         ["topics", "list"],
         ["brokers"],
         ["lag"],
+        ["monitor", "--once"],
         ["consume", "-t", "AIR", "-p", "0"],
         ["produce", "--delay", "0"],
         ["run"],
@@ -249,6 +252,9 @@ KEYS: list[tuple[str, str]] = [
     ("sentiment watch", "sensorstream.monitor.watch:Watched"),
     ("sentiment app", "sensorstream.cli.sentiment.app:AppClosed"),
     ("query", "sensorstream.cli.query:QueryResult"),
+    ("lag", "sensorstream.monitor.lag:GroupLag"),
+    ("lag --for", "sensorstream.monitor.report:GroupReport"),
+    ("monitor --once", "sensorstream.monitor.report:ClusterReport"),
 ]
 
 

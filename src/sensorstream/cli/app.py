@@ -25,6 +25,7 @@ from sensorstream.cli import (
     inspect,
     jobs,
     lag,
+    monitor,
     produce,
     query,
     rejects,
@@ -68,7 +69,7 @@ for _group in (cluster_names.cluster, topic_leaders.topics):
     app.add_typer(_group)
 for _single in (produce, consume, aggregate, stream_command, run_command, demo):
     _single.add_to(app)
-for _single in (inspect, verify, query, lag, brokers, bench):
+for _single in (inspect, verify, query, lag, monitor, brokers, bench):
     _single.add_to(app)
 for _group in (jobs.jobs, rejects.rejects, sentiment, samples.samples, config.config):
     app.add_typer(_group)

@@ -33,7 +33,7 @@ RATE_S: Final = 10.0
 """Rates are those of about so many seconds: consumers commit now and then, not all the time."""
 WINDOW_S: Final = 30.0
 """How far back the rules of a status look."""
-EVIDENCE_S: Final = 10.0
+EVIDENCE_S: Final = 8.0
 """How long a group must have been watched before its silence means something."""
 POINTS: Final = 600
 """How many points a series has at the most."""

@@ -1,0 +1,133 @@
+"""``monitor``: the cluster at a glance."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sensorstream.cli.command import Outcome, Session, command
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sensorstream.monitor.report import ClusterReport, GroupReport
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    command(app, "monitor", "monitor")(monitor)
+
+
+def monitor(
+    session: Session,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Show the cluster as it is now, and end.")] = False,
+    lasting: Annotated[
+        str | None,
+        typer.Option("--for", metavar="TIME", help="With --once: watch so long first, such as 10s, for rates."),
+    ] = None,
+) -> Outcome:
+    """Show brokers, topics and consumer groups: what is alive, how much comes in, who is behind."""
+    return show_once(session, lasting)
+
+
+def show_once(session: Session, lasting: str | None) -> Outcome:
+    """The cluster as it is now, or after watching for ``lasting``."""
+    from sensorstream.monitor.once import view_after
+    from sensorstream.monitor.report import report
+    from sensorstream.transforms.event_time import parse_duration
+
+    seconds = 0.0 if lasting is None else parse_duration(lasting, "--for") / 1000
+    settings = session.settings
+    with session.interruptible() as stop:
+        result = report(view_after(settings, seconds, stop=stop, listener=session.listener))
+    return Outcome(result, lambda console: show_cluster(console, result))
+
+
+def show_cluster(console: "Console", result: "ClusterReport") -> None:
+    """Three tables: brokers, topics, groups; then what could not be learnt."""
+    from sensorstream.cli.render import counted, known, size, table
+
+    alive = sum(one.alive for one in result.brokers)
+    console.print(
+        f"Cluster {known(result.cluster_id)}, Kafka {known(result.version)}: {alive} of "
+        f"{counted(len(result.brokers), 'broker')} alive, controller {known(result.controller)}, "
+        f"{counted(result.under_replicated, 'partition')} under-replicated, {result.offline} offline"
+    )
+    rows = table(
+        *("BROKER", "HOST", "PORT", "ALIVE", "LEADERS", "REPLICAS", "IN SYNC", "SIZE"),
+        right=("BROKER", "PORT", "LEADERS", "REPLICAS", "IN SYNC", "SIZE"),
+    )
+    for broker in result.brokers:
+        rows.add_row(
+            str(broker.id),
+            known(broker.host),
+            known(broker.port),
+            "yes" if broker.alive else "NO",
+            *(str(one) for one in (broker.leaders, broker.replicas, broker.in_sync)),
+            size(broker.size_bytes),
+        )
+    console.print(rows)
+    shown = [one for one in result.topics if not one.internal]
+    figures = ("PARTITIONS", "REPLICAS", "UNDER-REPLICATED", "OFFLINE", "ROWS", "SIZE", "ROWS/S", "AGE")
+    rows = table("TOPIC", *figures, right=figures)
+    for topic in shown:
+        rows.add_row(
+            known(topic.name),
+            *(str(one) for one in (len(topic.partitions), topic.replication_factor)),
+            *(str(one) for one in (topic.under_replicated, topic.offline)),
+            known(topic.rows),
+            size(topic.size_bytes),
+            per_second(topic.rate),
+            span(topic.age_s),
+        )
+    console.print(rows)
+    if len(shown) < len(result.topics):
+        console.print(f"and {counted(len(result.topics) - len(shown), 'internal topic')}")
+    show_groups(console, result.groups)
+    for problem in result.problems:
+        console.print(f"not known: {known(problem)}")
+
+
+def show_groups(console: "Console", groups: "tuple[GroupReport, ...]") -> None:
+    """A line for each group."""
+    from sensorstream.cli.render import known, table
+
+    figures = ("MEMBERS", "LAG", "IN/S", "OUT/S", "CATCH-UP", "AGE")
+    rows = table("GROUP", "STATE", "STATUS", *figures, right=figures)
+    for group in groups:
+        rows.add_row(
+            known(group.group),
+            known(group.state),
+            group.status,
+            str(group.members),
+            known(group.total_lag),
+            *rates(group.rate_in, group.rate_out, group.catch_up_s, group.age_s),
+        )
+    console.print(rows)
+
+
+def rates(rate_in: float | None, rate_out: float | None, catch_up_s: float | None, age_s: float | None) -> list[str]:
+    """The cells of what a series of snapshots tells."""
+    return [per_second(rate_in), per_second(rate_out), span(catch_up_s), span(age_s)]
+
+
+def per_second(rate: float | None) -> str:
+    """A rate for a table."""
+    if rate is None:
+        return "unknown"
+    return f"{rate:,.1f}" if 0 < rate < 100 else f"{rate:,.0f}"
+
+
+def span(seconds: float | None) -> str:
+    """A time span for a table: two units at the most."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 60:
+        return f"{seconds:.1f} s" if 0 < seconds < 10 else f"{seconds:.0f} s"
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return f"{minutes} min {int(seconds % 60)} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24:,} d"
