@@ -11,7 +11,8 @@ import pytest
 
 TYPER = {"typer", "annotated_doc", "shellingham"}
 TYPER_PARSES = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
-RICH = {"rich", "pygments", "markdown_it", "mdurl", "attr"}  # attr where it is installed, to print its classes
+# attr where it is installed, to print its classes; linkify_it where Textual has brought it
+RICH = {"rich", "pygments", "markdown_it", "mdurl", "attr", "linkify_it", "uc_micro"}
 KAFKA = {"kafka", "crc32c", "lz4", "snappy", "cramjam", "zstandard"}
 
 LOOK = """

@@ -12,12 +12,12 @@ import pytest
 
 from sensorstream import config
 from sensorstream.addresses import named_cluster, parse_addresses
-from sensorstream.cli.named_cluster import resolved
 from sensorstream.cluster import state
 from sensorstream.cluster.named import environment, list_clusters, reach
 from sensorstream.cluster.preflight import NODE_MARK
 from sensorstream.config import Secret
 from sensorstream.errors import ClusterUnreachable, ConfigError, ExitCode, LocalClusterError, UsageError
+from sensorstream.library.named_cluster import resolved
 from sensorstream.state_folder import state_folder
 
 

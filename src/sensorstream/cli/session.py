@@ -53,7 +53,7 @@ class Session:
     def settings(self) -> "Settings":
         """The settings in force; ``cluster:NAME`` is resolved. Raises ConfigError, ClusterUnreachable."""
         from sensorstream import config
-        from sensorstream.cli.named_cluster import resolved
+        from sensorstream.library.named_cluster import resolved
 
         return resolved(
             config.load(
