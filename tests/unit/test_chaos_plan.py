@@ -5,7 +5,7 @@ import pytest
 from sensorstream.admin.looking import ClusterLook, PartitionLook
 from sensorstream.errors import UsageError
 from sensorstream.events import Event, Notice
-from sensorstream.lab.chaos.plan import Fault, Target, make_plan, parse_target
+from sensorstream.lab.chaos.plan import Fault, Target, make_plan, parse_bandwidth, parse_target
 from sensorstream.lab.chaos.watch import Chronicle, problems
 from sensorstream.records import TopicPartition
 
@@ -48,6 +48,32 @@ def test_a_plan_that_can_not_be_is_refused() -> None:
         make_plan((), every_s=20, for_s=120, hold_s=None, seed=1)
     with pytest.raises(UsageError, match="--hold 20s is not shorter"):
         make_plan(KILL, every_s=20, for_s=120, hold_s=20, seed=1)
+
+
+def test_slow_links_are_as_slow_as_is_asked_for_and_a_broker_can_live_with() -> None:
+    slow = (Fault("slow-link", Target("random")),)
+    plan = make_plan(slow, every_s=20, for_s=120, hold_s=None, seed=1)
+    assert (plan.latency_s, plan.bytes_per_s) == (0.2, 1_000_000)
+    plan = make_plan(slow, every_s=20, for_s=120, hold_s=None, seed=1, latency_s=0.5, bytes_per_s=50_000)
+    assert (plan.latency_s, plan.bytes_per_s) == (0.5, 50_000)
+    with pytest.raises(UsageError, match="--latency 2s would take the broker out"):
+        make_plan(slow, every_s=20, for_s=120, hold_s=None, seed=1, latency_s=2.0)
+    with pytest.raises(UsageError, match="--bandwidth is for slow links"):
+        make_plan(KILL, every_s=20, for_s=120, hold_s=None, seed=1, bytes_per_s=50_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("10000", 10_000), ("100kB", 100_000), ("1.5MB", 1_500_000), ("2 MB/s", 2_000_000), ("64KB", 64_000)],
+)
+def test_a_bandwidth_is_a_size_a_second(text: str, size: int) -> None:
+    assert parse_bandwidth(text, "--bandwidth") == size
+
+
+@pytest.mark.parametrize("text", ["", "0", "1kB", "-1MB", "fast", "1GBit"])
+def test_a_bandwidth_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--bandwidth"):
+        parse_bandwidth(text, "--bandwidth")
 
 
 def look(leader: int | None, *isr: int, epoch: int = 0, brokers: tuple[int, ...] = (1, 2, 3)) -> ClusterLook:

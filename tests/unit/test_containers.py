@@ -259,6 +259,11 @@ def test_ctrl_c_while_images_are_pulled_leaves_nothing(engine: StandIn) -> None:
     [
         (["--file", "kraft"], "add --docker"),
         (["--docker", "--brokers", "5"], "--brokers does not go with --docker"),
+        (["--docker", "--secure", "tls+scram", "--acl"], "--secure does not go with --docker"),
+        (["--docker", "--file", "secure", "--acl"], "--acl does not go with --docker"),
+        (["--docker", "--acl"], "--docker --file secure"),
+        (["--docker", "--links"], "--links does not go with --docker"),
+        (["--docker", "--schema-registry"], "--schema-registry does not go with --docker"),
         (["--docker", "--file", "krfat"], "there is no compose file krfat"),
         (["--docker", "--file", "/"], "there is no compose file /"),
         (["--docker", "--name", "My.Lab"], "small letters"),

@@ -43,6 +43,22 @@ def chaos(
     slow: Annotated[
         list[str] | None, typer.Option("--slow", metavar=_TARGET, help="It gets a tenth of the time, in pieces.")
     ] = None,
+    slow_link: Annotated[
+        list[str] | None,
+        typer.Option("--slow-link", metavar=_TARGET, help="Its connections are slow, itself is not. Needs up --links."),
+    ] = None,
+    cut_link: Annotated[
+        list[str] | None,
+        typer.Option("--cut-link", metavar=_TARGET, help="It runs, and nobody can reach it. Needs cluster up --links."),
+    ] = None,
+    latency: Annotated[
+        str | None,
+        typer.Option("--latency", metavar="TIME", help="What a slow link adds, each way. Default: 200ms."),
+    ] = None,
+    bandwidth: Annotated[
+        str | None,
+        typer.Option("--bandwidth", metavar="SIZE", help="What a slow link passes a second, each way. Default: 1MB."),
+    ] = None,
     rolling: Annotated[
         bool, typer.Option("--rolling", help="Restart every broker, one after the other, as for an update.")
     ] = False,
@@ -67,7 +83,7 @@ def chaos(
 
     from sensorstream.cluster import LocalCluster
     from sensorstream.lab.chaos.chaos import chaos as break_it
-    from sensorstream.lab.chaos.plan import Fault, FaultKind, make_plan, parse_target
+    from sensorstream.lab.chaos.plan import Fault, FaultKind, make_plan, parse_bandwidth, parse_target
     from sensorstream.transforms.event_time import parse_duration
 
     if containers.of_containers(session, name) is not None:
@@ -80,6 +96,8 @@ def chaos(
         "stop": stop or [],
         "freeze": freeze or [],
         "slow": slow or [],
+        "slow-link": slow_link or [],
+        "cut-link": cut_link or [],
     }
     faults = [Fault(kind, parse_target(text, f"--{kind}")) for kind, texts in given.items() for text in texts]
     plan = make_plan(
@@ -88,6 +106,8 @@ def chaos(
         for_s=parse_duration(lasting, "--for") / 1000,
         hold_s=None if hold is None else parse_duration(hold, "--hold") / 1000,
         seed=secrets.randbelow(1_000_000) if seed is None else seed,
+        latency_s=None if latency is None else parse_duration(latency, "--latency") / 1000,
+        bytes_per_s=None if bandwidth is None else parse_bandwidth(bandwidth, "--bandwidth"),
     )
     with session.interruptible() as asked:
         result = break_it(LocalCluster(name, listener=session.listener), plan, stop=asked, listener=session.listener)

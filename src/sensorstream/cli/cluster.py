@@ -75,6 +75,9 @@ def up(
     metrics: Annotated[
         bool, typer.Option("--metrics", help="Give each broker it starts a page of figures for Prometheus.")
     ] = False,
+    links: Annotated[
+        bool, typer.Option("--links", help="Let all connections go through proxies, for chaos to slow and cut them.")
+    ] = False,
     docker: containers.Docker = False,
     file: containers.File = None,
     compose_profile: containers.ComposeProfile = None,
@@ -98,7 +101,7 @@ def up(
 
     local = {"--brokers": brokers, "--kafka-version": kafka_version, "--ports": ports, "--data-dir": data_dir}
     local |= {"--mode": mode, "--offline": offline, "--schema-registry": schema_registry, "--metrics": metrics}
-    local |= {"--secure": secure, "--acl": acl}
+    local |= {"--secure": secure, "--acl": acl, "--links": links}
     only_docker = {"--file": file, "--compose-profile": compose_profile}
     containers.refuse_mixed(session, name, docker=docker, only_docker=only_docker, local=local)
     if docker:
@@ -116,6 +119,7 @@ def up(
             metrics=metrics,
             secure=secure,
             acl=acl,
+            links=links,
             stop=stop,
         )
 
@@ -126,11 +130,14 @@ def up(
         console.print(f"cluster {name} {what}: Kafka {result.kafka_version}, {count}, {leader} {result.quorum_leader}")
         console.print(f"bootstrap {','.join(result.bootstrap)}", soft_wrap=True)
         if result.schema_registry is not None:
-            console.print(f"schema registry {result.schema_registry}", soft_wrap=True)
+            open_ = ", which asks nobody for a password" if result.secure is not None else ""
+            console.print(f"schema registry {result.schema_registry}{open_}", soft_wrap=True)
         if result.zookeeper is not None:
             console.print(f"zookeeper {result.zookeeper}", soft_wrap=True)
         if result.metrics:
             console.print(f"metrics {' '.join(result.metrics)}", soft_wrap=True)
+        if result.links:
+            console.print("its links can be slowed and cut: sensorstream cluster chaos")
         if result.secure is not None:
             rights = ", and only with the rights of --acl" if result.acl else ""
             console.print(f"secured by {result.secure}: --profile {result.profiles[0]} comes as its super user")
@@ -156,6 +163,8 @@ def status(session: Session, *, name: Name = "default") -> Outcome:
             down.append(f"the schema registry is {result.schema_registry.state}")
         if result.zookeeper is not None and result.zookeeper.state != "running":
             down.append(f"ZooKeeper is {result.zookeeper.state}")
+        if result.links is not None and result.links.state != "running":
+            down.append(f"the process of its links is {result.links.state}")
         message = f"cluster {name} runs in part: {', '.join(down) or 'it does not answer yet'}"
         return Outcome(
             result,
@@ -197,6 +206,8 @@ def down(
             console.print("its schema registry is stopped")
         if result.zookeeper_stopped:
             console.print("its ZooKeeper is stopped")
+        if result.links_stopped:
+            console.print("the process of its links is stopped")
         if result.killed:
             console.print(f"killed, as they did not end in time: {', '.join(map(str, result.killed))}")
         if result.data_deleted:
@@ -315,6 +326,9 @@ def _status(console: "Console", result: "ClusterStatus") -> None:
     if (zookeeper := result.zookeeper) is not None:
         process = "" if zookeeper.pid is None else f", pid {zookeeper.pid}, memory {size(zookeeper.memory_bytes)}"
         console.print(f"zookeeper {zookeeper.address}: {zookeeper.state}{process}", soft_wrap=True)
+    if (links := result.links) is not None:
+        process = "" if links.pid is None else f", pid {links.pid}, memory {size(links.memory_bytes)}"
+        console.print(f"links: {links.state}{process}", soft_wrap=True)
     if pages := [one.metrics for one in result.brokers if one.metrics is not None]:
         console.print(f"metrics {' '.join(pages)}", soft_wrap=True)
     console.print(f"data {result.data_dir}", soft_wrap=True)

@@ -53,7 +53,12 @@ def refuse_mixed(
         return
     for option, value in local.items():
         if value:
-            raise UsageError(f"{option} does not go with --docker", hint="the compose file says it")
+            hint = "the compose file says it"
+            if option in ("--secure", "--acl"):
+                hint = "take the compose file that has TLS, passwords and ACLs: --docker --file secure"
+            elif option == "--links":
+                hint = "its links are the container engine's: docker network disconnect cuts one"
+            raise UsageError(f"{option} does not go with --docker", hint=hint)
 
 
 def up(session: Session, name: str, file: str | None, profiles: list[str] | None) -> Outcome:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 from sensorstream.clients.probe import ClusterHealth
 from sensorstream.cluster import artifacts, class_archive, node, preflight, properties, state
 from sensorstream.cluster.java import java_executable
+from sensorstream.cluster.links.links import Disturbance, Links
+from sensorstream.cluster.links.ways import Ways
 from sensorstream.cluster.logs import read_logs
 from sensorstream.cluster.metrics import Metrics
 from sensorstream.cluster.plan import Plan, Ports, Wanted, addresses, make_plan, name_flag, node_of, processes
@@ -56,6 +58,7 @@ class LocalCluster:
         self._probe = probe or profile.prober(self.folder)
         self._zookeeper = ZooKeeper(self.folder)
         self._metrics = Metrics(self.folder)
+        self._links = Links(self.folder)
 
     @property
     def bootstrap(self) -> tuple[str, ...]:
@@ -77,6 +80,7 @@ class LocalCluster:
         metrics: bool = False,
         secure: str | None = None,
         acl: bool = False,
+        links: bool = False,
         stop: threading.Event | None = None,
         timeout_s: float = READY_TIMEOUT_S,
     ) -> ClusterUp:
@@ -88,12 +92,13 @@ class LocalCluster:
         the brokers, and from then on whenever the cluster is started; so do agents with ``metrics``, in brokers that
         are started: those that run already run on without. ``secure`` is one of
         :data:`sensorstream.cluster.secure.listeners.MODES`; with ``acl`` users have only the rights they were given.
+        With ``links``, and from then on, all connections go through proxies, which chaos can slow and cut.
 
         Raises UsageError (version, ports), LocalClusterError and its kind (PortTaken, ArtifactError), Interrupted.
         """
         stop = stop or threading.Event()
         began = time.monotonic()
-        wanted = Wanted(brokers, kafka_version, ports, data_dir, mode, security(secure, acl=acl))
+        wanted = Wanted(brokers, kafka_version, ports, data_dir, mode, security(secure, acl=acl), links)
         plan = make_plan(self.name, wanted)
         java = java_executable()
         class_path = artifacts.fetch(plan.version, offline=offline, listener=self._listener, stop=stop)
@@ -119,9 +124,11 @@ class LocalCluster:
                     plan.security.publish(self.folder, self.name, data, addresses(plan.known.ports))
                 any_port = wanted.any_ports
                 added = self._zookeeper.start_for(plan, launch, stop, any_port=any_port, listener=self._listener)
+                added = self._open_links(plan.ways, stop) or added
                 for node_id in plan.missing:
                     self._start(plan, node_id, launch)
-                health = wait_ready(self.folder, plan.known, set(plan.known.ports), self._probe, stop, timeout_s)
+                everyone = set(plan.known.ports)
+                health = wait_ready(self.folder, plan, everyone, self._probe, stop, timeout_s)
                 self._zookeeper.note_id(plan, health.cluster_id)
                 if plan.security is not None:
                     plan.security.grant(data, addresses(plan.known.ports))
@@ -151,7 +158,15 @@ class LocalCluster:
             secure=plan.security.mode if plan.security else None,
             acl=plan.security is not None and plan.security.acl,
             profiles=tuple(names_of(self.name)) if plan.security else (),
+            links=plan.ways is not None,
         )
+
+    def _open_links(self, ways: Ways | None, stop: threading.Event) -> bool:
+        """Have the cluster's links open, where it has some; whether that was to be done."""
+        if ways is None:
+            return False
+        known = self._zookeeper.known()
+        return self._links.start(ways.to_zookeeper(None if known is None else known.port), stop)
 
     def _format(self, plan: Plan, launch: node.Launch, stop: threading.Event) -> None:
         data = Path(plan.known.data_dir)
@@ -189,15 +204,24 @@ class LocalCluster:
                 controller_ports=plan.known.controller_ports,
                 log_dir=one.data,
                 kafka_version=key,
-                zookeeper=self._zookeeper.address() if plan.mode == "zookeeper" else None,
+                zookeeper=self._zookeeper_address(plan),
                 secure=plan.security_lines(node_id),
+                listens=plan.listens(node_id),
             ),
             properties.logging_properties(one.log_file, key),
         )
         return one
 
+    def _zookeeper_address(self, plan: Plan) -> str | None:
+        """Where brokers find their ZooKeeper; None where the cluster has none."""
+        if plan.mode != "zookeeper":
+            return None
+        front = plan.ways.zookeeper_front if plan.ways is not None else None
+        return self._zookeeper.address() if front is None else f"{properties.LOOPBACK}:{front}"
+
     def _start(self, plan: Plan, node_id: int, launch: node.Launch) -> None:
-        taken = (*plan.known.ports.values(), *plan.known.controller_ports.values())
+        behind = () if plan.ways is None else (way.behind for way in plan.ways.ways)
+        taken = (*plan.known.ports.values(), *plan.known.controller_ports.values(), *behind)
         process = self._configured(plan, node_id).start(self._metrics.launch(launch, node_id, taken))
         plan.known.processes[node_id] = process
         state.save_state(self.folder, plan.known)
@@ -219,6 +243,7 @@ class LocalCluster:
         for node_id in plan.missing:
             plan.known.processes.pop(node_id, None)
         if plan.fresh or not plan.known.processes:
+            self._links.end()
             self._zookeeper.end()  # it serves nobody any more
         if plan.fresh:
             self._zookeeper.forget(Path(plan.known.data_dir))
@@ -229,6 +254,7 @@ class LocalCluster:
         else:
             (self.folder / "state.json").unlink(missing_ok=True)
             self._metrics.forget()
+            self._links.forget_all()
 
     # -- the running cluster ----------------------------------------------------------------------------------
 
@@ -271,11 +297,13 @@ class LocalCluster:
             )
         registry = Registry(self.folder).status()
         zookeeper = self._zookeeper.status() if formatted is not None and formatted.mode == "zookeeper" else None
+        links = self._links.status()
         # A broker that was killed a moment ago is still registered: it must run as well.
         whole = (
             health is not None
             and (registry is None or registry.state == "running")
             and (zookeeper is None or zookeeper.state == "running")
+            and (links is None or links.state == "running")
             and health.quorum_leader is not None
             and set(known.ports) == set(live) == set(health.brokers)
         )
@@ -296,6 +324,7 @@ class LocalCluster:
             schema_registry=registry,
             zookeeper=zookeeper,
             secure=formatted.secure if formatted else None,
+            links=links,
         )
 
     def down(self, *, delete_data: bool = False) -> ClusterDown:
@@ -317,6 +346,7 @@ class LocalCluster:
                 killed = node.end(ended, kill=delete_data, deadline_s=_STOP_DEADLINE_S)
             else:
                 killed = node.end_together(nodes, deadline_s=_STOP_DEADLINE_S)
+            links_stopped = self._links.end()  # only now: brokers hand over by them
             zookeeper_stopped = self._zookeeper.end()
             if known is not None:
                 known.processes.clear()
@@ -334,6 +364,7 @@ class LocalCluster:
                 data_deleted=delete_data,
                 schema_registry_stopped=registry_stopped,
                 zookeeper_stopped=zookeeper_stopped,
+                links_stopped=links_stopped,
             )
 
     def running_brokers(self) -> tuple[int, ...]:
@@ -379,22 +410,44 @@ class LocalCluster:
             live, strays = processes(self.folder, known)
             if broker not in live:
                 node.end(strays, kill=True)
-                preflight.require_ports(ports[broker] for ports in (known.ports, known.controller_ports) if ports)
                 preflight.require_memory(1)
                 secured = security(formatted.secure, acl=formatted.acl)
-                plan = Plan(formatted.kafka_version, known, False, (broker,), (), formatted.mode, secured)
+                ways = self._links.ways
+                plan = Plan(formatted.kafka_version, known, False, (broker,), (), formatted.mode, secured, ways)
+                at = plan.listens(broker) or properties.Listens(known.ports[broker], known.controller_ports.get(broker))
+                preflight.require_ports(port for port in (at.broker, at.controller) if port is not None)
                 launch = class_archive.launch(java, class_path, plan.version)
                 try:
                     self._zookeeper.start_for(plan, launch, stop, any_port=True, listener=self._listener)
+                    self._open_links(ways, stop)
                     self._start(plan, broker, launch)
                     if plan.mode == "zookeeper" or len(live) + 1 > len(known.ports) // 2:
-                        wait_ready(self.folder, known, {broker}, self._probe, stop, timeout_s)
+                        wait_ready(self.folder, plan, {broker}, self._probe, stop, timeout_s)
                     else:
                         self._listener(Notice("no majority of the controllers runs yet: start another", "warning"))
                 except BaseException:
                     self._undo(plan, known_before=True)
                     raise
         return next(one for one in self.status().brokers if one.broker == broker)
+
+    @property
+    def has_links(self) -> bool:
+        """Whether its links can be slowed and cut."""
+        return self._links.ways is not None
+
+    @property
+    def links_run(self) -> bool:
+        """Whether its links let through what they should, where it has some."""
+        links = self._links.status()
+        return links is None or links.state == "running"
+
+    def disturb(
+        self, broker: int, *, cut: bool = False, latency_s: float = 0.0, bytes_per_s: int | None = None
+    ) -> Disturbance:
+        """Cut the links of a broker, or slow them, until what this returns is closed; see :meth:`Links.disturb`."""
+        process = self._known_state(broker).processes.get(broker)
+        pid = None if process is None else process.pid
+        return self._links.disturb(broker, pid, cut=cut, latency_s=latency_s, bytes_per_s=bytes_per_s)
 
     def log_files(self, broker: int | None = None, *, zookeeper: bool = False) -> dict[int | None, Path]:
         """Where the brokers log, or only this one, or ``zookeeper`` (by None).

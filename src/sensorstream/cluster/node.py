@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -307,10 +307,13 @@ def memory_bytes(process: "psutil.Process") -> int | None:
             return None
 
 
-def spawn(words: Sequence[str], output: int, folder: Path) -> "subprocess.Popen[bytes]":
-    """Start a process that outlives this one, its output into ``output``, in ``folder``."""
+def spawn(
+    words: Sequence[str], output: int, folder: Path, more: Mapping[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
+    """Start a process that outlives this one, its output into ``output``, in ``folder``; ``more`` goes into its
+    environment."""
     # Under the locale C, Java on Linux can't open a folder whose name is not ASCII.
-    environment = {**os.environ, "LC_ALL": "C.UTF-8"} if sys.platform == "linux" else None
+    environment = {**os.environ, **({"LC_ALL": "C.UTF-8"} if sys.platform == "linux" else {}), **(more or {})}
     # A session of its own: Ctrl-C in the terminal reaches the command, not the brokers it has started.
     child = subprocess.Popen(
         words,

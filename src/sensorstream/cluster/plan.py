@@ -1,12 +1,14 @@
 """Station 5: what ``cluster up`` has to do: what is asked compared with what is there, before anything is touched."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from sensorstream.cluster import artifacts, node, preflight, state
-from sensorstream.cluster.properties import LOOPBACK, new_cluster_id
+from sensorstream.cluster.links.links import Links
+from sensorstream.cluster.links.ways import Ways, plan_ways
+from sensorstream.cluster.properties import LOOPBACK, Listens, new_cluster_id
 from sensorstream.cluster.secure import Security, security
 from sensorstream.cluster.zookeeper_properties import choose_version
 from sensorstream.config import DEFAULT_PORTS
@@ -31,6 +33,7 @@ class Wanted:
     data_dir: Path | None = None
     mode: state.Mode | None = None
     security: Security | None = None
+    links: bool = False
 
     @property
     def any_ports(self) -> bool:
@@ -43,7 +46,8 @@ class Plan:
     """With which version, ports and folders a cluster is to run, and which nodes are missing.
 
     ``fresh`` data is still to be formatted. ``strays`` are processes of this cluster that nobody has noted, since
-    the command that started them was killed. ``security`` None: nothing is protected.
+    the command that started them was killed. ``security`` None: nothing is protected. ``ways`` None: everybody goes
+    straight to the nodes, which listen on the ports that are ``known``; else these are the fronts of its links.
     """
 
     version: str
@@ -53,6 +57,7 @@ class Plan:
     strays: "tuple[psutil.Process, ...]"
     mode: state.Mode = "kraft"
     security: Security | None = None
+    ways: Ways | None = None
 
     def new_format(self, name: str) -> state.Formatted:
         """What the data of this cluster is to be formatted as; it is not complete yet."""
@@ -66,9 +71,16 @@ class Plan:
         """The lines of a node's configuration that protect it; none for a cluster without."""
         if self.security is None:
             return {}
-        return self.security.lines(
-            Path(self.known.data_dir), self.known.ports[node_id], self.known.controller_ports[node_id]
-        )
+        known = Listens(self.known.ports[node_id], self.known.controller_ports[node_id])
+        key = artifacts.version_key(self.version)
+        return self.security.lines(Path(self.known.data_dir), known, self.listens(node_id), key)
+
+    def listens(self, node_id: int) -> Listens | None:
+        """Where a node listens, behind the cluster's links; None where it has none: on the ports that are known."""
+        if self.ways is None:
+            return None
+        controller = self.ways.behind("controller", node_id) if self.mode == "kraft" else None
+        return Listens(self.ways.behind("broker", node_id), controller)
 
 
 def addresses(ports: dict[int, int]) -> tuple[str, ...]:
@@ -131,12 +143,30 @@ def make_plan(name: str, wanted: Wanted) -> Plan:
             hint=f"stop it first: sensorstream cluster down{name_flag(name)}",
         )
     missing = tuple(node_id for node_id in ports if node_id not in live)
+    links = Links(folder)
+    held = links.held()
+    if live and wanted.links and links.ways is None:
+        raise LocalClusterError(
+            f"cluster {name!r} is running without links, and its clients know its brokers' own ports",
+            hint=f"stop it first: sensorstream cluster down{name_flag(name)}; its data is kept",
+        )
     if not strays:  # else they may hold the very ports; they are ended first, and a new plan is made
-        preflight.require_ports(ports[node_id] for node_id in missing)
+        preflight.require_ports(ports[node_id] for node_id in missing if ports[node_id] not in held)
     if missing:
         preflight.require_memory(len(missing))
     running = {node_id: known.processes[node_id] for node_id in live}
-    controllers = known.controller_ports if live else _controller_ports(known, ports) if mode == "kraft" else {}
+    controllers = known.controller_ports if live else _controller_ports(known, ports, held) if mode == "kraft" else {}
+    ways = None
+    if wanted.links or links.ways is not None:
+        ways = plan_ways(
+            links.ways,
+            ports,
+            controllers,
+            zookeeper=mode == "zookeeper",
+            running=live,
+            is_free=lambda port: port in held or preflight.is_free(port),
+            free_ports=preflight.free_ports,
+        )
     return Plan(
         version=version,
         known=state.ClusterState(str(data), ports, controllers, running),
@@ -145,6 +175,7 @@ def make_plan(name: str, wanted: Wanted) -> Plan:
         strays=strays,
         mode=mode,
         security=secured,
+        ways=ways,
     )
 
 
@@ -236,13 +267,16 @@ def _ports(asked: Ports, count: int, running: dict[int, int] | None) -> dict[int
     return {index + 1: port or next(free) for index, port in enumerate(asked)}
 
 
-def _controller_ports(known: state.ClusterState, ports: dict[int, int]) -> dict[int, int]:
-    """Those of the last time where they are still free, else new ones: nobody but the nodes needs to know them."""
+def _controller_ports(known: state.ClusterState, ports: dict[int, int], held: Collection[int]) -> dict[int, int]:
+    """Those of the last time where they are still free, else new ones: nobody but the nodes needs to know them.
+
+    Free are also those that the cluster's own links hold.
+    """
     before = known.controller_ports
     if (
         before.keys() == ports.keys()
         and not set(before.values()) & set(ports.values())
-        and all(preflight.is_free(port) for port in before.values())
+        and all(port in held or preflight.is_free(port) for port in before.values())
     ):
         return before
     return dict(zip(ports, preflight.free_ports(len(ports), avoid=ports.values()), strict=True))

@@ -7,12 +7,21 @@ brokers share a laptop with everything else.
 import base64
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 LOOPBACK: Final = "127.0.0.1"
 SESSION_MS: Final = 6000
 """How long a broker may be silent before it counts as dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listens:
+    """The ports of one node: for clients and other brokers, and for controllers (None: it is none)."""
+
+    broker: int
+    controller: int | None = None
 
 
 def new_cluster_id() -> str:
@@ -32,19 +41,26 @@ def server_properties(
     kafka_version: tuple[int, ...],
     zookeeper: str | None = None,
     secure: Mapping[str, str] | None = None,
+    listens: Listens | None = None,
 ) -> str:
     """The ``server.properties`` of one combined broker and controller, or of a broker at ``zookeeper`` (host:port).
 
     ``ports`` and ``controller_ports`` map every node's id to its port. With three brokers or more, topics are
     replicated three times and a write needs two of them; with fewer, as many as there are (and one).
     ``secure`` are the lines that protect a cluster's listeners, in place of those without any protection.
+    ``listens`` is where the node listens, where that is not at ``ports`` and ``controller_ports``.
     """
     replicas = min(3, len(ports))
     in_sync = 2 if replicas == 3 else 1
-    broker = f"PLAINTEXT://{LOOPBACK}:{ports[node_id]}"
+    known = Listens(ports[node_id], controller_ports.get(node_id))
+    broker = f"PLAINTEXT://{LOOPBACK}:{(listens or known).broker}"
     lines: dict[str, object] = {
-        **(_kraft(node_id, broker, controller_ports) if zookeeper is None else _at(zookeeper, node_id, broker)),
-        "advertised.listeners": broker,
+        **(
+            _kraft(node_id, broker, controller_ports, (listens or known).controller)
+            if zookeeper is None
+            else _at(zookeeper, node_id, broker)
+        ),
+        "advertised.listeners": advertised("PLAINTEXT", known, listens, kafka_version),
         "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": path_value(log_dir),
         # No row is lost with one broker: each write is on two disks before it is acknowledged.
@@ -78,14 +94,27 @@ def server_properties(
     return "".join(f"{key}={value}\n" for key, value in lines.items())
 
 
-def _kraft(node_id: int, listener: str, controller_ports: Mapping[int, int]) -> dict[str, object]:
+def advertised(protocol: str, known: Listens, listens: Listens | None, kafka_version: tuple[int, ...]) -> str:
+    """Where a node says that it is reached, by the name of its listener for clients.
+
+    From 3.9 on, controllers tell one another where they are: without this line, where they listen.
+    """
+    told = f"{protocol}://{LOOPBACK}:{known.broker}"
+    if listens is None or known.controller is None or kafka_version < (3, 9):
+        return told
+    return f"{told},CONTROLLER://{LOOPBACK}:{known.controller}"
+
+
+def _kraft(
+    node_id: int, listener: str, controller_ports: Mapping[int, int], controller: int | None
+) -> dict[str, object]:
     """What makes a node a broker and a controller in one."""
     voters = ",".join(f"{node}@{LOOPBACK}:{port}" for node, port in sorted(controller_ports.items()))
     return {
         "process.roles": "broker,controller",
         "node.id": node_id,
         "controller.quorum.voters": voters,
-        "listeners": f"{listener},CONTROLLER://{LOOPBACK}:{controller_ports[node_id]}",
+        "listeners": f"{listener},CONTROLLER://{LOOPBACK}:{controller}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "controller.listener.names": "CONTROLLER",
         # A dead broker's partitions move after 6 s instead of 9.

@@ -13,7 +13,8 @@ class ClusterUp:
     ``started`` are the brokers this call has started; ``seconds`` is how long it took; ``schema_registry`` is the
     address of its schema registry, None where it has none, ``zookeeper`` the one of its ZooKeeper; with ZooKeeper
     ``quorum_leader`` is the active controller, as there is no quorum. ``secure`` is how its listeners are protected,
-    None where they are not, and ``profiles`` are what to give to ``--profile`` then.
+    None where they are not, and ``profiles`` are what to give to ``--profile`` then. ``links`` says whether its
+    links can be slowed and cut.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ClusterUp:
     secure: str | None = None
     acl: bool = False
     profiles: tuple[str, ...] = ()
+    links: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,17 @@ class ZooKeeperStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class LinksStatus:
+    """The process through which a cluster's connections go, so that they can be slowed and cut. ``starting``: it is
+    there and does not answer; ``frozen``: stopped by a signal."""
+
+    state: Literal["running", "starting", "frozen", "stopped"]
+    pid: int | None
+    memory_bytes: int | None
+    log_file: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterStatus:
     """A cluster as it is: ``running`` whole, ``degraded`` in parts, ``stopped`` with its data, or ``absent``.
 
@@ -97,12 +110,13 @@ class ClusterStatus:
     mode: Mode | None = None
     zookeeper: ZooKeeperStatus | None = None
     secure: str | None = None
+    links: LinksStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterDown:
     """What was stopped: broker ids; ``killed`` are those that did not end by themselves in time; and whether a schema
-    registry or a ZooKeeper was stopped."""
+    registry, a ZooKeeper or the process of its links was stopped."""
 
     name: str
     stopped: tuple[int, ...]
@@ -110,6 +124,7 @@ class ClusterDown:
     data_deleted: bool
     schema_registry_stopped: bool = False
     zookeeper_stopped: bool = False
+    links_stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from sensorstream.cluster.properties import path_value
+from sensorstream.cluster.properties import LOOPBACK, Listens, path_value
 from sensorstream.cluster.secure.users import ADMIN, BROKER, SCRAM
 
 MODES: Final = ("tls", "scram", "tls+scram")
@@ -20,16 +20,16 @@ _LOGIN: Final = "org.apache.kafka.common.security"
 
 
 def secured_listeners(
-    mode: str, *, acl: bool, broker: str, controller: str, files: Path, passwords: Mapping[str, str]
+    mode: str, *, acl: bool, at: Listens, told: str, files: Path, passwords: Mapping[str, str]
 ) -> dict[str, str]:
-    """Lines for a node whose listeners are at ``broker`` and ``controller`` (``host:port``).
+    """Lines for a node that listens ``at`` these ports of the loopback, and advertises ``told``.
 
     ``files`` is the folder with ``broker.pem`` and ``ca.pem``; ``passwords`` are by user's name.
     """
     protocol = CLIENTS[mode]
     lines = {
-        "listeners": f"{protocol}://{broker},CONTROLLER://{controller}",
-        "advertised.listeners": f"{protocol}://{broker}",
+        "listeners": f"{protocol}://{LOOPBACK}:{at.broker},CONTROLLER://{LOOPBACK}:{at.controller}",
+        "advertised.listeners": told,
         "listener.security.protocol.map": f"{protocol}:{protocol},CONTROLLER:{_CONTROLLERS[mode]}",
         "inter.broker.listener.name": protocol,
     }

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sensorstream.cluster.properties import LOOPBACK
+from sensorstream.cluster.properties import Listens, advertised
 from sensorstream.cluster.secure import profile
 from sensorstream.cluster.secure.certificates import LOOPBACK_NAMES, Authority, require_cryptography
 from sensorstream.cluster.secure.listeners import CLIENTS, MODES, secured_listeners
@@ -66,13 +66,16 @@ class Security:
             write_private(files / "passwords.json", json.dumps(new_passwords(), indent=1) + "\n")
         return scram_arguments(self._passwords(data))
 
-    def lines(self, data: Path, port: int, controller_port: int) -> dict[str, str]:
-        """What the ``server.properties`` of a node say of it. Raises LocalClusterError where the files are gone."""
+    def lines(
+        self, data: Path, known: Listens, listens: Listens | None, kafka_version: tuple[int, ...]
+    ) -> dict[str, str]:
+        """What the ``server.properties`` of a node say of it: one that is ``known`` at these ports, and ``listens`` at
+        others where that is not None. Raises LocalClusterError where the files are gone."""
         return secured_listeners(
             self.mode,
             acl=self.acl,
-            broker=f"{LOOPBACK}:{port}",
-            controller=f"{LOOPBACK}:{controller_port}",
+            at=listens or known,
+            told=advertised(CLIENTS[self.mode], known, listens, kafka_version),
             files=data / SECRETS,
             passwords=self._passwords(data),
         )

@@ -15,12 +15,13 @@ from sensorstream import admin
 from sensorstream.admin.looking import ClusterLook
 from sensorstream.cluster import state
 from sensorstream.cluster.local import LocalCluster
+from sensorstream.cluster.named import reach
 from sensorstream.cluster.plan import name_flag
 from sensorstream.config import Settings
 from sensorstream.errors import LocalClusterError, SensorstreamError, UnknownPartition, UsageError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.lab.chaos.faults import BrokenBroker, resume_all
-from sensorstream.lab.chaos.plan import DONE, ChaosPlan, Fault, Target
+from sensorstream.lab.chaos.plan import DONE, LINKS, ChaosPlan, Fault, Target
 from sensorstream.lab.chaos.results import ChaosEvent, ChaosResult, EventKind
 from sensorstream.lab.chaos.watch import Watch, problems
 
@@ -45,11 +46,13 @@ def chaos(
     another chaos is at work on it.
     """
     stop = stop or threading.Event()
-    settings = Settings(bootstrap=cluster.bootstrap, client="kafka-python")
     known = state.load_state(cluster.folder)
     brokers = tuple(sorted(known.ports)) if known is not None else ()
     if stopped := sorted(set(brokers) - set(cluster.running_brokers())):
         raise _not_whole(cluster, tuple(f"broker {broker} does not run" for broker in stopped))
+    _require_links(cluster, plan)
+    reached = reach(cluster.name)  # a secured cluster is looked at as its super user
+    settings = Settings(bootstrap=reached.bootstrap, client="kafka-python", properties=dict(reached.properties))
     _check_targets(settings, plan, brokers)
     with _alone(cluster), Watch(settings, listener) as watch:
         _require_whole(cluster, watch, brokers, stop)
@@ -108,20 +111,25 @@ class _Run:
             if broker is None:
                 self._tell("note", f"{fault}: there is nobody to hit just now", fault=str(fault))
                 return
-            self._break(fault, broker)
+            self.done += self._break(fault, broker)
         else:
             for broker in self._brokers:
                 if not self._stop.is_set():
                     self._break(fault, broker)
-        self.done += 1
+            self.done += 1
 
-    def _break(self, fault: Fault, broker: int) -> None:
-        """Break one broker, and have it back in sync."""
+    def _break(self, fault: Fault, broker: int) -> bool:
+        """Break one broker, and have it back in sync; whether it was broken."""
         self._watch.avoid([broker])
         why = "" if fault.target is None or fault.target.kind == "broker" else f", {_role(fault.target)}"
         self._tell("fault", f"broker {broker}{why}: {DONE[fault.kind]}", fault=str(fault), broker=broker)
-        broken = BrokenBroker(self._cluster, broker, fault.kind)
-        if fault.kind != "slow":
+        try:
+            broken = BrokenBroker(self._cluster, broker, fault.kind, self._plan)
+        except LocalClusterError as error:
+            self._tell("note", f"nothing was broken: {error.message}", broker=broker)
+            self._watch.avoid(())
+            return False
+        if fault.kind not in ("slow", "slow-link"):
             self._watch.broken(broker)
         try:
             if fault.kind != "roll":
@@ -129,15 +137,17 @@ class _Run:
             broken.heal()
         except SensorstreamError as error:
             self._tell("note", f"broker {broker} did not come back: {error.message}", broker=broker)
-            return
+            return True
         finally:
             broken.let_go()
             self._watch.broken()
         back = "goes on" if fault.kind in ("freeze", "slow") else "runs again"
-        self._tell("healed", f"broker {broker} {back}", fault=str(fault), broker=broker)
+        text = f"broker {broker}: its links are whole again" if fault.kind in LINKS else f"broker {broker} {back}"
+        self._tell("healed", text, fault=str(fault), broker=broker)
         in_sync = self._watch.wait_for(lambda look: not problems(look, self._brokers), SYNC_S)
         self._watch.avoid(())
         self._tell("note", "all replicas are in sync" if in_sync else f"not all are in sync after {SYNC_S:g} s")
+        return True
 
     def _find(self, target: Target) -> int | None:
         """Whom a target means just now; None when there is nobody."""
@@ -168,7 +178,7 @@ class _Run:
         self._watch.avoid(())
         failed: tuple[str, ...] = ()
         missing = set(self._brokers) - set(self._cluster.running_brokers())
-        if missing:
+        if missing or not self._cluster.links_run:
             try:
                 self._cluster.up()
             except SensorstreamError as error:
@@ -185,6 +195,16 @@ def _role(target: Target) -> str:
     if target.partition is not None:
         return f"leader of {target.partition.topic}-{target.partition.partition}"
     return "active controller" if target.kind == "controller" else "by lot"
+
+
+def _require_links(cluster: LocalCluster, plan: ChaosPlan) -> None:
+    named = [fault for fault in plan.faults if fault.kind in LINKS]
+    if named and not cluster.has_links:
+        flag = name_flag(cluster.name)
+        raise UsageError(
+            f"--{named[0].kind} needs a cluster with links: the clients of {cluster.name} go straight to its brokers",
+            hint=f"start it with links: sensorstream cluster down{flag} && sensorstream cluster up --links{flag}",
+        )
 
 
 def _check_targets(settings: Settings, plan: ChaosPlan, brokers: tuple[int, ...]) -> None:

@@ -7,9 +7,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from sensorstream.cluster import state
+from sensorstream.cluster.links.links import Disturbance
 from sensorstream.cluster.local import LocalCluster
 from sensorstream.cluster.plan import processes
-from sensorstream.lab.chaos.plan import FaultKind
+from sensorstream.lab.chaos.plan import ChaosPlan, FaultKind
 
 if TYPE_CHECKING:
     import psutil
@@ -23,12 +24,17 @@ second, still reach the controller."""
 class BrokenBroker:
     """One fault on one broker: begun when it is made, lasting through :meth:`hold`, over after :meth:`heal`."""
 
-    def __init__(self, cluster: LocalCluster, broker: int, kind: FaultKind) -> None:
+    def __init__(self, cluster: LocalCluster, broker: int, kind: FaultKind, plan: ChaosPlan) -> None:
         self._cluster = cluster
         self._broker = broker
         self._kind = kind
         self._process: psutil.Process | None = None
-        if kind in ("kill", "stop", "roll"):
+        self._disturbance: Disturbance | None = None
+        if kind == "cut-link":
+            self._disturbance = cluster.disturb(broker, cut=True)
+        elif kind == "slow-link":
+            self._disturbance = cluster.disturb(broker, latency_s=plan.latency_s, bytes_per_s=plan.bytes_per_s)
+        elif kind in ("kill", "stop", "roll"):
             cluster.stop_broker(broker, kill=kind == "kill")
         else:
             self._process = _process(cluster, broker)
@@ -47,13 +53,17 @@ class BrokenBroker:
 
     def heal(self) -> None:
         """Start it, or let it go on. Raises LocalClusterError when it does not come up."""
-        if self._kind in ("freeze", "slow"):
+        if self._disturbance is not None:
+            self._disturbance.close()
+        elif self._kind in ("freeze", "slow"):
             self._signal(signal.SIGCONT)
         else:
             self._cluster.start_broker(self._broker)
 
     def let_go(self) -> None:
-        """At once, and whatever happens: nobody may stay frozen."""
+        """At once, and whatever happens: nobody may stay frozen or cut off."""
+        if self._disturbance is not None:
+            self._disturbance.close()
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:

@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 from sensorstream.errors import UsageError
 from sensorstream.records import TopicPartition, check_topic_name
 
-FaultKind: TypeAlias = Literal["kill", "stop", "freeze", "slow", "roll"]
+FaultKind: TypeAlias = Literal["kill", "stop", "freeze", "slow", "roll", "slow-link", "cut-link"]
 
 DONE: Final[dict[FaultKind, str]] = {
     "kill": "killed (SIGKILL)",
@@ -15,7 +15,17 @@ DONE: Final[dict[FaultKind, str]] = {
     "freeze": "frozen (SIGSTOP)",
     "slow": "slowed to a tenth",
     "roll": "restarted",
+    "slow-link": "its links are slow",
+    "cut-link": "its links are cut",
 }
+LINKS: Final[frozenset[FaultKind]] = frozenset({"slow-link", "cut-link"})
+"""Faults of the way to a broker and from it; the broker itself runs on."""
+LATENCY_S: Final = 0.2
+MOST_LATENCY_S: Final = 1.0
+"""A broker's heartbeat and its answer must fit into the time after which it counts as dead, and connections be made."""
+LEAST_BYTES_PER_S: Final = 10_000
+_UNITS: Final = {"B": 1, "kB": 1000, "KB": 1000, "MB": 1_000_000}
+BYTES_PER_S: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +57,8 @@ class Fault:
 class ChaosPlan:
     """What is done: one of ``faults`` every ``every_s`` seconds, for ``for_s`` seconds; each lasts ``hold_s``.
 
-    ``seed`` decides which fault comes when, and whom ``random`` hits.
+    ``seed`` decides which fault comes when, and whom ``random`` hits. Through a slow link everything comes
+    ``latency_s`` later, each way, and ``bytes_per_s`` pass at the most.
     """
 
     faults: tuple[Fault, ...]
@@ -55,6 +66,8 @@ class ChaosPlan:
     for_s: float
     hold_s: float
     seed: int
+    latency_s: float = LATENCY_S
+    bytes_per_s: int = BYTES_PER_S
 
 
 def parse_target(text: str, option: str) -> Target:
@@ -72,7 +85,16 @@ def parse_target(text: str, option: str) -> Target:
     )
 
 
-def make_plan(faults: tuple[Fault, ...], *, every_s: float, for_s: float, hold_s: float | None, seed: int) -> ChaosPlan:
+def make_plan(
+    faults: tuple[Fault, ...],
+    *,
+    every_s: float,
+    for_s: float,
+    hold_s: float | None,
+    seed: int,
+    latency_s: float | None = None,
+    bytes_per_s: int | None = None,
+) -> ChaosPlan:
     """A checked plan; without ``hold_s`` a fault lasts half of the time to the next one. Raises UsageError."""
     if not faults:
         raise UsageError(
@@ -84,4 +106,26 @@ def make_plan(faults: tuple[Fault, ...], *, every_s: float, for_s: float, hold_s
             f"--hold {hold:g}s is not shorter than --every {every_s:g}s",
             hint="a broker must be back before the next fault comes",
         )
-    return ChaosPlan(faults, every_s, for_s, hold, seed)
+    slow = any(fault.kind == "slow-link" for fault in faults)
+    for option, value in (("--latency", latency_s), ("--bandwidth", bytes_per_s)):
+        if value is not None and not slow:
+            raise UsageError(f"{option} is for slow links", hint="add --slow-link TARGET")
+    if latency_s is not None and latency_s > MOST_LATENCY_S:
+        raise UsageError(
+            f"--latency {latency_s:g}s would take the broker out of the cluster",
+            hint=f"give at most {MOST_LATENCY_S:g}s, or use --cut-link",
+        )
+    latency = LATENCY_S if latency_s is None else latency_s
+    return ChaosPlan(faults, every_s, for_s, hold, seed, latency, BYTES_PER_S if bytes_per_s is None else bytes_per_s)
+
+
+def parse_bandwidth(text: str, option: str) -> int:
+    """``500kB``, ``1MB`` or a number of bytes, a second. Raises UsageError, naming ``option``."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?(B|kB|KB|MB)?(?:/s)?", text.strip())
+    size = 0 if found is None else int(float(found[1]) * _UNITS[found[2] or "B"])
+    if size < LEAST_BYTES_PER_S:
+        raise UsageError(
+            f"{option} {text!r} is no bandwidth that a broker can live with",
+            hint="write it as 100kB or 1MB, a second; at least 10kB",
+        )
+    return size
