@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorstream.cli import options, value_options
+from sensorstream.cli import live_latency, options, value_options
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import ExitCode
 
@@ -151,6 +151,7 @@ def consume(
             help="An option of the transform (repeatable); with several transforms NAME.KEY=VALUE.",
         ),
     ] = None,
+    latency: live_latency.LatencyOption = False,
 ) -> Outcome:
     """Store each record of a partition exactly once; goes on where its file ends.
 
@@ -190,11 +191,13 @@ def consume(
         flatten=flatten,
         tombstones=tombstones,
     )
-    return capture_with(session, chosen, group)
+    return capture_with(session, chosen, group, latency=latency)
 
 
-def capture_with(session: Session, chosen: "CaptureOptions", group: str | None) -> Outcome:
+def capture_with(session: Session, chosen: "CaptureOptions", group: str | None, *, latency: bool = False) -> Outcome:
     """Run a capture and tell what it came to."""
+    from dataclasses import replace
+
     from sensorstream.clients import open_client
     from sensorstream.pipelines.capture.capture import capture
     from sensorstream.pipelines.capture.job import make_job
@@ -205,12 +208,15 @@ def capture_with(session: Session, chosen: "CaptureOptions", group: str | None) 
         from sensorstream.errors import UsageError
 
         raise UsageError("--to - and --output json both want stdout", hint="leave one of them out")
+    measured = live_latency.arrivals(latency)
+    job = target.job if measured is None else replace(target.job, arrived=measured.arrived)
     with session.interruptible() as stop:
         result = capture(
-            open_client(settings, session.listener), target.job, target.make_sink, stop=stop, listener=session.listener
+            open_client(settings, session.listener), job, target.make_sink, stop=stop, listener=session.listener
         )
     bounded = chosen.exit_at_end or chosen.count is not None or target.job.range is not None
-    return _outcome(result, bounded=bounded, to_stdout=target.to_stdout)
+    outcome = _outcome(result, bounded=bounded, to_stdout=target.to_stdout)
+    return live_latency.with_latency(session, outcome, measured, chosen.topic)
 
 
 def _outcome(result: "CaptureResult", *, bounded: bool, to_stdout: bool) -> Outcome:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from sensorstream.cli import live_latency
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import ExitCode
 
@@ -115,6 +116,7 @@ def stream(
     commit_every: CommitEvery = 0.5,
     workers: NumberOfWorkers = 1,
     instance: Instance = None,
+    latency: live_latency.LatencyOption = False,
 ) -> Outcome:
     """Publish what a transform makes of each record of a topic, exactly once.
 
@@ -124,6 +126,7 @@ def stream(
     from sensorstream.pipelines.stream.plan import StreamOptions
     from sensorstream.transforms.load import open_chain
 
+    measured = live_latency.arrivals(latency)
     chosen = StreamOptions(
         source,
         target,
@@ -135,10 +138,12 @@ def stream(
         commit_every=commit_every,
         workers=workers,
         create=create,
+        arrived=None if measured is None else measured.arrived,
     )
     own = [part for name in transform for part in ("--transform", name)]
     own += [part for pair in set_ or () for part in ("--set", pair)]
-    return run(session, chosen, lambda: open_chain(transform, set_ or ()), ["stream", *own], group)
+    outcome = run(session, chosen, lambda: open_chain(transform, set_ or ()), ["stream", *own], group)
+    return live_latency.with_latency(session, outcome, measured, source)
 
 
 def run(session: Session, chosen: "StreamOptions", make_transform: Any, words: list[str], group: str | None) -> Outcome:

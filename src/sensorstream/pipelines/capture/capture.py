@@ -30,7 +30,7 @@ from sensorstream.events import Listener, Notice, PartitionEnd, Progress, RowSto
 from sensorstream.pipelines.capture.ranges import Range, range_end
 from sensorstream.pipelines.patience import GIVE_UP_S, POLL_S, Ended, Patience
 from sensorstream.pipelines.start_at import StartAt, resolve
-from sensorstream.records import TopicIdentity, TopicPartition, commit_note
+from sensorstream.records import ConsumedRecord, TopicIdentity, TopicPartition, commit_note
 from sensorstream.sinks.base import Sink
 from sensorstream.sinks.positioned_file import FileBusy
 
@@ -54,7 +54,8 @@ class CaptureJob:
     are read. ``commit`` False keeps the group's committed offsets as they are. ``count`` stops after so many records,
     ``idle_timeout_s`` when none has come for that long, ``stop_at_end`` at the end as it is at the start;
     ``max_rejects`` stops the job when more records than that can't be used. A ``range`` ends the capture by itself.
-    ``prepare`` is given the values of records before any of them is written.
+    ``prepare`` is given the values of records before any of them is written, ``arrived`` the records at once when they
+    have been read.
     """
 
     topic: str
@@ -72,6 +73,7 @@ class CaptureJob:
     log_rows: bool = True
     one_file: bool = False
     prepare: Callable[[Iterable[bytes | None]], None] | None = None
+    arrived: Callable[[Iterable[ConsumedRecord]], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +260,9 @@ class _Capture:
             self._pause_ended()
         wanted = POLLED_ROWS if job.count is None else min(POLLED_ROWS, job.count - self._taken)
         batches = self._reader.poll_values(self._patience.poll_s, wanted)
+        if job.arrived is not None:
+            for batch in batches.values():
+                job.arrived(batch.records())
         if any(batch.offsets for batch in batches.values()):
             if not self._prepare(batches):
                 return "stopped"

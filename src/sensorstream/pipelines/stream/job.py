@@ -1,9 +1,11 @@
 """Stations 6-8-4: what to stream, and what it came to."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from sensorstream.pipelines.patience import Ended
+from sensorstream.records import ConsumedRecord
 
 BATCH_ROWS: Final = 10_000
 COMMIT_EVERY_S: Final = 0.5
@@ -18,7 +20,7 @@ class StreamJob:
     has committed all partitions up to their ends as they are at the start. A transaction holds at the most
     ``batch_rows`` consumed records (one poll more) and ``commit_every_s`` seconds. The target takes
     ``target_limit`` bytes at once, and a record whose output is larger is a dead letter; their topic takes
-    ``dead_limit``.
+    ``dead_limit``. ``arrived`` is given the records at once when they have been read.
     """
 
     source: str
@@ -35,6 +37,7 @@ class StreamJob:
     commit_every_s: float = COMMIT_EVERY_S
     target_limit: int | None = None
     dead_limit: int | None = None
+    arrived: Callable[[Iterable[ConsumedRecord]], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

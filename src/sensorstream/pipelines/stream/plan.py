@@ -1,7 +1,7 @@
 """Stations 6-8-4: from what the user asked for to a stream under a seat of its own, checked before anything starts."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,7 +15,7 @@ from sensorstream.events import Listener, Notice, ignore
 from sensorstream.pipelines.stream.job import BATCH_ROWS, COMMIT_EVERY_S, StreamJob, StreamResult
 from sensorstream.pipelines.stream.seat import Seat, check_instance, default_instance, take_seat
 from sensorstream.pipelines.stream.stream import stream
-from sensorstream.records import check_topic_name
+from sensorstream.records import ConsumedRecord, check_topic_name
 from sensorstream.transforms.base import Transform, get_ready
 
 DEAD_ENDING: Final = "_DEAD"
@@ -25,7 +25,8 @@ DEAD_ENDING: Final = "_DEAD"
 class StreamOptions:
     """The options of ``stream``, as they were given. ``timeout`` and ``commit_every`` are seconds.
 
-    ``plain`` names the column for records that are plain text; ``create`` makes the target when it is missing.
+    ``plain`` names the column for records that are plain text; ``create`` makes the target when it is missing;
+    ``arrived`` is given the records at once when they have been read, in one process only.
     """
 
     source: str
@@ -40,6 +41,7 @@ class StreamOptions:
     batch_rows: int = BATCH_ROWS
     workers: int = 1
     create: bool = False
+    arrived: Callable[[Iterable[ConsumedRecord]], None] | None = None
 
     @property
     def dead(self) -> str:
@@ -75,6 +77,10 @@ def check(options: StreamOptions) -> StreamOptions:
     if options.workers > 1 and options.count is not None:
         raise UsageError(
             "-c counts the records of one worker, so it can't be used with --workers", hint="leave one of them out"
+        )
+    if options.workers > 1 and options.arrived is not None:
+        raise UsageError(
+            "--latency is measured in one process, so it can't be used with --workers", hint="leave one of them out"
         )
     if options.instance is not None:
         check_instance(options.instance)
@@ -172,6 +178,7 @@ def run_worker(
             commit_every_s=options.commit_every,
             target_limit=limit,
             dead_limit=dead_limit,
+            arrived=options.arrived,
         )
         _clear(settings, seat, listener)
         settings = _as_member(settings)

@@ -200,6 +200,9 @@ class _Stream:
             return "end"
         wanted = job.batch_rows if job.count is None else min(job.batch_rows, job.count - taken)
         batches = self._reader.poll(_MORE_S if self._open else self._patience.poll_s, min(wanted, self._pace.rows))
+        if job.arrived is not None:
+            for records in batches.values():
+                job.arrived(records)
         came = any(batches.values())
         if came:
             self._patience.heard()
