@@ -84,7 +84,8 @@ def parse(arguments: list[str]) -> None:
     """Parse a command line as the program would, without running it. Raises TyperException."""
     command: Any = get_command(app)
     context = command.make_context("sensorstream", list(arguments))
-    while hasattr(command, "commands"):
+    # A group such as monitor does something by itself, too.
+    while hasattr(command, "commands") and (context._protected_args or context.args):
         name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
         assert command is not None
         context = command.make_context(name, rest, parent=context)

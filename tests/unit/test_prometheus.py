@@ -1,13 +1,17 @@
 """What Prometheus reads: the names of the common exporters, whole labels, and nothing where nothing is known."""
 
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from sensorstream.admin import GroupMember
+from sensorstream.errors import UsageError
 from sensorstream.monitor import prometheus
 from sensorstream.monitor.lag import GroupLag, PartitionLag
+from sensorstream.monitor.metrics_page import Page, is_loopback, parse_listen
 from sensorstream.monitor.prometheus import Collector, text_of
 from sensorstream.monitor.snapshot import BrokerState, GroupState, PartitionState, Snapshot, TopicState
 from sensorstream.monitor.view import Progress, View
@@ -136,3 +140,41 @@ def test_no_label_is_new_with_each_start() -> None:
     text = text_of(Collector(view, lambda: [JOB]))
     for changing in ("m-1", "m-2", "sensorstream-77", "AIR_Consumer_0"):
         assert changing not in text
+
+
+# The page
+
+
+def test_the_page_is_read_only_and_counts() -> None:
+    with Page(Collector(view), "127.0.0.1", 0) as page:
+        with urllib.request.urlopen(page.url, timeout=30) as answer:
+            assert answer.headers["Content-Type"].startswith("text/plain")
+            assert b"kafka_brokers 2.0" in answer.read()
+        for url, data in ((page.url.removesuffix("metrics"), None), (page.url, b"x")):
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                urllib.request.urlopen(url, data, timeout=30)
+            assert caught.value.code == 404
+        assert page.served == 1
+        taken = int(page.url.split(":")[-1].split("/")[0])
+        with pytest.raises(UsageError, match=str(taken)), Page(Collector(view), "127.0.0.1", taken):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "loopback"),
+    [
+        ("127.0.0.1:9308", ("127.0.0.1", 9308), True),
+        ("[::1]:0", ("::1", 0), True),
+        ("localhost:1", ("localhost", 1), True),
+        ("0.0.0.0:9308", ("0.0.0.0", 9308), False),
+    ],
+)
+def test_where_to_listen(text: str, address: tuple[str, int], loopback: bool) -> None:
+    assert parse_listen(text) == address
+    assert is_loopback(address[0]) is loopback
+
+
+@pytest.mark.parametrize("text", ["", "9308", "host", ":1", "h:x", "h:99999", "h:1/x", "u@h:1"])
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(UsageError, match="HOST:PORT"):
+        parse_listen(text)

@@ -25,6 +25,7 @@ from sensorstream.cli import (
     inspect,
     jobs,
     lag,
+    metrics,
     monitor,
     produce,
     query,
@@ -32,6 +33,7 @@ from sensorstream.cli import (
     samples,
     topic_leaders,
     verify,
+    wait,
 )
 from sensorstream.cli import run as run_command
 from sensorstream.cli import stream as stream_command
@@ -69,7 +71,7 @@ for _group in (cluster_names.cluster, topic_leaders.topics):
     app.add_typer(_group)
 for _single in (produce, consume, aggregate, stream_command, run_command, demo):
     _single.add_to(app)
-for _single in (inspect, verify, query, lag, monitor, brokers, bench):
+for _single in (inspect, verify, query, lag, wait, monitor, metrics, brokers, bench):
     _single.add_to(app)
 for _group in (jobs.jobs, rejects.rejects, sentiment, samples.samples, config.config):
     app.add_typer(_group)

@@ -52,13 +52,15 @@ def command(
     kafka: bool = True,
     sends: Literal["as asked", "exactly once"] | None = None,
     describes: bool | Literal["one file"] = False,
+    alone: bool = False,
 ) -> Callable[[Callable[Concatenate[Session, P], Outcome]], Callable[Concatenate[Session, P], Outcome]]:
     """Make a function a command of ``group``.
 
     ``path`` is the command's whole name, as the JSON envelope says it; ``kafka`` False leaves out the connection
     options; ``sends`` adds those of publishing, without what would give up a promise where it is exactly once;
     ``describes`` adds those of how source files are written, which the function takes together as ``description``
-    ("one file": its format is an option of the command's own).
+    ("one file": its format is an option of the command's own); ``alone`` makes it what the group does by itself,
+    without a command of its own behind it.
     The function itself stays callable as it was written.
     """
     sending = {None: {}, "as asked": _SENDING_OPTIONS, "exactly once": _EXACT_OPTIONS}[sends]
@@ -79,6 +81,8 @@ def command(
 
         @functools.wraps(function)
         def run(**values: Any) -> None:
+            if alone and values.pop("context").invoked_subcommand is not None:
+                return
             given = {option: values.pop(option) for option in common}
             session = _session(path, given)
             begin(session)
@@ -109,11 +113,16 @@ def command(
             for option, (annotation, default) in common.items()
         ]
         keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        if alone:
+            added.append(inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context))
         signature = inspect.Signature([*keyword_only, *added])
         run.__signature__ = signature  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in [*keyword_only, *added]}
         del run.__wrapped__
-        group.command(name)(run)
+        if alone:
+            group.callback(invoke_without_command=True)(run)
+        else:
+            group.command(name)(run)
         return function
 
     return register

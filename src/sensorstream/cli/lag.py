@@ -4,12 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorstream.cli import options
+from sensorstream.cli import fail_if, options
 from sensorstream.cli.command import Outcome, Session, command
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
+    from sensorstream.monitor.conditions import Condition
     from sensorstream.monitor.lag import GroupLag
     from sensorstream.monitor.report import GroupReport
 
@@ -29,34 +32,35 @@ def lag(
             "--for", metavar="TIME", help="Watch so long first, such as 10s: adds rates, time to catch up, age, status."
         ),
     ] = None,
+    fail_if_: fail_if.FailIf = None,
 ) -> Outcome:
     """Show a consumer group's lag, of pinned and stopped consumers too."""
     from sensorstream.monitor.lag import group_lag
 
-    if lasting is not None:
-        return _watched(session, group, lasting)
+    watched = fail_if.conditions(fail_if_)
+    if lasting is not None or watched:
+        return _watched(session, group, lasting, watched)
     result = group_lag(session.settings, group, listener=session.listener)
     return Outcome(result, text=lambda console: show_lag(console, result))
 
 
-def _watched(session: Session, group: str | None, lasting: str) -> Outcome:
+def _watched(session: Session, group: str | None, lasting: str | None, watched: "Sequence[Condition]") -> Outcome:
     from sensorstream.errors import BrokerError
     from sensorstream.monitor.lag import group_lag
-    from sensorstream.monitor.once import view_after
     from sensorstream.monitor.report import group_report
-    from sensorstream.transforms.event_time import parse_duration
 
-    seconds = parse_duration(lasting, "--for") / 1000
-    settings = session.settings
-    name = group_lag(settings, group, listener=session.listener).group  # a misspelt one is told at once
-    with session.interruptible() as stop:
-        view = view_after(settings, seconds, stop=stop, listener=session.listener)
-    state = view.snapshot.group(name)
+    settings = session.settings_with(group=group)
+    name = group_lag(settings, listener=session.listener).group  # a misspelt one is told at once
+    checked = fail_if.look(session, lasting, watched)
+    state = checked.view.snapshot.group(name)
     if state is None:
-        problems = "; ".join(view.snapshot.problems) or "it was deleted meanwhile"
+        problems = "; ".join(checked.view.snapshot.problems) or "it was deleted meanwhile"
         raise BrokerError(f"group {name} can't be described: {problems}")
-    result = group_report(view, state)
-    return Outcome(result, text=lambda console: show_progress(console, result))
+    if lasting is None:
+        seen = state.lag
+        return fail_if.judged(Outcome(seen, text=lambda console: show_lag(console, seen)), checked.verdicts)
+    result = group_report(checked.view, state)
+    return fail_if.judged(Outcome(result, text=lambda console: show_progress(console, result)), checked.verdicts)
 
 
 def show_lag(console: "Console", result: "GroupLag") -> None:

@@ -4,17 +4,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sensorstream.cli import fail_if, monitor_latency
 from sensorstream.cli.command import Outcome, Session, command
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
+    from sensorstream.monitor.conditions import Condition
     from sensorstream.monitor.report import ClusterReport, GroupReport
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the program."""
-    command(app, "monitor", "monitor")(monitor)
+    group = typer.Typer(name="monitor")
+    command(group, "monitor", "monitor", alone=True)(monitor)
+    monitor_latency.add_to(group)
+    app.add_typer(group)
 
 
 def monitor(
@@ -25,22 +32,20 @@ def monitor(
         str | None,
         typer.Option("--for", metavar="TIME", help="With --once: watch so long first, such as 10s, for rates."),
     ] = None,
+    fail_if_: fail_if.FailIf = None,
 ) -> Outcome:
     """Show brokers, topics and consumer groups: what is alive, how much comes in, who is behind."""
-    return show_once(session, lasting)
+    return show_once(session, lasting, fail_if.conditions(fail_if_))
 
 
-def show_once(session: Session, lasting: str | None) -> Outcome:
-    """The cluster as it is now, or after watching for ``lasting``."""
-    from sensorstream.monitor.once import view_after
+def show_once(session: Session, lasting: str | None, watched: "Sequence[Condition]" = ()) -> Outcome:
+    """The cluster as it is now, or after watching for ``lasting``; judged by conditions where there are any."""
     from sensorstream.monitor.report import report
-    from sensorstream.transforms.event_time import parse_duration
 
-    seconds = 0.0 if lasting is None else parse_duration(lasting, "--for") / 1000
-    settings = session.settings
-    with session.interruptible() as stop:
-        result = report(view_after(settings, seconds, stop=stop, listener=session.listener))
-    return Outcome(result, lambda console: show_cluster(console, result))
+    checked = fail_if.look(session, lasting, watched)
+    result = report(checked.view)
+    outcome = Outcome(result, lambda console: show_cluster(console, result))
+    return fail_if.judged(outcome, checked.verdicts)
 
 
 def show_cluster(console: "Console", result: "ClusterReport") -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorstream.cli import options, time_options
+from sensorstream.cli import fail_if, options, time_options
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import ExitCode
 
@@ -41,6 +41,7 @@ def run(
     exit_at_end: Annotated[
         bool, typer.Option("--exit", "-e", help="Stop when everything that was published is captured.")
     ] = False,
+    fail_if_: fail_if.FailIf = None,
     description: "Description",
 ) -> Outcome:
     """Publish the sources and capture every partition, each by a process of its own; Ctrl-C stops all cleanly."""
@@ -50,6 +51,7 @@ def run(
     from sensorstream.pipelines.replay.job import ReplayOptions, client_settings, make_job
     from sensorstream.sources.formats import SourceForm
 
+    watched = fail_if.conditions(fail_if_)
     settings = session.settings_with(thread=thread, delay=delay, group=group, exactly_once=exactly_once)
     check_publishing(settings, session.listener, exactly_once=settings.exactly_once)
     replay_options = ReplayOptions(
@@ -74,7 +76,7 @@ def run(
         stop_when_captured=exit_at_end,
         quiet=session.quiet,
     )
-    with session.interruptible() as stop:
+    with session.interruptible() as stop, fail_if.guarded(session, watched, stop, settings.group) as guard:
         result = run_lab(
             open_client(client_settings(settings, replay_options), session.listener),
             settings,
@@ -82,7 +84,11 @@ def run(
             stop=stop,
             listener=session.listener,
         )
-    return _outcome(result, bounded=exit_at_end, interrupted=session.stop.is_set())
+    if guard is None:
+        return _outcome(result, bounded=exit_at_end, interrupted=session.stop.is_set())
+    # A run that its condition has stopped is not one that the user has interrupted.
+    bounded = exit_at_end and not guard.fired
+    return fail_if.judged(_outcome(result, bounded=bounded, interrupted=session.stop.is_set()), guard.verdicts)
 
 
 def _outcome(result: "LabRun", *, bounded: bool, interrupted: bool) -> Outcome:

@@ -1,0 +1,99 @@
+"""``--fail-if``: a command ends with exit code 5 when a condition on the cluster holds."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sensorstream.cli.added import added
+from sensorstream.cli.command import Outcome, Session
+from sensorstream.errors import ExitCode
+
+if TYPE_CHECKING:
+    import threading
+
+    from rich.console import Console
+
+    from sensorstream.monitor.conditions import Condition
+    from sensorstream.monitor.judging import Verdict
+    from sensorstream.monitor.watching import Checked, Guard
+
+FailIf = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-if",
+        metavar="CONDITION",
+        help="End with exit code 5 when this holds, such as 'lag > 1000 for 30s' or 'brokers < 3' (repeatable).",
+    ),
+]
+
+
+def conditions(given: Sequence[str] | None) -> "tuple[Condition, ...]":
+    """What was given with ``--fail-if``, read. Raises UsageError that points at the wrong place."""
+    if not given:
+        return ()
+    from sensorstream.monitor.conditions import parse
+
+    return tuple(map(parse, given))
+
+
+def look(session: Session, lasting: str | None, watched: "Sequence[Condition]") -> "Checked":
+    """The cluster after watching it for ``lasting``, and for as long as the conditions need to be settled."""
+    from sensorstream.monitor.once import view_after
+    from sensorstream.monitor.watching import Checked, check
+    from sensorstream.transforms.event_time import parse_duration
+
+    seconds = 0.0 if lasting is None else parse_duration(lasting, "--for") / 1000
+    with session.interruptible() as stop:
+        if not watched:
+            return Checked(view_after(session.settings, seconds, stop=stop, listener=session.listener), ())
+        return check(session.settings, watched, least_s=seconds, stop=stop, listener=session.listener)
+
+
+def judged(outcome: Outcome, verdicts: "Sequence[Verdict]") -> Outcome:
+    """The outcome with its conditions: ``conditions`` in its JSON, those that hold as errors, with exit code 5.
+
+    A command that failed for a reason of its own keeps that reason's exit code.
+    """
+    if not verdicts:
+        return outcome
+    from sensorstream.monitor.judging import told
+
+    fired = [f"--fail-if {verdict.condition!r} holds: {told(verdict)}" for verdict in verdicts if verdict.holds]
+    outcome = added(outcome, "conditions", verdicts, lambda console: _show(console, verdicts))
+    if not fired:
+        return outcome
+    code = outcome.exit_code or ExitCode.THRESHOLD
+    return dataclasses.replace(outcome, status="partial", exit_code=code, errors=[*outcome.errors, *fired])
+
+
+def _show(console: "Console", verdicts: "Sequence[Verdict]") -> None:
+    """Those that hold are told as errors; here stand the others."""
+    from sensorstream.cli.terminal import visible
+    from sensorstream.monitor.judging import told
+
+    for verdict in verdicts:
+        if not verdict.holds:
+            word = "does not hold" if verdict.holds is False else "is not known to hold"
+            values = f": {told(verdict)}" if verdict.readings else ""
+            console.print(visible(f"--fail-if {verdict.condition!r} {word}{values}"))
+
+
+@contextmanager
+def guarded(
+    session: Session, watched: "Sequence[Condition]", stop: "threading.Event", group: str
+) -> "Iterator[Guard | None]":
+    """While inside, ``stop`` is set when one of the conditions holds; None where there are none."""
+    if not watched:
+        yield None
+        return
+    from sensorstream.monitor.observer import Observer
+    from sensorstream.monitor.watching import Guard
+
+    with (
+        Observer(session.settings) as observer,
+        Guard(observer, watched, group, stop.set, session.listener) as guard,
+    ):
+        yield guard

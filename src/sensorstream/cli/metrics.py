@@ -1,0 +1,95 @@
+"""``metrics``: a page for Prometheus, with the cluster as it is seen from outside."""
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from sensorstream.cli.command import Outcome, Session, command
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from sensorstream.pipelines.replay.jobs import Job
+
+DEFAULT: Final = "127.0.0.1:9308"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make it a command of the program."""
+    command(app, "metrics", "metrics")(metrics)
+
+
+def metrics(
+    session: Session,
+    *,
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="HOST:PORT", help="Where the page is served; port 0: a free one.")
+    ] = DEFAULT,
+    every: Annotated[
+        float, typer.Option("--every", metavar="S", min=0.5, max=3600, help="Seconds between looks at the cluster.")
+    ] = 5.0,
+    once: Annotated[
+        bool, typer.Option("--once", help="Write the page to stdout, once, and serve nothing (for a textfile).")
+    ] = False,
+) -> Outcome:
+    """Serve the cluster's figures for Prometheus, under the names of kafka_exporter and KMinion, until Ctrl-C.
+
+    Brokers, topics, consumer groups and their lag, captures, exactly-once replays. What is not known is absent.
+    """
+    from sensorstream.errors import UsageError
+
+    if once and session.json:
+        raise UsageError("--once and --output json both want stdout", hint="leave one of them out")
+    return _once(session) if once else _serve(session, listen, every)
+
+
+def _jobs(session: Session) -> "Sequence[Job]":
+    from sensorstream.clients import open_client
+    from sensorstream.pipelines.replay.jobs import list_jobs
+
+    return list_jobs(open_client(session.settings)).jobs
+
+
+def _once(session: Session) -> Outcome:
+    import sys
+
+    from sensorstream.monitor.gather import take
+    from sensorstream.monitor.prometheus import Collector, text_of
+    from sensorstream.monitor.rates import History
+
+    view = History().add(take(session.settings, listener=session.listener))
+    jobs = _jobs(session)
+    text = text_of(Collector(lambda: view, lambda: jobs))
+
+    # Not through the console, which is for people.
+    def write(_: "Console") -> None:
+        sys.stdout.write(text)
+
+    return Outcome(None, write)
+
+
+def _serve(session: Session, listen: str, every: float) -> Outcome:
+    import time
+
+    from sensorstream.events import Notice
+    from sensorstream.monitor.metrics_page import Page, is_loopback, parse_listen
+    from sensorstream.monitor.observer import Observer
+    from sensorstream.monitor.prometheus import Collector, JobsSeen
+
+    host, port = parse_listen(listen)
+    settings, began = session.settings, time.monotonic()
+    with (
+        session.interruptible() as stop,
+        Observer(settings, every_s=every, listener=session.listener) as observer,
+        JobsSeen(lambda: _jobs(session)) as seen,
+        Page(Collector(lambda: observer.view, seen.jobs), host, port) as page,
+    ):
+        session.listener(Notice(f"metrics for Prometheus: {page.url}"))
+        if not is_loopback(host):
+            told = f"{host} is not the loopback: whoever reaches it can read names and sizes of topics, groups and jobs"
+            session.listener(Notice(told, "warning"))
+        stop.wait()
+        result = {"url": page.url, "pages": page.served, "seconds": round(time.monotonic() - began, 3)}
+    return Outcome(result, lambda console: console.print(f"{result['pages']} pages served"))
