@@ -179,6 +179,14 @@ WRONG: list[tuple[Sequence[str], ExitCode, str]] = [
     (["sentiment", "watch", "--timeout", "0"], ExitCode.USAGE, "--timeout"),
     (["lag", "--for", "soon"], ExitCode.USAGE, "--for"),
     (["monitor", "--once", "--for", "0"], ExitCode.USAGE, "--for"),
+    (["monitor", "--once", "--fail-if", "lag >> 1"], ExitCode.USAGE, "character 5"),
+    (["monitor", "latency", "--for", "soon"], ExitCode.USAGE, "--for"),
+    (["monitor", "latency", "-t", "../x"], ExitCode.USAGE, "topic's name"),
+    (["lag", "--fail-if", "lagg > 1"], ExitCode.USAGE, "did you mean 'lag'?"),
+    (["run", "--fail-if", "lag > 1 for ever"], ExitCode.USAGE, "'ever'"),
+    (["wait", "rows > 1"], ExitCode.USAGE, "rows(AIR)"),
+    (["wait", "lag == 0", "--timeout", "0"], ExitCode.USAGE, "--timeout"),
+    (["metrics", "--listen", "9308"], ExitCode.USAGE, "HOST:PORT"),
 ]
 
 
@@ -209,6 +217,7 @@ def test_a_usage_error_speaks_json_too(tmp_path: Path) -> None:
         ["brokers"],
         ["lag"],
         ["monitor", "--once"],
+        ["monitor", "--once", "--fail-if", "brokers < 3"],
         ["consume", "-t", "AIR", "-p", "0"],
         ["produce", "--delay", "0"],
         ["run"],
@@ -255,6 +264,8 @@ KEYS: list[tuple[str, str]] = [
     ("lag", "sensorstream.monitor.lag:GroupLag"),
     ("lag --for", "sensorstream.monitor.report:GroupReport"),
     ("monitor --once", "sensorstream.monitor.report:ClusterReport"),
+    ("monitor latency", "sensorstream.monitor.probe:Probed"),
+    ("wait", "sensorstream.monitor.watching:Waited"),
 ]
 
 

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from running import cli, ok, started, until
 from sensorstream import admin
+from sensorstream.cli.app import run
 from sensorstream.clients import open_client
 from sensorstream.clients.base import Reader
 from sensorstream.cluster import LocalCluster
@@ -62,12 +63,14 @@ def b(broker: tuple[str, ...]) -> tuple[str, str]:
     return ("-b", ",".join(broker))
 
 
-def test_lag_fails_with_code_5_and_names_what_fired(topic: str, b: tuple[str, str]) -> None:
+def test_lag_fails_with_code_5_and_names_what_fired(
+    topic: str, b: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     conditions = ("lag > 3", "brokers < 3", "rate(NOTHING) < 10")
     words = [word for one in conditions for word in ("--fail-if", one)]
-    done = cli("lag", "-g", topic, *words, "--output", "json", *b)
-    assert done.returncode == ExitCode.THRESHOLD
-    answer = json.loads(done.stdout)
+    assert run(["lag", "-g", topic, *words, "--output", "json", *b]) == ExitCode.THRESHOLD
+    told = capsys.readouterr()
+    answer = json.loads(told.out)
     assert answer["status"] == "partial"
     assert answer["result"]["total_lag"] == 4
     fired, not_fired, unknown = answer["result"]["conditions"]
@@ -83,29 +86,35 @@ def test_lag_fails_with_code_5_and_names_what_fired(topic: str, b: tuple[str, st
     assert "no topic NOTHING" in unknown["readings"][0]["unknown"]
     (error,) = answer["errors"]
     assert error == {"message": "--fail-if 'lag > 3' holds: lag > 3: 4", "hint": "", "exit_code": 5}
-    assert "'lag > 3' holds" in done.stderr
+    assert "'lag > 3' holds" in told.err
 
 
-def test_lag_that_is_not_over_the_limit_is_no_failure(topic: str, b: tuple[str, str]) -> None:
-    done = cli("lag", "-g", topic, "--fail-if", f"lag({topic}) > 4 or offline > 0", *b)
-    assert done.returncode == 0, done.stderr
-    assert "total lag 4" in done.stdout
-    assert "does not hold" in done.stdout
+def test_what_is_not_over_the_limit_is_no_failure(
+    topic: str, b: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (["lag", "-g", topic], ["monitor", "--once"]):
+        assert run([*words, "--fail-if", f"lag({topic}) > 4 or brokers < 1", *b]) == 0
+        shown = capsys.readouterr().out
+        assert topic in shown
+        assert "does not hold" in shown
 
 
-def test_for_and_rates_are_looked_at_for_as_long_as_they_need(topic: str, b: tuple[str, str]) -> None:
-    done = cli("lag", "-g", topic, "--fail-if", f"lag > 3 for 2s and rate({topic}) < 1", "--output", "json", *b)
-    assert done.returncode == ExitCode.THRESHOLD, done.stderr
-    (verdict,) = json.loads(done.stdout)["result"]["conditions"]
+def test_for_and_rates_are_looked_at_for_as_long_as_they_need(
+    topic: str, b: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["monitor", "--once", "--fail-if", f"lag({topic}) > 3 for 2s and rate({topic}) < 1", "--output", "json"]
+    assert run([*words, *b]) == ExitCode.THRESHOLD
+    (verdict,) = json.loads(capsys.readouterr().out)["result"]["conditions"]
     lasting, rate = verdict["readings"]
     assert lasting["held_s"] >= 2
     assert rate["value"] == 0
 
 
-def test_a_group_that_is_not_there_is_told_as_always(topic: str, b: tuple[str, str]) -> None:
-    done = cli("lag", "-g", f"{topic}-nobody", "--fail-if", "lag > 3", *b)
-    assert done.returncode == ExitCode.USAGE
-    assert "not known to the cluster" in done.stderr
+def test_a_group_that_is_not_there_is_told_as_always(
+    topic: str, b: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["lag", "-g", f"{topic}-nobody", "--fail-if", "lag > 3", *b]) == ExitCode.USAGE
+    assert "not known to the cluster" in capsys.readouterr().err
 
 
 def test_a_run_is_stopped_by_its_condition(topic: str, b: tuple[str, str], tmp_path: Path) -> None:
@@ -150,13 +159,12 @@ def test_wait_ends_when_a_capture_has_caught_up(topic: str, b: tuple[str, str], 
     assert [one["value"] for one in answer["result"]["readings"]] == [10, 0]
 
 
-def test_wait_says_what_was_not_in_time(topic: str, b: tuple[str, str]) -> None:
-    done = cli("wait", "lag == 0", "-g", topic, "--timeout", "1", *b)
-    assert done.returncode == ExitCode.FAILED
-    assert "not within 1 s: lag == 0: 4" in done.stderr
-    done = cli("wait", "brokers >= 1", "--timeout", "1", "-b", "127.0.0.1:1", "--output", "json")
-    assert done.returncode == ExitCode.UNREACHABLE
-    assert json.loads(done.stdout)["result"]["reached"] is False
+def test_wait_says_what_was_not_in_time(topic: str, b: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["wait", "lag == 0", "-g", topic, "--timeout", "1", *b]) == ExitCode.FAILED
+    assert "not within 1 s: lag == 0: 4" in capsys.readouterr().err
+    words = ["wait", "brokers >= 1", "--timeout", "1", "-b", "127.0.0.1:1", "--output", "json"]
+    assert run(words) == ExitCode.UNREACHABLE
+    assert json.loads(capsys.readouterr().out)["result"]["reached"] is False
 
 
 def test_wait_waits_for_a_cluster_that_is_starting(own_cluster: Callable[..., LocalCluster]) -> None:
@@ -169,18 +177,20 @@ def test_wait_waits_for_a_cluster_that_is_starting(own_cluster: Callable[..., Lo
 
 
 @pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
-def test_a_probe_measures_each_broker_and_leaves_nothing_behind(settings: Settings, client: str) -> None:
-    chosen = Settings(bootstrap=settings.bootstrap, client=client)
-    found = probe(open_client(for_single_rows(chosen)), chosen, ProbeJob(None, 50, 1))
-    assert (found.sent, found.lost, found.failed, found.complete) == (50, 0, 0, True)
-    figures = found.end_to_end
-    assert figures.samples == 50
-    assert figures.p50_ms is not None and figures.p99_ms is not None and figures.max_ms is not None
-    assert 0 < figures.p50_ms <= figures.p99_ms <= figures.max_ms
-    assert {one.leader for one in found.partitions} == {1, 2, 3}
-    assert sum(one.end_to_end.samples for one in found.partitions) == 50
-    assert found.topic.startswith(PREFIX)
-    assert found.topic not in {one.name for one in admin.list_topics(settings).topics}
+def test_a_probe_measures_each_broker_and_leaves_nothing_behind(
+    settings: Settings, b: tuple[str, str], client: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["monitor", "latency", "--rate", "50", "--for", "1s", "--client", client, "--output", "json"]
+    assert run([*words, *b]) == 0
+    found = json.loads(capsys.readouterr().out)["result"]
+    assert (found["sent"], found["lost"], found["failed"], found["complete"]) == (50, 0, 0, True)
+    figures = found["end_to_end"]
+    assert figures["samples"] == 50
+    assert 0 < figures["p50_ms"] <= figures["p99_ms"] <= figures["max_ms"]
+    assert {one["leader"] for one in found["partitions"]} == {1, 2, 3}
+    assert sum(one["end_to_end"]["samples"] for one in found["partitions"]) == 50
+    assert found["topic"].startswith(PREFIX)
+    assert found["topic"] not in {one.name for one in admin.list_topics(settings).topics}
 
 
 def test_a_probe_keeps_its_own_topic_and_refuses_that_of_others(settings: Settings, topic: str) -> None:
@@ -215,14 +225,13 @@ def test_consume_measures_live_records(topic: str, b: tuple[str, str], settings:
     assert (found["timestamps"], found["same_clock"]) == ("CreateTime", True)
 
 
-def test_stream_measures_too(topic: str, b: tuple[str, str], settings: Settings) -> None:
+def test_stream_measures_too(
+    topic: str, b: tuple[str, str], settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ("--from", topic, "--to", f"{topic}-out", "--create", "--transform", "select", "--set", "columns=n")
     try:
-        done = cli("stream", *words, "-e", "--latency", *b)
-        assert done.returncode == 0, done.stderr
-        assert "not measured: 10 records that had been published before" in done.stdout
-        done = cli("stream", *words, "-e", "--latency", "--workers", "2", *b)
-        assert done.returncode == ExitCode.USAGE
+        assert run(["stream", *words, "-e", "--latency", *b]) == 0
+        assert "not measured: 10 records that had been published before" in capsys.readouterr().out
     finally:
         admin.delete_topics(settings, [f"{topic}-out", f"{topic}-out_DEAD"])
 
@@ -275,15 +284,17 @@ def test_metrics_are_what_lag_tells(topic: str, b: tuple[str, str]) -> None:
         assert serving.end() == 0
 
 
-def test_metrics_once_has_jobs_and_goes_to_stdout(topic: str, b: tuple[str, str], tmp_path: Path) -> None:
+def test_metrics_once_has_jobs_and_goes_to_stdout(
+    topic: str, b: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "rows.csv").write_text("n\n1\n2\n3\n")
     ok("produce", "--source", f"{topic}=rows.csv", "--delay", "0", "--exactly-once", "--job", topic, *b, cwd=tmp_path)
-    done = cli("metrics", "--once", *b)
-    assert done.returncode == 0, done.stderr
+    assert run(["metrics", "--once", *b]) == 0
+    page = capsys.readouterr().out
     rows = {
         dict(labels)["job"]: value
-        for (name, labels), value in samples(done.stdout).items()
+        for (name, labels), value in samples(page).items()
         if name == "sensorstream_replay_rows" and dict(labels)["topic"] == topic
     }
     assert list(rows.values()) == [3]
-    assert done.stdout.startswith("# HELP ")
+    assert page.startswith("# HELP ")

@@ -15,6 +15,9 @@ import yaml
 from sensorstream.cluster.compose_files import compose_folder, compose_names
 from sensorstream.cluster.java import java_executable
 from sensorstream.cluster.properties import server_properties
+from sensorstream.monitor.prometheus import gauges
+from sensorstream.monitor.snapshot import Snapshot
+from sensorstream.monitor.view import View
 
 BROKERS = ("broker-1", "broker-2", "broker-3")
 PORTS = {1: 29092, 2: 39092, 3: 49092}
@@ -169,7 +172,7 @@ def test_files_that_are_mounted_are_there(read: tuple[str, dict[str, Any]]) -> N
     assert all(path.exists() for path in paths), paths
 
 
-def test_the_dashboard_asks_for_what_the_rules_export() -> None:
+def test_the_dashboard_asks_for_what_the_rules_and_metrics_export() -> None:
     metrics = compose_folder() / "metrics"
     rules = yaml.safe_load((metrics / "kafka-rules.yml").read_text(encoding="utf-8"))["rules"]
     for rule in rules:
@@ -181,12 +184,18 @@ def test_the_dashboard_asks_for_what_the_rules_export() -> None:
         word
         for panel in board["panels"]
         for target in panel["targets"]
-        for word in re.findall(r"\b(?:kafka|jvm)_\w+", target["expr"])
+        for word in re.findall(r"\b(?:kafka|jvm|kminion|sensorstream)_\w+", target["expr"])
     }
     assert asked
-    assert [word for word in asked if not any(name.fullmatch(word) for name in made)] == []
-    scraped = yaml.safe_load((metrics / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"][0]
-    assert [one["targets"] for one in scraped["static_configs"]] == [[f"exporter-{n}:5556"] for n in PORTS]
+    ours = {gauge.name for gauge in gauges(View(Snapshot(0.0, 0.0, 0, True)))}
+    assert [word for word in asked - ours if not any(name.fullmatch(word) for name in made)] == []
+    assert not [name for name in ours if any(one.fullmatch(name) for one in made)], "both would tell the same name"
+    assert {"kafka_consumergroup_lag", "sensorstream_capture_waiting_rows", "sensorstream_replay_rows"} <= asked
+    scraped = yaml.safe_load((metrics / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    assert [one["targets"] for one in scraped[0]["static_configs"]] == [[f"exporter-{n}:5556"] for n in PORTS]
+    assert scraped[1]["static_configs"] == [{"targets": ["host.docker.internal:9308"]}]
+    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in board["panels"]]
+    assert len(places) == len(set(places)) == len({panel["id"] for panel in board["panels"]})
 
 
 def test_passwords_must_be_given() -> None:

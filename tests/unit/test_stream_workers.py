@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sensorstream.errors import SensorstreamError
+from sensorstream.errors import SensorstreamError, UsageError
 from sensorstream.events import Event, Notice
+from sensorstream.pipelines.stream.plan import StreamOptions, check
 from sensorstream.pipelines.stream.workers import Workers, ended_together
 
 
@@ -28,6 +29,11 @@ def test_a_worker_without_a_result_is_a_failure_and_its_own_error_is_told() -> N
     with pytest.raises(SensorstreamError, match="worker 0 failed: --from and --to are both A"), workers:
         workers.run(threading.Event())
     assert workers.results == []
+
+
+def test_latency_is_measured_in_one_process() -> None:
+    with pytest.raises(UsageError, match="--workers"):
+        check(StreamOptions("A", "B", workers=2, arrived=lambda _: None))
 
 
 def test_a_worker_that_is_stopped_before_it_has_begun_is_no_failure() -> None:

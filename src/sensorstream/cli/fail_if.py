@@ -39,13 +39,18 @@ def conditions(given: Sequence[str] | None) -> "tuple[Condition, ...]":
     return tuple(map(parse, given))
 
 
-def look(session: Session, lasting: str | None, watched: "Sequence[Condition]") -> "Checked":
-    """The cluster after watching it for ``lasting``, and for as long as the conditions need to be settled."""
-    from sensorstream.monitor.once import view_after
-    from sensorstream.monitor.watching import Checked, check
+def seconds_of(lasting: str | None) -> float:
+    """How long ``--for`` is; 0 where it was not given. Raises UsageError."""
     from sensorstream.transforms.event_time import parse_duration
 
-    seconds = 0.0 if lasting is None else parse_duration(lasting, "--for") / 1000
+    return 0.0 if lasting is None else parse_duration(lasting, "--for") / 1000
+
+
+def look(session: Session, seconds: float, watched: "Sequence[Condition]") -> "Checked":
+    """The cluster after watching it for so long, and for as long as the conditions need to be settled."""
+    from sensorstream.monitor.once import view_after
+    from sensorstream.monitor.watching import Checked, check
+
     with session.interruptible() as stop:
         if not watched:
             return Checked(view_after(session.settings, seconds, stop=stop, listener=session.listener), ())

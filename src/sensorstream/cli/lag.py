@@ -49,9 +49,10 @@ def _watched(session: Session, group: str | None, lasting: str | None, watched: 
     from sensorstream.monitor.lag import group_lag
     from sensorstream.monitor.report import group_report
 
+    seconds = fail_if.seconds_of(lasting)
     settings = session.settings_with(group=group)
     name = group_lag(settings, listener=session.listener).group  # a misspelt one is told at once
-    checked = fail_if.look(session, lasting, watched)
+    checked = fail_if.look(session, seconds, watched)
     state = checked.view.snapshot.group(name)
     if state is None:
         problems = "; ".join(checked.view.snapshot.problems) or "it was deleted meanwhile"

@@ -42,7 +42,7 @@ def show_once(session: Session, lasting: str | None, watched: "Sequence[Conditio
     """The cluster as it is now, or after watching for ``lasting``; judged by conditions where there are any."""
     from sensorstream.monitor.report import report
 
-    checked = fail_if.look(session, lasting, watched)
+    checked = fail_if.look(session, fail_if.seconds_of(lasting), watched)
     result = report(checked.view)
     outcome = Outcome(result, lambda console: show_cluster(console, result))
     return fail_if.judged(outcome, checked.verdicts)
