@@ -65,7 +65,7 @@ def test_the_commands_of_the_contract_are_there() -> None:
         *("sentiment score", "sentiment stream", "sentiment evaluate", "sentiment train", "sentiment app"),
         *("sentiment watch", "jobs list", "jobs show", "jobs forget", "rejects list", "rejects show", "rejects retry"),
         *("rejects save", "query", "inspect", "cluster list", "cluster env", "topics elect"),
-        *("topics reassign", "monitor"),
+        *("topics reassign", "monitor", "groups list", "groups describe", "groups reset", "groups delete"),
     } <= known
 
 
@@ -178,6 +178,9 @@ WRONG: list[tuple[Sequence[str], ExitCode, str]] = [
     (["sentiment", "watch", "-o", "soon"], ExitCode.USAGE, "beginning"),
     (["sentiment", "watch", "--timeout", "0"], ExitCode.USAGE, "--timeout"),
     (["lag", "--for", "soon"], ExitCode.USAGE, "--for"),
+    (["groups", "reset", "g"], ExitCode.USAGE, "--shift-by"),
+    (["groups", "reset", "g", "--to", "soon"], ExitCode.USAGE, "beginning"),
+    (["groups", "delete", "g"], ExitCode.USAGE, "--yes"),
     (["monitor", "--once", "--for", "0"], ExitCode.USAGE, "--for"),
     (["monitor", "--once", "--fail-if", "lag >> 1"], ExitCode.USAGE, "character 5"),
     (["monitor", "latency", "--for", "soon"], ExitCode.USAGE, "--for"),
@@ -262,6 +265,10 @@ KEYS: list[tuple[str, str]] = [
     ("sentiment app", "sensorstream.cli.sentiment.app:AppClosed"),
     ("query", "sensorstream.cli.query:QueryResult"),
     ("lag", "sensorstream.monitor.lag:GroupLag"),
+    ("groups list", "sensorstream.monitor.groups:GroupList"),
+    ("groups describe", "sensorstream.monitor.groups:GroupDescribed"),
+    ("groups reset", "sensorstream.admin.group_changes:GroupReset"),
+    ("groups delete", "sensorstream.admin.group_changes:GroupsDeleted"),
     ("lag --for", "sensorstream.monitor.report:GroupReport"),
     ("monitor --once", "sensorstream.monitor.report:ClusterReport"),
     ("monitor latency", "sensorstream.monitor.probe:Probed"),

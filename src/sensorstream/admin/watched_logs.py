@@ -32,6 +32,7 @@ class Logs:
         self._newest_at: dict[TopicPartition, tuple[int, int | None]] = {}
         self._peeked: dict[tuple[TopicPartition, int], int | None] = {}
         self._large: set[TopicPartition] = set()
+        self._refused: dict[int, str] = {}
 
     def ask(self, led: Mapping[int, Collection[TopicPartition]], sized: Collection[int], problems: list[str]) -> None:
         """Ask leaders for first and last stable offsets and newest timestamps, the brokers of ``sized`` for sizes."""
@@ -48,7 +49,7 @@ class Logs:
         refused: dict[str, list[TopicPartition]] = defaultdict(list)
         for (what, broker), answer in answers.told.items():
             if what == "size":
-                self._take_sizes(broker, answer, problems)
+                self._take_sizes(broker, answer)
             else:
                 self._take_offsets(self.first if what == _FIRST else self.end, answer, refused)
         for (what, broker), error in answers.failed.items():
@@ -60,6 +61,7 @@ class Logs:
             shown = ", ".join(str(one) for one in sorted(partitions)[:3])
             more = f" and {len(partitions) - 3} more" if len(partitions) > 3 else ""
             problems.append(f"{shown}{more}: no offsets: {text}")
+        problems.extend(self._refused.values())  # they stay unknown, also while they are not asked for
         self._ask_newest(led)
 
     def _take_offsets(
@@ -75,14 +77,16 @@ class Logs:
                 elif one.offset >= 0:
                     into[where] = int(one.offset)
 
-    def _take_sizes(self, broker: int, answer: Any, problems: list[str]) -> None:
+    def _take_sizes(self, broker: int, answer: Any) -> None:
         from kafka.errors import for_code
 
         code = int(getattr(answer, "error_code", 0) or 0) or next((one.error_code for one in answer.results), 0)
         if code or not answer.results:
-            why = for_code(code).__name__ if code else "this user may not know them"
-            problems.append(f"broker {broker} does not tell the sizes of logs: {why}")
+            # Before version 3 a missing right is an empty answer.
+            why = for_code(code).__name__ if code else "ClusterAuthorizationFailedError"
+            self._refused[broker] = f"broker {broker} does not tell the sizes of logs: {why}"
             return
+        self._refused.pop(broker, None)
         sizes: dict[TopicPartition, int] = defaultdict(int)
         for folder in answer.results:
             for topic in folder.topics:

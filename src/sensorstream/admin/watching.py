@@ -126,10 +126,13 @@ class Watcher:
         missing = [where for where, one in partitions.items() if one.leader in brokers and where not in self._logs.end]
         if missing and not problems:
             problems.append(f"{_named(missing)}: the leader does not tell its offsets")
+        controller = self._controller(int(answer.controller_id), answering, problems)
+        if any("ClusterAuthorizationFailed" in problem for problem in problems):
+            problems.append("this user may not describe the cluster: topics and groups are those it has a right to see")
         return Seen(
             answer.cluster_id,
             version_told(self._session.manager.broker_version),
-            self._controller(int(answer.controller_id), answering, problems),
+            controller,
             brokers,
             frozenset(asker.refusing & brokers.keys()),
             {one: time.monotonic() - since for one, since in asker.silent_since.items() if one in brokers},

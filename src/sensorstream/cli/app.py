@@ -22,6 +22,7 @@ from sensorstream.cli import (
     config,
     consume,
     demo,
+    groups,
     inspect,
     jobs,
     lag,
@@ -73,7 +74,7 @@ for _single in (produce, consume, aggregate, stream_command, run_command, demo):
     _single.add_to(app)
 for _single in (inspect, verify, query, lag, wait, monitor, metrics, brokers, bench):
     _single.add_to(app)
-for _group in (jobs.jobs, rejects.rejects, sentiment, samples.samples, config.config):
+for _group in (groups.groups, jobs.jobs, rejects.rejects, sentiment, samples.samples, config.config):
     app.add_typer(_group)
 
 

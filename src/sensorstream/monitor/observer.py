@@ -131,7 +131,7 @@ class Observer:
         try:
             self._gatherer.connect()
             connecting = time.thread_time() - began
-            clocks = _Clocks(self._gatherer.io_thread)
+            clocks = Clocks(self._gatherer.io_thread)
             snapshot = self._gatherer.take()
         except SensorstreamError as error:
             self.error = error
@@ -176,7 +176,7 @@ class Observer:
             self._wake.wait(0.2 if self._paused else min(max(due - now, 0.001), 0.2))
 
 
-class _Clocks:
+class Clocks:
     """The CPU time of this thread and of the one that talks to the brokers."""
 
     def __init__(self, other: int | None) -> None:

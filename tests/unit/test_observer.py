@@ -1,0 +1,83 @@
+"""The observer's own rules: its share of a core, pausing, what it shows while nobody answers."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from running import until
+from sensorstream.config import Settings
+from sensorstream.errors import ClusterUnreachable
+from sensorstream.monitor import observer as observers
+from sensorstream.monitor.gather import Gatherer
+from sensorstream.monitor.observer import Observer
+from sensorstream.monitor.snapshot import BrokerState, Snapshot
+
+SETTINGS = Settings(bootstrap=("nobody:1",))
+BROKER = BrokerState(1, "nobody", 1, True, True, 0, 0, 0, None)
+
+
+class Gathered(Gatherer):
+    """A gatherer that asks nobody; each snapshot takes ``work_s`` of CPU time."""
+
+    work_s = 0.0
+    away = False
+
+    def connect(self) -> None:
+        if self.away:
+            raise ClusterUnreachable("nobody answers")
+
+    def take(self) -> Snapshot:
+        until_ = time.thread_time() + self.work_s
+        while time.thread_time() < until_:
+            pass
+        return Snapshot(time.time(), 0.0, 1, True, controller=1, brokers=(BROKER,))
+
+
+@pytest.fixture(autouse=True)
+def _no_brokers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(observers, "Gatherer", Gathered)
+    yield
+    Gathered.work_s, Gathered.away = 0.0, False
+
+
+def test_it_takes_no_more_than_its_share() -> None:
+    Gathered.work_s, share = 0.02, 0.1
+    began = time.monotonic()
+    with Observer(SETTINGS, every_s=0.001, share=share) as observer:
+        view = observer.wait(60)
+        for _ in range(4):
+            view = observer.wait(60, view)
+            assert view is not None
+        elapsed = time.monotonic() - began
+        cost = 5 * Gathered.work_s
+        assert cost <= share * elapsed + 2 * Gathered.work_s, "just the last one may not be paid for yet"
+
+
+def test_it_pauses_refreshes_and_goes_on() -> None:
+    with Observer(SETTINGS, every_s=0.01) as observer:
+        observer.pause()
+        last = observer.wait(60)
+        while (newer := observer.wait(0.5, last)) is not None:  # one that was under way
+            last = newer
+        observer.refresh_now()
+        asked = observer.wait(60, last)
+        assert asked is not None
+        assert observer.wait(0.5, asked) is None
+        observer.resume()
+        assert observer.wait(60, observer.wait(60, asked)) is not None
+
+
+def test_it_keeps_the_last_answer_while_nobody_answers() -> None:
+    with Observer(SETTINGS, every_s=0.01, share=1.0) as observer:
+        assert observer.wait(60) is not None
+        Gathered.away = True
+        until(lambda: observer.view is not None and not observer.view.snapshot.reachable, "a view of no cluster", 60)
+        view = observer.view
+        assert view is not None
+        assert [(one.id, one.alive, one.controller) for one in view.snapshot.brokers] == [(1, False, False)]
+        assert view.snapshot.problems == ("nobody answers",)
+        assert observer.error is not None
+        Gathered.away = False
+        until(lambda: observer.view is not None and observer.view.snapshot.reachable, "a view of the cluster", 60)
+        assert observer.error is None
