@@ -39,6 +39,7 @@ class Asker:
         """Brokers at whose address nobody listens."""
         self.silent_since: dict[int, float] = {}
         """Brokers that gave no answer, and since when (the monotonic clock)."""
+        self._late: dict[int, Any] = {}
 
     def known(self) -> dict[int, tuple[str, int]]:
         """The brokers that can be asked, with their addresses."""
@@ -57,6 +58,7 @@ class Asker:
     def all(self, requests: Mapping[K, tuple[int, Any]], patience_s: float = PATIENCE_S) -> Answers[K]:
         """Ask all at once; each key's broker and request. Brokers that are known to be away are not waited for."""
         found: Answers[K] = Answers()
+        self._hear_late()
         began = time.monotonic()
         sent = {key: (broker, self._send(broker, request, patience_s)) for key, (broker, request) in requests.items()}
         for key, (broker, future) in sent.items():
@@ -138,6 +140,7 @@ class Asker:
     def _collect(self, found: Answers[K], key: K, broker: int, future: Any, left_s: float) -> None:
         if not wait_for(future, max(left_s, 0.001)):
             found.failed[key] = None
+            self._late[broker] = future
             self._note(broker, None)
         elif future.succeeded():
             found.told[key] = future.value
@@ -145,6 +148,13 @@ class Asker:
         else:
             found.failed[key] = future.exception
             self._note(broker, future.exception)
+
+    def _hear_late(self) -> None:
+        """Brokers that answered after all, but too late for what was asked, are slow and not silent."""
+        for broker, future in [one for one in self._late.items() if one[1].is_done]:
+            del self._late[broker]
+            if future.succeeded():
+                self._heard(broker)
 
     def _heard(self, broker: int) -> None:
         self.refusing.discard(broker)

@@ -29,10 +29,14 @@ class GroupSeen:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The consumer groups that each broker coordinates, with their states; ``failed`` brokers did not tell."""
+    """The consumer groups that each broker coordinates, with their states.
+
+    ``failed`` brokers did not tell them, ``silent`` ones among those gave no answer at all.
+    """
 
     groups: Mapping[int, Mapping[str, str]]
     failed: frozenset[int]
+    silent: frozenset[int]
 
 
 class Groups:
@@ -61,7 +65,7 @@ class Groups:
                 for one in answer.groups
                 if one.protocol_type in ("consumer", "") and (one.group_type or "").lower() not in ("share", "streams")
             }
-        return Listed(groups, frozenset(failed))
+        return Listed(groups, frozenset(failed), frozenset(answers.failed))
 
     def describe(self, listed: Listed, problems: list[str]) -> tuple[GroupSeen, ...]:
         """Members and commits of all groups, by name."""

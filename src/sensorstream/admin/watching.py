@@ -113,7 +113,7 @@ class Watcher:
         asker.learn_brokers(brokers)
         partitions = _partitions(answer)
         listed = self._groups.listed(brokers, problems)
-        answering = [one for one in brokers if one not in listed.failed]
+        answering = [one for one in brokers if one not in listed.silent]
         led: dict[int, list[TopicPartition]] = defaultdict(list)
         for where, one in partitions.items():
             if one.leader in brokers and one.leader in answering:
