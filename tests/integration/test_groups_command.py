@@ -83,8 +83,8 @@ def test_a_reset_is_shown_first_and_done_when_confirmed(program: Program, settin
     }
     assert committed(settings, topic) == {0: (3, NOTE)}, "nothing was changed"
     assert "nothing was changed; add --yes" in program.text("groups", "reset", topic, "-o", "end")
-    places = [("-o", "end", 10), ("-o", "-2", 8), ("-o", "7", 7), ("-o", "99", 10), ("--shift-by", "-99", 0)]
-    places += [("-o", "@2023-08-30T00:00", 0), ("-o", "@now", 10), ("-o", "@1693526344500", 5), ("--shift-by", "2", 5)]
+    places = [("-o", "-2", 8), ("-o", "99", 10), ("--shift-by", "-99", 0), ("-o", "@now", 10)]
+    places += [("-o", "@1693526344500", 5)]
     for option, value, after in places:
         assert program.json("groups", "reset", topic, option, value)["partitions"][0]["after"] == after, value
     done = program.json("groups", "reset", topic, "--shift-by", "2", "-t", topic, "-p", "0", "--yes")

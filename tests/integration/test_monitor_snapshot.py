@@ -159,8 +159,8 @@ def test_the_number_of_requests_is_that_of_brokers_and_not_of_what_they_hold(set
     commit(settings, f"{topic}-0", {where: 0})
     brokers = len(settings.bootstrap)
     # Metadata and the controller once; of each broker groups, members, commits, sizes, two kinds of offsets, newest
-    # timestamps and a peek, and each once more where a connection was just made anew.
-    most = 2 + 2 * 8 * brokers
+    # timestamps and three peeks, and each once more where a connection was just made anew.
+    most = 2 + 2 * 10 * brokers
     more = f"{topic}-more"
     with Gatherer(settings) as gatherer:
         assert gatherer.take().requests <= most

@@ -14,7 +14,9 @@ _READ_COMMITTED: Final = 1
 _NEWEST_VERSION: Final = 7
 """The version of ListOffsets that tells the newest timestamp (KIP-734, Kafka 3.0)."""
 PEEKS: Final = 64
-"""How many positions of a leader are looked at in one look."""
+"""How many partitions of a leader are read from at once."""
+_ROUNDS: Final = 3
+"""How many reads of a leader that takes: groups may be at several places of a partition, or a batch may be large."""
 _SMALL: Final = 16 * 1024
 _WHOLE: Final = 1024 * 1024 + 1024
 _PEEK_BYTES: Final = 2 * 1024 * 1024
@@ -126,27 +128,40 @@ class Logs:
         """The timestamps of the records at these positions, as far as they could be looked at; the others next time."""
         self._peeked = {place: stamp for place, stamp in self._peeked.items() if place in positions}
         leaders = {where: leader for leader, partitions in led.items() for where in partitions}
-        wanted: dict[int, dict[TopicPartition, int]] = defaultdict(dict)
-        for where, offset in sorted(positions - self._peeked.keys()):
-            leader = leaders.get(where)
-            if leader is not None and where not in wanted[leader] and len(wanted[leader]) < PEEKS:
-                wanted[leader][where] = offset
-        requests = {leader: (leader, self._fetch(offsets)) for leader, offsets in wanted.items() if offsets}
-        for leader, answer in self._asker.all(requests).told.items():
+        for _ in range(_ROUNDS):
+            left = sorted(place for place in positions if place not in self._peeked and place[0] in leaders)
+            wanted: dict[int, dict[TopicPartition, int]] = defaultdict(dict)
+            for where, offset in left:
+                if len(wanted[leaders[where]]) < PEEKS:
+                    wanted[leaders[where]].setdefault(where, offset)
+            if not left or not self._look_at(wanted, left):
+                break
+        return {place: stamp for place, stamp in self._peeked.items() if stamp is not None}
+
+    def _look_at(
+        self, wanted: Mapping[int, Mapping[TopicPartition, int]], left: Collection[tuple[TopicPartition, int]]
+    ) -> bool:
+        """Read at one position of each partition; what is read may hold later positions, too. Whether it was worth it."""
+        requests = {leader: (leader, self._fetch(offsets)) for leader, offsets in wanted.items()}
+        data: dict[TopicPartition, bytes] = {}
+        for answer in self._asker.all(requests).told.values():
             for topic in answer.responses:
                 for one in topic.partitions:
-                    where = TopicPartition(topic.topic, one.partition_index)
-                    offset = wanted[leader][where]
-                    if one.error_code:
-                        continue
-                    stamp = first_timestamp(one.records or b"", offset)
-                    if stamp is not None:
-                        self._peeked[where, offset] = stamp
-                    elif where not in self._large:
-                        self._large.add(where)
-                    elif one.records:  # nothing but the marks of transactions
-                        self._peeked[where, offset] = None
-        return {place: stamp for place, stamp in self._peeked.items() if stamp is not None}
+                    if not one.error_code:
+                        data[TopicPartition(topic.topic, one.partition_index)] = bytes(one.records or b"")
+        asked = {where: offset for offsets in wanted.values() for where, offset in offsets.items()}
+        before = len(self._peeked), len(self._large)
+        for where, offset in left:
+            if where not in data:
+                continue
+            stamp = first_timestamp(data[where], offset)
+            if stamp is not None:
+                self._peeked[where, offset] = stamp
+            elif offset == asked[where] and where not in self._large:
+                self._large.add(where)
+            elif offset == asked[where] and data[where]:  # nothing but the marks of transactions
+                self._peeked[where, offset] = None
+        return (len(self._peeked), len(self._large)) != before
 
     def _fetch(self, offsets: Mapping[TopicPartition, int]) -> Any:
         """A small read at each position; where the batch there is larger, a broker gives nothing, and more is asked."""
