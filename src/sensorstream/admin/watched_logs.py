@@ -128,6 +128,7 @@ class Logs:
         """The timestamps of the records at these positions, as far as they could be looked at; the others next time."""
         self._peeked = {place: stamp for place, stamp in self._peeked.items() if place in positions}
         leaders = {where: leader for leader, partitions in led.items() for where in partitions}
+        self._large.intersection_update(leaders)
         for _ in range(_ROUNDS):
             left = sorted(place for place in positions if place not in self._peeked and place[0] in leaders)
             wanted: dict[int, dict[TopicPartition, int]] = defaultdict(dict)
@@ -141,7 +142,7 @@ class Logs:
     def _look_at(
         self, wanted: Mapping[int, Mapping[TopicPartition, int]], left: Collection[tuple[TopicPartition, int]]
     ) -> bool:
-        """Read at one position of each partition; what is read may hold later positions, too. Whether it was worth it."""
+        """Read at one position of each partition, which may tell of later ones, too; whether it was worth it."""
         requests = {leader: (leader, self._fetch(offsets)) for leader, offsets in wanted.items()}
         data: dict[TopicPartition, bytes] = {}
         for answer in self._asker.all(requests).told.values():
