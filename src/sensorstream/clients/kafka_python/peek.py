@@ -13,8 +13,8 @@ _COMPRESSED: Final = 7
 def first_timestamp(data: bytes, offset: int) -> int | None:
     """The timestamp (ms since 1970) of the first record at ``offset`` or after it; None where there is none.
 
-    Of a compressed batch only the header is read: what is told is the timestamp of its first record, which is at the
-    most the time of one batch too old.
+    Of a compressed batch only the header is read, as nobody knows how much comes out of it: what is told is as far from
+    the batch's first timestamp to its newest as the record is from its first offset to its last.
     """
     try:
         return _first_timestamp(bytes(data), offset)
@@ -32,8 +32,11 @@ def _first_timestamp(data: bytes, offset: int) -> int | None:
             continue
         if batch.is_control_batch or batch.base_offset + batch.last_offset_delta < offset:
             continue
-        if batch.timestamp_type or batch.attributes & _COMPRESSED or batch.base_offset >= offset:
-            return int(batch.max_timestamp if batch.timestamp_type else batch.first_timestamp)
+        first, newest = int(batch.first_timestamp), int(batch.max_timestamp)
+        if batch.timestamp_type or batch.base_offset >= offset:
+            return newest if batch.timestamp_type else first
+        if batch.attributes & _COMPRESSED:
+            return first + (newest - first) * (offset - batch.base_offset) // batch.last_offset_delta
         buffer, at = bytes(batch._buffer), batch._pos
         for _ in range(batch.records_count):
             size, at = _read_varint(buffer, at)
