@@ -36,7 +36,7 @@ def _first_timestamp(data: bytes, offset: int) -> int | None:
         if batch.timestamp_type or batch.base_offset >= offset:
             return newest if batch.timestamp_type else first
         if batch.attributes & _COMPRESSED:
-            return first + (newest - first) * (offset - batch.base_offset) // batch.last_offset_delta
+            return first + (newest - first) * (offset - int(batch.base_offset)) // int(batch.last_offset_delta)
         buffer, at = bytes(batch._buffer), batch._pos
         for _ in range(batch.records_count):
             size, at = _read_varint(buffer, at)
