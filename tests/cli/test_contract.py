@@ -66,6 +66,7 @@ def test_the_commands_of_the_contract_are_there() -> None:
         *("sentiment watch", "jobs list", "jobs show", "jobs forget", "rejects list", "rejects show", "rejects retry"),
         *("rejects save", "query", "inspect", "cluster list", "cluster env", "topics elect"),
         *("topics reassign", "monitor", "groups list", "groups describe", "groups reset", "groups delete"),
+        *("cluster add-broker", "cluster remove-broker"),
     } <= known
 
 
@@ -144,6 +145,9 @@ WRONG: list[tuple[Sequence[str], ExitCode, str]] = [
     (["topics", "list", "-b", "cluster:nobodys"], ExitCode.UNREACHABLE, "cluster up"),
     (["topics", "list", "-b", "cluster:../x"], ExitCode.USAGE, "cluster's name"),
     (["topics", "list", "-b", "cluster:a,b:9092"], ExitCode.USAGE, "alone"),
+    (["cluster", "add-broker", "--name", "nobodys"], ExitCode.FAILED, "cluster up"),
+    (["cluster", "add-broker", "--port", "70000"], ExitCode.USAGE, "65535"),
+    (["cluster", "remove-broker", "4", "--name", "nobodys"], ExitCode.FAILED, "cluster up"),
     (["topics", "list", "-X", "linger.mss=5"], ExitCode.USAGE, "linger.ms"),
     (["topics", "list", "-X", "linger"], ExitCode.USAGE, "KEY=VALUE"),
     (["topics", "list", "--client", "carrier-pigeon"], ExitCode.USAGE, "kafka-python"),
@@ -246,6 +250,9 @@ def test_a_cluster_that_nobody_answers_for_is_exit_3_within_10_s(arguments: list
 KEYS: list[tuple[str, str]] = [
     ("cluster up --docker", "sensorstream.cluster.containers:ContainersUp"),
     ("cluster down", "sensorstream.cluster.results:ClusterDown"),
+    ("cluster start-broker", "sensorstream.cluster.results:BrokerStatus"),
+    ("cluster add-broker", "sensorstream.cluster.results:BrokerAdded"),
+    ("cluster remove-broker", "sensorstream.lab.membership:BrokerRemoved"),
     ("cluster list", "sensorstream.cluster.named:ClusterList"),
     ("cluster env", "sensorstream.cluster.named:ClusterEnvironment"),
     ("cluster chaos", "sensorstream.lab.chaos.results:ChaosResult"),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorstream.admin.spreading import rebalance, spread
+from sensorstream.admin.spreading import rebalance, relieve, spread
 
 
 @st.composite
@@ -74,6 +74,21 @@ def test_what_is_moved_is_even_within_one_and_at_rest(
     assert difference(after, everyone(found)) <= 1
     assert difference(after, leaders(found)) <= 1
     assert rebalance(after, found) == found, "what is even stays"
+
+
+@given(clusters())
+@settings(max_examples=300, deadline=None)
+def test_a_broker_that_leaves_is_emptied_and_nothing_else_moves(cluster: tuple[list[int], int, int]) -> None:
+    onto, partitions, replicas = cluster
+    leaving = 5000
+    there = spread([*onto, leaving], partitions, replicas, ())
+    found = relieve(leaving, onto, there)
+    for before, after in zip(there, found, strict=True):
+        assert len(set(after)) == len(after) == replicas
+        assert leaving not in after
+        assert set(before) - {leaving} <= set(after), "what lies elsewhere stays"
+        assert leaving in before or before == after
+        assert before[0] in (leaving, after[0]), "a leader that stays leads"
 
 
 def test_one_more_broker_takes_its_share_and_no_more_moves() -> None:

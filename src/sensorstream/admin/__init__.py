@@ -5,10 +5,11 @@ listener is told what is waited for when it takes long.
 Raises ClusterUnreachable, CredentialsRefused, BrokerError and what each function names.
 """
 
+from sensorstream.admin.brokers import held_by, unregister_broker, wait_gone
 from sensorstream.admin.cluster import describe_cluster
 from sensorstream.admin.groups import describe_group, end_offsets, list_groups, remove_members
 from sensorstream.admin.leaders import elect_leaders
-from sensorstream.admin.reassign import plan_reassignment, reassign
+from sensorstream.admin.reassign import move_off, plan_reassignment, reassign
 from sensorstream.admin.results import (
     BrokerDescription,
     ClusterDescription,
@@ -63,10 +64,14 @@ __all__ = [
     "describe_topics",
     "elect_leaders",
     "end_offsets",
+    "held_by",
     "list_groups",
     "list_topics",
+    "move_off",
     "plan_reassignment",
     "reassign",
     "remove_members",
     "topic_config",
+    "unregister_broker",
+    "wait_gone",
 ]

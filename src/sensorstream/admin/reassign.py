@@ -2,20 +2,17 @@
 
 import threading
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import Any
 
-from sensorstream.admin.leaders import elect_leaders
+from sensorstream.admin.moving import PATIENCE_S, carry_out, moving_now, wait_moved
 from sensorstream.admin.results import MovedPartition, Reassigned
-from sensorstream.admin.spreading import rebalance
+from sensorstream.admin.spreading import rebalance, relieve
 from sensorstream.admin.topics import rows_named
 from sensorstream.clients.kafka_python.admin import Session, administer
 from sensorstream.config import Settings
-from sensorstream.errors import BrokerError, Interrupted, UsageError
+from sensorstream.errors import BrokerError, UsageError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.records import TopicPartition, check_topic_name
-
-_POLL_S: Final = 0.2
-_TELL_S: Final = 2.0
 
 
 def plan_reassignment(
@@ -31,31 +28,15 @@ def plan_reassignment(
 
     def read(session: Session) -> tuple[MovedPartition, ...]:
         answer = session.metadata(None)
-        there = sorted(int(broker.node_id) for broker in answer.brokers)
-        missing = sorted(set(brokers) - set(there))
-        if missing:
-            raise UsageError(
-                f"broker {missing[0]} is not in the cluster", hint=f"there are: {', '.join(map(str, there))}"
-            )
-        rows = rows_named(answer, list(dict.fromkeys(names)))
-        onto = sorted(brokers) or there
-        places = [
-            (TopicPartition(row.name, int(one.partition_index)), tuple(map(int, one.replica_nodes)))
-            for row in rows
-            for one in sorted(row.partitions, key=lambda one: int(one.partition_index))
-        ]
-        for where, before in places:
+        onto = _onto(answer, brokers)
+        places = _places(session, answer, names)
+        for where, before in places.items():
             if len(before) > len(onto):
                 raise UsageError(
                     f"{where} has {len(before)} replicas and would be left with {len(onto)} brokers",
                     hint="name as many brokers as it has replicas, or leave the topic out",
                 )
-        after = rebalance(onto, [before for _, before in places])
-        return tuple(
-            MovedPartition(where.topic, where.partition, before, new)
-            for (where, before), new in zip(places, after, strict=True)
-            if before != new
-        )
+        return _moved(places, rebalance(onto, list(places.values())))
 
     return administer(settings, "the replicas can't be planned", read, listener)
 
@@ -68,58 +49,117 @@ def reassign(
     dry_run: bool = False,
     stop: threading.Event | None = None,
     listener: Listener = ignore,
+    patience_s: float = PATIENCE_S,
 ) -> Reassigned:
     """Move replicas so that these topics are even over brokers, wait for the end, and elect the preferred leaders.
 
-    See :func:`plan_reassignment`; with ``dry_run`` nothing is done but that. When ``stop`` is set, what has not moved
-    yet stays where it was. Raises also Interrupted, BrokerError.
+    See :func:`plan_reassignment`; with ``dry_run`` nothing is done but that. What somebody else has begun to move is
+    waited for first. When ``stop`` is set, or a broker that it takes is away for longer than ``patience_s``, what has
+    not moved yet stays where it was. Raises also Interrupted, BrokerError.
     """
     stop = stop or threading.Event()
+    if not dry_run:
+        _wait_for_others(settings, names, stop, listener, patience_s)
     plan = plan_reassignment(settings, names, brokers, listener=listener)
-    if dry_run or not plan:
-        return Reassigned(plan, dry_run)
-    wanted = {TopicPartition(one.topic, one.partition): one.after for one in plan}
-
-    def begin(session: Session) -> None:
-        _alter(session, {where: list(after) for where, after in wanted.items()})
-
-    def pending(session: Session) -> set[TopicPartition]:
-        from kafka.structs import TopicPartition as KafkaPartition
-
-        asked = [KafkaPartition(*where) for where in wanted]
-        return {TopicPartition(*where) for where in session.client.list_partition_reassignments(asked)}
-
-    def cancel(session: Session) -> None:
-        _alter(session, dict.fromkeys(pending(session)))
-
-    what = "the replicas were not moved"
-    administer(settings, what, begin, listener)
-    left, told = len(wanted) + 1, 0.0
-    while True:
-        still = len(administer(settings, what, pending, listener))
-        if not still:
-            break
-        if still < left or told >= _TELL_S:
-            listener(Notice(f"moving: {len(wanted) - still} of {len(wanted)} partitions are where they are to be"))
-            left, told = still, 0.0
-        told += _POLL_S
-        if stop.wait(_POLL_S):
-            administer(settings, "the move was not cancelled", cancel, listener)
-            raise Interrupted(
-                f"cancelled: {len(wanted) - still} of {len(wanted)} partitions have moved, the others stay",
-                hint="run it again to go on",
-            )
-    elect_leaders(settings, sorted({one.topic for one in plan}), listener=listener)
+    if plan and not dry_run:
+        carry_out(settings, plan, stop=stop, listener=listener, patience_s=patience_s)
     return Reassigned(plan, dry_run)
 
 
-def _alter(session: Session, replicas: dict[TopicPartition, Any]) -> None:
-    """Ask for these replicas, or with None for the end of a move."""
-    from kafka.structs import TopicPartition as KafkaPartition
+def move_off(
+    settings: Settings,
+    broker: int,
+    onto: Collection[int],
+    *,
+    stop: threading.Event | None = None,
+    listener: Listener = ignore,
+    patience_s: float = PATIENCE_S,
+) -> tuple[MovedPartition, ...]:
+    """Move what ``broker`` holds to the emptiest of the brokers ``onto``; nothing else moves. What was moved.
 
-    if not replicas:
-        return
-    asked = {KafkaPartition(*where): brokers for where, brokers in replicas.items()}
-    for where, kind in session.client.alter_partition_reassignments(asked).items():
-        if kind is not None and kind.__name__ != "NoReassignmentInProgressError":
-            raise BrokerError(f"{TopicPartition(*where)} was not moved: {kind.__name__}")
+    Waits as :func:`reassign` does. Raises UsageError where a partition has more replicas than brokers are left or
+    one of ``onto`` is not there, BrokerError where a partition has no leader to copy from, Interrupted.
+    """
+    stop = stop or threading.Event()
+
+    def read(session: Session) -> tuple[MovedPartition, ...]:
+        answer = session.metadata(None)
+        _onto(answer, onto)
+        places = _places(session, answer, ())
+        leaders = {
+            TopicPartition(row.name, int(one.partition_index)): int(one.leader_id)
+            for row in answer.topics
+            for one in row.partitions
+        }
+        for where, before in places.items():
+            if broker not in before:
+                continue
+            if len(before) > len(onto):
+                raise UsageError(
+                    f"{where} has {len(before)} replicas, and without broker {broker} there would be "
+                    f"{len(onto)} broker{'s' if len(onto) != 1 else ''}",
+                    hint="add another broker first, or delete the topic",
+                )
+            if leaders[where] < 0:
+                raise BrokerError(
+                    f"{where} has no leader, so what broker {broker} holds of it can't be copied",
+                    hint="start all brokers that have it; look at: sensorstream topics describe",
+                )
+        return _moved(places, relieve(broker, onto, list(places.values())))
+
+    _wait_for_others(settings, (), stop, listener, patience_s)
+    plan = administer(settings, f"what broker {broker} holds can't be planned", read, listener)
+    if plan:
+        carry_out(settings, plan, stop=stop, listener=listener, patience_s=patience_s)
+    return plan
+
+
+def _onto(answer: Any, brokers: Collection[int]) -> list[int]:
+    """These brokers, or all where none is named. Raises UsageError for one that is not there."""
+    there = sorted(int(broker.node_id) for broker in answer.brokers)
+    missing = sorted(set(brokers) - set(there))
+    if missing:
+        raise UsageError(f"broker {missing[0]} is not in the cluster", hint=f"there are: {', '.join(map(str, there))}")
+    return sorted(brokers) or there
+
+
+def _places(session: Session, answer: Any, names: Sequence[str]) -> dict[TopicPartition, tuple[int, ...]]:
+    """The replicas of each partition of these topics; of one that is being moved, those it is to have."""
+    rows = rows_named(answer, list(dict.fromkeys(names)))
+    places = {
+        TopicPartition(row.name, int(one.partition_index)): tuple(map(int, one.replica_nodes))
+        for row in rows
+        for one in sorted(row.partitions, key=lambda one: int(one.partition_index))
+    }
+    for where, how in moving_now(session, places).items():
+        places[where] = tuple(one for one in how["replicas"] if one not in how["removing_replicas"])
+    return places
+
+
+def _moved(
+    places: dict[TopicPartition, tuple[int, ...]], after: Sequence[tuple[int, ...]]
+) -> tuple[MovedPartition, ...]:
+    return tuple(
+        MovedPartition(where.topic, where.partition, before, new)
+        for (where, before), new in zip(places.items(), after, strict=True)
+        if before != new
+    )
+
+
+def _wait_for_others(
+    settings: Settings, names: Sequence[str], stop: threading.Event, listener: Listener, patience_s: float
+) -> None:
+    """Wait for what an earlier command, or somebody else, has begun to move."""
+    for name in names:
+        check_topic_name(name)
+
+    def read(session: Session) -> set[TopicPartition]:
+        answer = session.metadata(None)
+        rows = rows_named(answer, list(dict.fromkeys(names)))
+        there = [TopicPartition(row.name, int(one.partition_index)) for row in rows for one in row.partitions]
+        return set(moving_now(session, there))
+
+    begun = administer(settings, "the replicas can't be planned", read, listener)
+    if begun:
+        listener(Notice(f"{len(begun)} of the partitions are being moved already: waiting for these first"))
+        wait_moved(settings, begun, stop=stop, listener=listener, patience_s=patience_s)

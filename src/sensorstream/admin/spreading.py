@@ -96,6 +96,36 @@ def _ordered(leader: int, chosen: set[int]) -> tuple[int, ...]:
     return (leader, *sorted(chosen - {leader}, key=lambda one: (one < leader, one)))
 
 
+def relieve(leaving: int, onto: Collection[int], there: Sequence[Sequence[int]]) -> Assignment:
+    """Where these partitions, given by their replicas, go when the broker ``leaving`` is to hold none of them.
+
+    Each replica that it has goes to the one of ``onto`` that holds the fewest; where it was the preferred leader, the
+    new one is who leads the fewest. All else stays. Needs as many in ``onto`` as a partition has replicas.
+    """
+    held = dict.fromkeys(sorted(onto), 0)
+    led = dict(held)
+    for one in there:
+        for place, broker in enumerate(one):
+            if broker in held:
+                held[broker] += 1
+                led[broker] += place == 0
+    after = []
+    for before in there:
+        if leaving not in before:
+            after.append(tuple(before))
+            continue
+        taker = min((one for one in held if one not in before), key=lambda one: (held[one], one))
+        held[taker] += 1
+        if before[0] != leaving:
+            after.append(tuple(taker if one == leaving else one for one in before))
+            continue
+        chosen = {taker, *before} - {leaving}
+        leader = min(chosen, key=lambda one: (led.get(one, 0), one))
+        led[leader] = led.get(leader, 0) + 1
+        after.append(_ordered(leader, chosen))
+    return tuple(after)
+
+
 def rebalance(brokers: Collection[int], there: Sequence[Sequence[int]]) -> Assignment:
     """Where these partitions, given by their replicas, go so that they are even over ``brokers``, moving few of them.
 

@@ -18,7 +18,7 @@ from sensorstream.cli import (
     bench,
     brokers,
     chaos,
-    cluster_names,
+    cluster_members,
     config,
     consume,
     demo,
@@ -67,8 +67,8 @@ def _root(
     """Replay recorded sensor data through a real Apache Kafka, capture it back, lose nothing."""
 
 
-chaos.add_to(cluster_names.cluster)
-for _group in (cluster_names.cluster, topic_leaders.topics):
+chaos.add_to(cluster_members.cluster)
+for _group in (cluster_members.cluster, topic_leaders.topics):
     app.add_typer(_group)
 for _single in (produce, consume, aggregate, stream_command, run_command, demo):
     _single.add_to(app)

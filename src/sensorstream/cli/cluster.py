@@ -339,5 +339,5 @@ def _role(one: "BrokerStatus", result: "ClusterStatus") -> str:
         return "-"
     if result.quorum_leader is None:
         return "unknown"
-    idle = "broker" if result.mode == "zookeeper" else "broker, controller"
+    idle = "broker, controller" if one.voter else "broker"
     return "broker, active controller" if one.quorum_leader else idle

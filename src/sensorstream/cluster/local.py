@@ -16,10 +16,20 @@ from sensorstream.clients.probe import ClusterHealth
 from sensorstream.cluster import artifacts, class_archive, node, preflight, properties, state
 from sensorstream.cluster.java import java_executable
 from sensorstream.cluster.links.links import Disturbance, Links
-from sensorstream.cluster.links.ways import Ways
 from sensorstream.cluster.logs import read_logs
 from sensorstream.cluster.metrics import Metrics
-from sensorstream.cluster.plan import Plan, Ports, Wanted, addresses, make_plan, name_flag, node_of, processes
+from sensorstream.cluster.plan import (
+    Plan,
+    Ports,
+    Wanted,
+    addresses,
+    make_plan,
+    name_flag,
+    node_of,
+    plan_to_start,
+    processes,
+    ways_to,
+)
 from sensorstream.cluster.ready import Probe, wait_ready
 from sensorstream.cluster.registry import Registry
 from sensorstream.cluster.registry_files import fetch_registry
@@ -32,6 +42,7 @@ from sensorstream.cluster.results import (
     LogLine,
 )
 from sensorstream.cluster.secure import profile, security
+from sensorstream.cluster.starting import configure_node, open_links, start_node
 from sensorstream.cluster.zookeeper import ZooKeeper
 from sensorstream.errors import ClusterUnreachable, LocalClusterError, UsageError
 from sensorstream.events import Listener, Notice, ignore
@@ -124,9 +135,9 @@ class LocalCluster:
                     plan.security.publish(self.folder, self.name, data, addresses(plan.known.ports))
                 any_port = wanted.any_ports
                 added = self._zookeeper.start_for(plan, launch, stop, any_port=any_port, listener=self._listener)
-                added = self._open_links(plan.ways, stop) or added
+                added = open_links(self.folder, plan.ways, stop) or added
                 for node_id in plan.missing:
-                    self._start(plan, node_id, launch)
+                    start_node(self.folder, plan, node_id, launch, self._listener)
                 everyone = set(plan.known.ports)
                 health = wait_ready(self.folder, plan, everyone, self._probe, stop, timeout_s)
                 self._zookeeper.note_id(plan, health.cluster_id)
@@ -161,13 +172,6 @@ class LocalCluster:
             links=plan.ways is not None,
         )
 
-    def _open_links(self, ways: Ways | None, stop: threading.Event) -> bool:
-        """Have the cluster's links open, where it has some; whether that was to be done."""
-        if ways is None:
-            return False
-        known = self._zookeeper.known()
-        return self._links.start(ways.to_zookeeper(None if known is None else known.port), stop)
-
     def _format(self, plan: Plan, launch: node.Launch, stop: threading.Event) -> None:
         data = Path(plan.known.data_dir)
         self._listener(Notice(f"formatting {len(plan.known.ports)} nodes for Kafka {plan.version}", "debug"))
@@ -183,7 +187,7 @@ class LocalCluster:
                     one = self._node(plan.known, node_id)
                     shutil.rmtree(one.data, ignore_errors=True)  # left by a formatting that was cut short
                     if plan.mode == "kraft":
-                        one = self._configured(plan, node_id)
+                        one = configure_node(self.folder, plan, node_id)
                         formats.append((one, one.format(launch, formatted.cluster_id, users)))
             finally:
                 node.wait_formatted(formats, stop)
@@ -193,41 +197,6 @@ class LocalCluster:
                 hint="choose another --data-dir",
             ) from error
         state.save_formatted(data, replace(formatted, complete=True))
-
-    def _configured(self, plan: Plan, node_id: int) -> node.Node:
-        one = self._node(plan.known, node_id)
-        key = artifacts.version_key(plan.version)
-        one.configure(
-            properties.server_properties(
-                node_id,
-                ports=plan.known.ports,
-                controller_ports=plan.known.controller_ports,
-                log_dir=one.data,
-                kafka_version=key,
-                zookeeper=self._zookeeper_address(plan),
-                secure=plan.security_lines(node_id),
-                listens=plan.listens(node_id),
-            ),
-            properties.logging_properties(one.log_file, key),
-        )
-        return one
-
-    def _zookeeper_address(self, plan: Plan) -> str | None:
-        """Where brokers find their ZooKeeper; None where the cluster has none."""
-        if plan.mode != "zookeeper":
-            return None
-        front = plan.ways.zookeeper_front if plan.ways is not None else None
-        return self._zookeeper.address() if front is None else f"{properties.LOOPBACK}:{front}"
-
-    def _start(self, plan: Plan, node_id: int, launch: node.Launch) -> None:
-        behind = () if plan.ways is None else (way.behind for way in plan.ways.ways)
-        taken = (*plan.known.ports.values(), *plan.known.controller_ports.values(), *behind)
-        process = self._configured(plan, node_id).start(self._metrics.launch(launch, node_id, taken))
-        plan.known.processes[node_id] = process
-        state.save_state(self.folder, plan.known)
-        self._listener(
-            Notice(f"broker {node_id} starts on port {plan.known.ports[node_id]} (pid {process.pid})", "debug")
-        )
 
     def _undo(self, plan: Plan, *, known_before: bool) -> None:
         """End what this `up` has started; take back what it has formatted."""
@@ -293,6 +262,7 @@ class LocalCluster:
                     quorum_leader=health is not None and health.quorum_leader == node_id,
                     log_file=str(self._node(known, node_id).log_file),
                     metrics=self._metrics.url(node_id),
+                    voter=node_id in known.controller_ports,
                 )
             )
         registry = Registry(self.folder).status()
@@ -345,7 +315,12 @@ class LocalCluster:
                 ended = [process for process, _ in nodes]
                 killed = node.end(ended, kill=delete_data, deadline_s=_STOP_DEADLINE_S)
             else:
-                killed = node.end_together(nodes, deadline_s=_STOP_DEADLINE_S)
+                # A broker that is no controller signs off at one: while there is a quorum.
+                voters = {data / f"broker-{id_}" for id_ in (known.controller_ports if known else found)}
+                added = [process for process, place in nodes if place not in voters]
+                killed = node.end(added, deadline_s=_STOP_DEADLINE_S)
+                together = [(process, place) for process, place in nodes if place in voters]
+                killed += node.end_together(together, deadline_s=_STOP_DEADLINE_S)
             links_stopped = self._links.end()  # only now: brokers hand over by them
             zookeeper_stopped = self._zookeeper.end()
             if known is not None:
@@ -411,17 +386,19 @@ class LocalCluster:
             if broker not in live:
                 node.end(strays, kill=True)
                 preflight.require_memory(1)
-                secured = security(formatted.secure, acl=formatted.acl)
                 ways = self._links.ways
-                plan = Plan(formatted.kafka_version, known, False, (broker,), (), formatted.mode, secured, ways)
+                if ways is not None and not ways.lead_to(broker):  # whoever added it was killed before it had one
+                    ways = ways_to(self._links, known.ports, known.controller_ports, formatted.mode, live)
+                plan = plan_to_start(formatted, known, broker, ways)
                 at = plan.listens(broker) or properties.Listens(known.ports[broker], known.controller_ports.get(broker))
                 preflight.require_ports(port for port in (at.broker, at.controller) if port is not None)
                 launch = class_archive.launch(java, class_path, plan.version)
                 try:
                     self._zookeeper.start_for(plan, launch, stop, any_port=True, listener=self._listener)
-                    self._open_links(ways, stop)
-                    self._start(plan, broker, launch)
-                    if plan.mode == "zookeeper" or len(live) + 1 > len(known.ports) // 2:
+                    open_links(self.folder, plan.ways, stop)
+                    start_node(self.folder, plan, broker, launch, self._listener)
+                    voters = known.controller_ports.keys()
+                    if plan.mode == "zookeeper" or len(voters & {*live, broker}) > len(voters) // 2:
                         wait_ready(self.folder, plan, {broker}, self._probe, stop, timeout_s)
                     else:
                         self._listener(Notice("no majority of the controllers runs yet: start another", "warning"))

@@ -47,6 +47,12 @@ class Metrics:
         """Start brokers without an agent again."""
         self._file.unlink(missing_ok=True)
 
+    def forget_broker(self, broker: int) -> None:
+        """Forget the port of a broker that is no more."""
+        ports = self._ports()
+        if ports.pop(broker, None) is not None:
+            self._save(ports)
+
     def fetch(self, *, offline: bool = False, listener: Listener = ignore) -> Path:
         """The agent's jar. Raises ArtifactError."""
         command = "sensorstream cluster up --metrics"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from sensorstream.cluster import artifacts, node, preflight, state
 from sensorstream.cluster.links.links import Links
 from sensorstream.cluster.links.ways import Ways, plan_ways
-from sensorstream.cluster.properties import LOOPBACK, Listens, new_cluster_id
+from sensorstream.cluster.properties import LOOPBACK, Listens, default_replicas, new_cluster_id
 from sensorstream.cluster.secure import Security, security
 from sensorstream.cluster.zookeeper_properties import choose_version
 from sensorstream.config import DEFAULT_PORTS
@@ -48,6 +48,8 @@ class Plan:
     ``fresh`` data is still to be formatted. ``strays`` are processes of this cluster that nobody has noted, since
     the command that started them was killed. ``security`` None: nothing is protected. ``ways`` None: everybody goes
     straight to the nodes, which listen on the ports that are ``known``; else these are the fronts of its links.
+    ``replicas`` are those of Kafka's own topics, which brokers that are added later don't change; None: as many as go
+    with the brokers.
     """
 
     version: str
@@ -58,6 +60,7 @@ class Plan:
     mode: state.Mode = "kraft"
     security: Security | None = None
     ways: Ways | None = None
+    replicas: int | None = None
 
     def new_format(self, name: str) -> state.Formatted:
         """What the data of this cluster is to be formatted as; it is not complete yet."""
@@ -71,15 +74,16 @@ class Plan:
         """The lines of a node's configuration that protect it; none for a cluster without."""
         if self.security is None:
             return {}
-        known = Listens(self.known.ports[node_id], self.known.controller_ports[node_id])
+        known = Listens(self.known.ports[node_id], self.known.controller_ports.get(node_id))
         key = artifacts.version_key(self.version)
-        return self.security.lines(Path(self.known.data_dir), known, self.listens(node_id), key)
+        return self.security.lines(Path(self.known.data_dir), node_id, known, self.listens(node_id), key)
 
     def listens(self, node_id: int) -> Listens | None:
         """Where a node listens, behind the cluster's links; None where it has none: on the ports that are known."""
         if self.ways is None:
             return None
-        controller = self.ways.behind("controller", node_id) if self.mode == "kraft" else None
+        votes = node_id in self.known.controller_ports
+        controller = self.ways.behind("controller", node_id) if votes else None
         return Listens(self.ways.behind("broker", node_id), controller)
 
 
@@ -125,18 +129,22 @@ def make_plan(name: str, wanted: Wanted) -> Plan:
     formatted = state.load_formatted(data)
     _check_data(name, formatted, data, wanted)
     if formatted is not None and formatted.complete:
-        version, count, mode = formatted.kafka_version, formatted.brokers, formatted.mode
-        secured = security(formatted.secure, acl=formatted.acl)
+        version, ids, mode = formatted.kafka_version, formatted.broker_ids, formatted.mode
+        secured, voters = security(formatted.secure, acl=formatted.acl), formatted.first_ids
     else:
         mode = wanted.mode or "kraft"
-        version, count = choose_version(wanted.kafka_version, mode), _count(wanted)
-        secured = wanted.security
+        version, ids = choose_version(wanted.kafka_version, mode), tuple(range(1, _count(wanted) + 1))
+        secured, voters = wanted.security, ids
         if secured is not None:
             secured.check(mode)
     live, strays = processes(folder, known)
-    if known is None or len(known.ports) != count:
-        known = state.ClusterState(str(data), _default_ports(count), {})
-    ports = known.ports if wanted.ports is None else _ports(wanted.ports, count, known.ports if live else None)
+    if known is None:
+        known = state.ClusterState(str(data), {}, {})
+    if set(known.ports) != set(ids):  # none yet; or a command that was to change it was killed
+        there = {one: known.ports.get(one) or default_port(one) for one in ids}
+        known = state.ClusterState(str(data), there, known.controller_ports, known.processes)
+        live = {one: process for one, process in live.items() if one in there}
+    ports = known.ports if wanted.ports is None else _ports(wanted.ports, ids, known.ports if live else None)
     if live and ports != known.ports:
         raise LocalClusterError(
             f"cluster {name!r} is already running on {','.join(addresses(known.ports))}",
@@ -155,18 +163,12 @@ def make_plan(name: str, wanted: Wanted) -> Plan:
     if missing:
         preflight.require_memory(len(missing))
     running = {node_id: known.processes[node_id] for node_id in live}
-    controllers = known.controller_ports if live else _controller_ports(known, ports, held) if mode == "kraft" else {}
+    controllers = known.controller_ports
+    if not live:
+        controllers = _controller_ports(known, voters, ports, held) if mode == "kraft" else {}
     ways = None
     if wanted.links or links.ways is not None:
-        ways = plan_ways(
-            links.ways,
-            ports,
-            controllers,
-            zookeeper=mode == "zookeeper",
-            running=live,
-            is_free=lambda port: port in held or preflight.is_free(port),
-            free_ports=preflight.free_ports,
-        )
+        ways = ways_to(links, ports, controllers, mode, live)
     return Plan(
         version=version,
         known=state.ClusterState(str(data), ports, controllers, running),
@@ -176,6 +178,30 @@ def make_plan(name: str, wanted: Wanted) -> Plan:
         mode=mode,
         security=secured,
         ways=ways,
+        replicas=default_replicas(len(voters)),
+    )
+
+
+def plan_to_start(formatted: state.Formatted, known: state.ClusterState, broker: int, ways: Ways | None) -> Plan:
+    """Start one broker of a cluster, as its data was formatted."""
+    secured = security(formatted.secure, acl=formatted.acl)
+    replicas = default_replicas(formatted.brokers)
+    return Plan(formatted.kafka_version, known, False, (broker,), (), formatted.mode, secured, ways, replicas)
+
+
+def ways_to(
+    links: Links, ports: dict[int, int], controllers: dict[int, int], mode: state.Mode, running: Collection[int]
+) -> Ways:
+    """The ways through a cluster's links to nodes that are known by these ports."""
+    held = links.held()
+    return plan_ways(
+        links.ways,
+        ports,
+        controllers,
+        zookeeper=mode == "zookeeper",
+        running=running,
+        is_free=lambda port: port in held or preflight.is_free(port),
+        free_ports=preflight.free_ports,
     )
 
 
@@ -230,9 +256,13 @@ def _check_data(name: str, formatted: state.Formatted | None, data: Path, wanted
         raise LocalClusterError(
             f"cluster {name!r} was formatted for Kafka {formatted.kafka_version}, not {version}", hint=delete
         )
-    if wanted.brokers not in (None, formatted.brokers):
+    if wanted.brokers not in (None, len(formatted.broker_ids)):
+        how = "has" if formatted.ids else "was formatted with"
+        hint = delete
+        if wanted.brokers > len(formatted.broker_ids):
+            hint = f"add one: sensorstream cluster add-broker{name_flag(name)}; {delete}"
         raise LocalClusterError(
-            f"cluster {name!r} was formatted with {formatted.brokers} brokers, not {wanted.brokers}", hint=delete
+            f"cluster {name!r} {how} {len(formatted.broker_ids)} brokers, not {wanted.brokers}", hint=hint
         )
     secured = security(formatted.secure, acl=formatted.acl)
     if wanted.security not in (None, secured):
@@ -246,12 +276,14 @@ def _count(wanted: Wanted) -> int:
     return DEFAULT_BROKERS if wanted.ports in (None, "auto") else len(wanted.ports)
 
 
-def _default_ports(count: int) -> dict[int, int]:
+def default_port(broker: int) -> int:
+    """Where a broker listens when nothing else is said."""
     first, step = DEFAULT_PORTS[0], DEFAULT_PORTS[1] - DEFAULT_PORTS[0]
-    return {index + 1: first + step * (index % 4) + index // 4 for index in range(count)}
+    return first + step * ((broker - 1) % 4) + (broker - 1) // 4
 
 
-def _ports(asked: Ports, count: int, running: dict[int, int] | None) -> dict[int, int]:
+def _ports(asked: Ports, ids: Sequence[int], running: dict[int, int] | None) -> dict[int, int]:
+    count = len(ids)
     if asked == "auto":
         asked = (0,) * count
     if len(asked) != count:
@@ -264,19 +296,21 @@ def _ports(asked: Ports, count: int, running: dict[int, int] | None) -> dict[int
     if running is not None and not any(asked):
         return running
     free = iter(preflight.free_ports(sum(port == 0 for port in asked), avoid=asked))
-    return {index + 1: port or next(free) for index, port in enumerate(asked)}
+    return {broker: port or next(free) for broker, port in zip(ids, asked, strict=True)}
 
 
-def _controller_ports(known: state.ClusterState, ports: dict[int, int], held: Collection[int]) -> dict[int, int]:
+def _controller_ports(
+    known: state.ClusterState, voters: Sequence[int], ports: dict[int, int], held: Collection[int]
+) -> dict[int, int]:
     """Those of the last time where they are still free, else new ones: nobody but the nodes needs to know them.
 
     Free are also those that the cluster's own links hold.
     """
     before = known.controller_ports
     if (
-        before.keys() == ports.keys()
+        before.keys() == set(voters)
         and not set(before.values()) & set(ports.values())
         and all(port in held or preflight.is_free(port) for port in before.values())
     ):
         return before
-    return dict(zip(ports, preflight.free_ports(len(ports), avoid=ports.values()), strict=True))
+    return dict(zip(voters, preflight.free_ports(len(voters), avoid=ports.values()), strict=True))

@@ -32,6 +32,11 @@ def new_cluster_id() -> str:
             return text
 
 
+def default_replicas(brokers: int) -> int:
+    """How often Kafka's own topics, and topics of which nothing else is said, are kept in a cluster made of so many."""
+    return min(3, brokers)
+
+
 def server_properties(
     node_id: int,
     *,
@@ -42,15 +47,17 @@ def server_properties(
     zookeeper: str | None = None,
     secure: Mapping[str, str] | None = None,
     listens: Listens | None = None,
+    replicas: int | None = None,
 ) -> str:
-    """The ``server.properties`` of one combined broker and controller, or of a broker at ``zookeeper`` (host:port).
+    """The ``server.properties`` of one node: broker and controller, broker alone, or a broker at ``zookeeper``.
 
-    ``ports`` and ``controller_ports`` map every node's id to its port. With three brokers or more, topics are
-    replicated three times and a write needs two of them; with fewer, as many as there are (and one).
-    ``secure`` are the lines that protect a cluster's listeners, in place of those without any protection.
+    ``ports`` and ``controller_ports`` map nodes' ids to their ports; a node without one for its controller is a broker
+    alone. With three ``replicas`` a write needs two of them, with fewer one; None: three, or as many as there are
+    brokers. ``zookeeper`` is ``host:port``. ``secure`` are the lines that protect a cluster's listeners, in place of
+    those without any protection.
     ``listens`` is where the node listens, where that is not at ``ports`` and ``controller_ports``.
     """
-    replicas = min(3, len(ports))
+    replicas = replicas or default_replicas(len(ports))
     in_sync = 2 if replicas == 3 else 1
     known = Listens(ports[node_id], controller_ports.get(node_id))
     broker = f"PLAINTEXT://{LOOPBACK}:{(listens or known).broker}"
@@ -108,13 +115,13 @@ def advertised(protocol: str, known: Listens, listens: Listens | None, kafka_ver
 def _kraft(
     node_id: int, listener: str, controller_ports: Mapping[int, int], controller: int | None
 ) -> dict[str, object]:
-    """What makes a node a broker and a controller in one."""
+    """What makes a node a broker of a quorum, and a controller as well where it has a port for that."""
     voters = ",".join(f"{node}@{LOOPBACK}:{port}" for node, port in sorted(controller_ports.items()))
     return {
-        "process.roles": "broker,controller",
+        "process.roles": "broker" if controller is None else "broker,controller",
         "node.id": node_id,
         "controller.quorum.voters": voters,
-        "listeners": f"{listener},CONTROLLER://{LOOPBACK}:{controller}",
+        "listeners": listener if controller is None else f"{listener},CONTROLLER://{LOOPBACK}:{controller}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "controller.listener.names": "CONTROLLER",
         # A dead broker's partitions move after 6 s instead of 9.

@@ -41,7 +41,8 @@ class ClusterUp:
 class BrokerStatus:
     """One broker. ``starting``: the process is there and not registered; ``frozen``: it was stopped by a signal.
 
-    ``metrics`` is where Prometheus finds its figures, None where it was started without an agent."""
+    ``metrics`` is where Prometheus finds its figures, None where it was started without an agent. ``voter``: it is a
+    controller, too, and votes for the active one; one that was added is not, and with ZooKeeper nobody is."""
 
     broker: int
     state: Literal["running", "starting", "frozen", "stopped"]
@@ -51,6 +52,21 @@ class BrokerStatus:
     quorum_leader: bool
     log_file: str
     metrics: str | None = None
+    voter: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAdded:
+    """A broker that was added and is registered. ``brokers`` are all there are now, ``bootstrap`` their addresses."""
+
+    name: str
+    broker: int
+    port: int
+    pid: int
+    brokers: tuple[int, ...]
+    bootstrap: tuple[str, ...]
+    metrics: str | None
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

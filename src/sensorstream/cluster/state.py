@@ -75,7 +75,8 @@ class Formatted:
     """What a data folder was formatted as. ``complete`` is False while it is being formatted.
 
     With ZooKeeper nothing is formatted, and the first broker makes the cluster's id: until then it is ``ID_TO_COME``.
-    ``secure`` and ``acl`` are how it is secured.
+    ``secure`` and ``acl`` are how it is secured. ``brokers`` is how many there were then; ``ids`` are those there are
+    now, where some were added or removed since.
     """
 
     name: str
@@ -86,6 +87,17 @@ class Formatted:
     mode: Mode = "kraft"
     secure: str | None = None
     acl: bool = False
+    ids: tuple[int, ...] = ()
+
+    @property
+    def broker_ids(self) -> tuple[int, ...]:
+        """The numbers of the cluster's brokers."""
+        return self.ids or self.first_ids
+
+    @property
+    def first_ids(self) -> tuple[int, ...]:
+        """Those that the data was formatted with; with KRaft they are the voters of the quorum, for good."""
+        return tuple(range(1, self.brokers + 1))
 
 
 def load_state(folder: Path) -> ClusterState | None:
@@ -124,8 +136,8 @@ def load_formatted(data_dir: Path) -> Formatted | None:
     if content is None:
         return None
     try:
-        return Formatted(**content)
-    except TypeError as error:
+        return Formatted(**{**content, "ids": tuple(int(one) for one in content.get("ids", ()))})
+    except (TypeError, ValueError) as error:
         raise _unreadable(data_dir / "cluster.json", "it lacks a field") from error
 
 

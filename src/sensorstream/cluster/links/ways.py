@@ -40,6 +40,10 @@ class Ways:
         """Where a node listens. There is such a way."""
         return next(way.behind for way in self.ways if (way.kind, way.owner) == (kind, owner))
 
+    def lead_to(self, broker: int) -> bool:
+        """Whether there is one to this broker."""
+        return any((way.kind, way.owner) == ("broker", broker) for way in self.ways)
+
     @property
     def zookeeper_front(self) -> int | None:
         """The port by which brokers go to ZooKeeper; None where there is none."""

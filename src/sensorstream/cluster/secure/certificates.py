@@ -66,6 +66,22 @@ class Authority:
         )
         self._issued = _signed(built, self._key, self._key)
 
+    @classmethod
+    def load(cls, certificate: bytes, key: bytes) -> "Authority":
+        """The authority whose certificate and key (PEM) these are. Raises ValueError where they are not."""
+        from cryptography import x509
+        from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        loaded = cls.__new__(cls)
+        signer = load_pem_private_key(key, password=None)
+        if not isinstance(signer, EllipticCurvePrivateKey):
+            raise ValueError("the key is of another kind")  # noqa: TRY004 - as for a key that is none
+        loaded._key = signer
+        loaded._name = x509.load_pem_x509_certificate(certificate).subject
+        loaded._issued = Issued(certificate, key)
+        return loaded
+
     @property
     def key(self) -> bytes:
         """The authority's key, PEM: who has it can make certificates that this cluster takes."""

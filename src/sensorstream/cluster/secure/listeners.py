@@ -20,15 +20,19 @@ _LOGIN: Final = "org.apache.kafka.common.security"
 
 
 def secured_listeners(
-    mode: str, *, acl: bool, at: Listens, told: str, files: Path, passwords: Mapping[str, str]
+    mode: str, *, acl: bool, at: Listens, told: str, files: Path, store: str, passwords: Mapping[str, str]
 ) -> dict[str, str]:
     """Lines for a node that listens ``at`` these ports of the loopback, and advertises ``told``.
 
-    ``files`` is the folder with ``broker.pem`` and ``ca.pem``; ``passwords`` are by user's name.
+    ``files`` is the folder with ``ca.pem`` and the node's own key and certificate, ``store``; ``passwords`` are by
+    user's name.
     """
     protocol = CLIENTS[mode]
+    listeners = f"{protocol}://{LOOPBACK}:{at.broker}"
+    if at.controller is not None:
+        listeners += f",CONTROLLER://{LOOPBACK}:{at.controller}"
     lines = {
-        "listeners": f"{protocol}://{LOOPBACK}:{at.broker},CONTROLLER://{LOOPBACK}:{at.controller}",
+        "listeners": listeners,
         "advertised.listeners": told,
         "listener.security.protocol.map": f"{protocol}:{protocol},CONTROLLER:{_CONTROLLERS[mode]}",
         "inter.broker.listener.name": protocol,
@@ -36,7 +40,7 @@ def secured_listeners(
     if "tls" in mode:
         lines |= {
             "ssl.keystore.type": "PEM",
-            "ssl.keystore.location": path_value(files / "broker.pem"),
+            "ssl.keystore.location": path_value(files / store),
             "ssl.truststore.type": "PEM",
             "ssl.truststore.location": path_value(files / "ca.pem"),
             "ssl.enabled.protocols": "TLSv1.3,TLSv1.2",

@@ -1,7 +1,8 @@
 """Station 5: how a cluster is secured, and what belongs to that: certificates, passwords, what clients need to know.
 
     <data>/secure/ca.pem, ca.key           the cluster's own certificate authority
-    <data>/secure/broker.pem               key and certificate of the brokers
+    <data>/secure/broker.pem               key and certificate of the brokers that the cluster began with
+    <data>/secure/broker-N.pem             those of one that was added
     <data>/secure/admin.pem, user.pem      those of the two users, with ``tls``
     <data>/secure/passwords.json           by user, with ``scram``
     <data>/secure/granted                  the lesser user has been given its rights
@@ -66,17 +67,38 @@ class Security:
             write_private(files / "passwords.json", json.dumps(new_passwords(), indent=1) + "\n")
         return scram_arguments(self._passwords(data))
 
+    def admit(self, data: Path, broker: int) -> None:
+        """Make a certificate for a broker that is added. Raises UsageError, LocalClusterError as :meth:`create`."""
+        if "tls" not in self.mode:
+            return
+        require_cryptography()
+        files = data / SECRETS
+        try:
+            authority = Authority.load((files / "ca.pem").read_bytes(), (files / "ca.key").read_bytes())
+        except (OSError, ValueError) as error:
+            raise LocalClusterError(
+                f"the certificate authority in {files} can't be used: {getattr(error, 'strerror', None) or error}",
+                hint="put ca.pem and ca.key back; without them no broker can be added",
+            ) from error
+        write_private(files / _store(broker), authority.issue(BROKER, hosts=LOOPBACK_NAMES).store)
+
+    def dismiss(self, data: Path, broker: int) -> None:
+        """Delete the certificate of a broker that was added, where it has one."""
+        (data / SECRETS / _store(broker)).unlink(missing_ok=True)
+
     def lines(
-        self, data: Path, known: Listens, listens: Listens | None, kafka_version: tuple[int, ...]
+        self, data: Path, broker: int, known: Listens, listens: Listens | None, kafka_version: tuple[int, ...]
     ) -> dict[str, str]:
         """What the ``server.properties`` of a node say of it: one that is ``known`` at these ports, and ``listens`` at
         others where that is not None. Raises LocalClusterError where the files are gone."""
+        own = _store(broker)
         return secured_listeners(
             self.mode,
             acl=self.acl,
             at=listens or known,
             told=advertised(CLIENTS[self.mode], known, listens, kafka_version),
             files=data / SECRETS,
+            store=own if (data / SECRETS / own).exists() else "broker.pem",
             passwords=self._passwords(data),
         )
 
@@ -138,6 +160,10 @@ def security(mode: str | None, *, acl: bool) -> Security | None:
             f"--secure {mode} is not known", hint=nearest(mode, MODES) or f"it is one of {', '.join(MODES)}"
         )
     return Security(mode, acl)
+
+
+def _store(broker: int) -> str:
+    return f"broker-{broker}.pem"
 
 
 def forget(data: Path) -> None:
