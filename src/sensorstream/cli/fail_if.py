@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from sensorstream.monitor.conditions import Condition
     from sensorstream.monitor.judging import Verdict
+    from sensorstream.monitor.observer import Observer
     from sensorstream.monitor.watching import Checked, Guard
 
 FailIf = Annotated[
@@ -88,17 +89,24 @@ def _show(console: "Console", verdicts: "Sequence[Verdict]") -> None:
 
 @contextmanager
 def guarded(
-    session: Session, watched: "Sequence[Condition]", stop: "threading.Event", group: str
+    session: Session,
+    watched: "Sequence[Condition]",
+    stop: "threading.Event",
+    observer: "Observer | None" = None,
 ) -> "Iterator[Guard | None]":
-    """While inside, ``stop`` is set when one of the conditions holds; None where there are none."""
+    """While inside, ``stop`` is set when one of the conditions holds; None where there are none.
+
+    They are judged by what ``observer`` sees, by default one of their own.
+    """
     if not watched:
         yield None
         return
+    from contextlib import ExitStack
+
     from sensorstream.monitor.observer import Observer
     from sensorstream.monitor.watching import Guard
 
-    with (
-        Observer(session.settings) as observer,
-        Guard(observer, watched, group, stop.set, session.listener) as guard,
-    ):
-        yield guard
+    with ExitStack() as opened:
+        seen = observer or opened.enter_context(Observer(session.settings))
+        guard = Guard(seen, watched, session.settings.group, stop.set, session.listener)
+        yield opened.enter_context(guard)

@@ -7,13 +7,16 @@ import typer
 from sensorstream.cli.command import Outcome, Session, command
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Sequence
 
     from rich.console import Console
 
+    from sensorstream.monitor.observer import Observer
     from sensorstream.pipelines.replay.jobs import Job
 
 DEFAULT: Final = "127.0.0.1:9308"
+_LOOK_EVERY_S: Final = 0.5
 
 
 def add_to(app: typer.Typer) -> None:
@@ -90,6 +93,23 @@ def _serve(session: Session, listen: str, every: float) -> Outcome:
         if not is_loopback(host):
             told = f"{host} is not the loopback: whoever reaches it can read names and sizes of topics, groups and jobs"
             session.listener(Notice(told, "warning"))
-        stop.wait()
+        _watch(observer, stop, session)
         result = {"url": page.url, "pages": page.served, "seconds": round(time.monotonic() - began, 3)}
     return Outcome(result, lambda console: console.print(f"{result['pages']} pages served"))
+
+
+def _watch(observer: "Observer", stop: "threading.Event", session: Session) -> None:
+    """Wait for ``stop``; tell when the cluster stops answering and why. Raises CredentialsRefused."""
+    from sensorstream.errors import CredentialsRefused
+    from sensorstream.events import Notice
+
+    told: str | None = None
+    while not stop.wait(_LOOK_EVERY_S):
+        error = observer.error
+        if isinstance(error, CredentialsRefused):
+            raise error
+        if error is not None and told is None:
+            session.listener(Notice(f"no figures: {error.message}", "warning"))
+        elif error is None and told is not None:
+            session.listener(Notice("the cluster answers again"))
+        told = None if error is None else error.message

@@ -76,7 +76,7 @@ def run(
         stop_when_captured=exit_at_end,
         quiet=session.quiet,
     )
-    with session.interruptible() as stop, fail_if.guarded(session, watched, stop, settings.group) as guard:
+    with session.interruptible() as stop, fail_if.guarded(session, watched, stop) as guard:
         result = run_lab(
             open_client(client_settings(settings, replay_options), session.listener),
             settings,
