@@ -200,7 +200,10 @@ class _Run:
             self._reap(wait_s=0.0)
         if self._problem is not None:
             raise self._problem
-        lost = max(0, len(self._open) - self._failed)
+        # After an interruption, what is still on its way is not lost.
+        now = time.perf_counter()
+        silent = sum(now - since >= _BACK_WITHIN_S for since in self._open.values())
+        lost = max(0, silent - self._failed)
         return Probed(
             self._topic,
             job.rate,
