@@ -194,6 +194,10 @@ WRONG: list[tuple[Sequence[str], ExitCode, str]] = [
     (["wait", "rows > 1"], ExitCode.USAGE, "rows(AIR)"),
     (["wait", "lag == 0", "--timeout", "0"], ExitCode.USAGE, "--timeout"),
     (["metrics", "--listen", "9308"], ExitCode.USAGE, "HOST:PORT"),
+    (["monitor", "--for", "3s"], ExitCode.USAGE, "--once"),
+    (["monitor"], ExitCode.USAGE, "monitor --once"),
+    (["monitor", "--every", "soon"], ExitCode.USAGE, "--every"),
+    (["monitor", "-t", "../x"], ExitCode.USAGE, "topic's name"),
 ]
 
 

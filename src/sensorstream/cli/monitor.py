@@ -6,6 +6,7 @@ import typer
 
 from sensorstream.cli import fail_if, monitor_latency
 from sensorstream.cli.command import Outcome, Session, command
+from sensorstream.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,9 +34,32 @@ def monitor(
         typer.Option("--for", metavar="TIME", help="With --once: watch so long first, such as 10s, for rates."),
     ] = None,
     fail_if_: fail_if.FailIf = None,
+    every: Annotated[
+        str, typer.Option("--every", metavar="TIME", help="On the screen: how often the cluster is asked.")
+    ] = "2s",
+    topic: Annotated[
+        str | None,
+        typer.Option("--topic", "-t", metavar="TOPIC", help="On the screen: whose rows to show. Default: the busiest."),
+    ] = None,
+    light: Annotated[
+        bool | None,
+        typer.Option(
+            "--light/--dark", help="On the screen: its colours. Default: as the terminal says it is, else dark."
+        ),
+    ] = None,
 ) -> Outcome:
-    """Show brokers, topics and consumer groups: what is alive, how much comes in, who is behind."""
-    return show_once(session, lasting, fail_if.conditions(fail_if_))
+    """Show brokers, topics and consumer groups: what is alive, how much comes in, who is behind.
+
+    Without --once it is a live screen: press ? for its keys, q to quit.
+    """
+    if once:
+        return show_once(session, lasting, fail_if.conditions(fail_if_))
+    from sensorstream.cli.monitor_screen import show_screen
+
+    if lasting is not None or fail_if_:
+        option = "--for" if lasting is not None else "--fail-if"
+        raise UsageError(f"{option} goes with --once, and this is the live screen", hint="add --once")
+    return show_screen(session, topic=topic, every=every, light=light)
 
 
 def show_once(session: Session, lasting: str | None, watched: "Sequence[Condition]" = ()) -> Outcome:
