@@ -123,12 +123,42 @@ def check_topic_name(name: str) -> str:
     return name
 
 
-def commit_note(client_id: str, host: str) -> str:
-    """What a capture stores with its committed offsets, so that lag can say who reads a pinned partition."""
-    return f"sensorstream 1 {client_id} {host}"
+class Commit(NamedTuple):
+    """What a group has committed for a partition: the next offset to read, and the note that came with it."""
+
+    offset: int
+    note: str
+
+
+class CommitNote(NamedTuple):
+    """Who has committed. ``file`` is the id of the file that holds the rows, which it has held from ``since`` on."""
+
+    client_id: str
+    host: str
+    file: str = ""
+    since: int = 0
+
+
+def commit_note(client_id: str, host: str, file: str = "", since: int = 0) -> str:
+    """What a capture stores with its committed offsets.
+
+    So lag can say who reads a pinned partition, and another member of the group whether the rows are in its own file.
+    """
+    place = f" {file} {since}" if file else ""
+    return f"sensorstream 1 {client_id} {host}{place}"
+
+
+def read_commit_note(note: str) -> CommitNote | None:
+    """What :func:`commit_note` has made; None for anybody else's commit metadata."""
+    parts = note.split(" ")
+    if len(parts) not in (4, 6) or parts[:2] != ["sensorstream", "1"]:
+        return None
+    if len(parts) == 4:
+        return CommitNote(parts[2], parts[3])
+    return CommitNote(parts[2], parts[3], parts[4], int(parts[5])) if parts[5].isdecimal() else None
 
 
 def parse_commit_note(note: str) -> tuple[str, str] | None:
     """The client id and host of :func:`commit_note`; None for anybody else's commit metadata."""
-    parts = note.split(" ")
-    return (parts[2], parts[3]) if len(parts) == 4 and parts[:2] == ["sensorstream", "1"] else None
+    found = read_commit_note(note)
+    return None if found is None else (found.client_id, found.host)

@@ -14,7 +14,7 @@ from contract_labs import FROM_THE_START, KafkaLab, Lab, group_name, numbered, p
 from sensorstream.clients.base import Rebalance
 from sensorstream.clients.kafka_python.reader import KafkaPythonReader
 from sensorstream.errors import BrokerError, UsageError
-from sensorstream.records import ConsumedRecord, TopicPartition
+from sensorstream.records import Commit, ConsumedRecord, TopicPartition
 
 
 def test_what_a_group_has_committed_is_there_for_the_next_reader(lab: Lab) -> None:
@@ -32,6 +32,10 @@ def test_what_a_group_has_committed_is_there_for_the_next_reader(lab: Lab) -> No
         two = TopicPartition(topic, 2)
         assert reader.committed_offsets([two, one, zero]) == {zero: 4, one: 1, two: None}
         assert reader.committed_offsets([]) == {}
+        reader.commit({zero: 5, one: 2}, {zero: "of zero", one: "of one"})
+        assert reader.commits([two, one, zero]) == {zero: Commit(5, "of zero"), one: Commit(2, "of one"), two: None}
+        assert reader.commits([]) == {}
+        reader.commit({zero: 4}, note="n")
     assert lab.note(group, topic, 0) == "n"
 
 

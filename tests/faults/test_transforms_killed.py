@@ -113,7 +113,7 @@ def test_aggregates_hold_each_window_once(broker: tuple[str, ...], tmp_path: Pat
                     os.kill(running.process.pid, signal.SIGKILL)
                     running.end()
         assert producer.end() == 0, producer.told
-    ends = [ok(*question, "--to", to, "--timeout", "1", "--idle", "200ms") for to in (str(target), "topic:means")]
+    ends = [ok(*question, "--to", to, "--timeout", "4", "--idle", "200ms") for to in (str(target), "topic:means")]
     wanted = pandas_windows(source)
     with target.open(newline="", encoding="utf-8") as file:
         check(list(csv.DictReader(file)), wanted, ends[0])

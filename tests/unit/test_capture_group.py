@@ -17,7 +17,7 @@ from sensorstream.errors import ClusterUnreachable, UsageError
 from sensorstream.events import Event, Listener, Notice, PartitionEnd, RowStored, ignore
 from sensorstream.pipelines.capture.capture import CaptureResult, capture
 from sensorstream.pipelines.capture.job import CaptureOptions, make_job
-from sensorstream.records import TopicPartition
+from sensorstream.records import Commit, TopicPartition
 
 
 @pytest.fixture
@@ -108,11 +108,11 @@ class AwayOnce(MemoryReader):
 
     asked = 0
 
-    def committed_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+    def commits(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Commit | None]:
         self.asked += 1
         if self.asked == 1:
             raise ClusterUnreachable("no broker answers")
-        return super().committed_offsets(partitions)
+        return super().commits(partitions)
 
 
 class AwayClient(MemoryClient):

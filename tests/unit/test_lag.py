@@ -1,6 +1,6 @@
 from sensorstream.admin import GroupDescription, GroupMember
 from sensorstream.monitor.lag import lag, lag_of
-from sensorstream.records import TopicPartition, commit_note, parse_commit_note
+from sensorstream.records import CommitNote, TopicPartition, commit_note, parse_commit_note, read_commit_note
 
 AIR0, AIR1 = TopicPartition("AIR", 0), TopicPartition("AIR", 1)
 
@@ -42,5 +42,15 @@ def test_a_partition_that_does_not_tell_its_end_makes_the_total_unknown() -> Non
 
 def test_a_note_comes_back_and_another_programs_metadata_is_none() -> None:
     assert parse_commit_note(commit_note("AIR_Consumer_0", "laptop")) == ("AIR_Consumer_0", "laptop")
-    for other in ("", "sensorstream", "sensorstream 2 a b", "sensorstream 1 a b c", "x 1 a b"):
+    note = commit_note("AIR_Consumer_0", "laptop", "0a1b", 300)
+    assert parse_commit_note(note) == ("AIR_Consumer_0", "laptop")
+    assert read_commit_note(note) == CommitNote("AIR_Consumer_0", "laptop", "0a1b", 300)
+    for other in (
+        "",
+        "sensorstream",
+        "sensorstream 2 a b",
+        "sensorstream 1 a b c",
+        "sensorstream 1 a b c x",
+        "x 1 a b",
+    ):
         assert parse_commit_note(other) is None

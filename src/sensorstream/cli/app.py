@@ -21,6 +21,7 @@ from sensorstream.cli import (
     cluster_members,
     config,
     consume,
+    coverage,
     demo,
     groups,
     inspect,
@@ -72,7 +73,7 @@ for _group in (cluster_members.cluster, topic_leaders.topics):
     app.add_typer(_group)
 for _single in (produce, consume, aggregate, stream_command, run_command, demo):
     _single.add_to(app)
-for _single in (inspect, verify, query, lag, wait, monitor, metrics, brokers, bench):
+for _single in (inspect, verify, coverage, query, lag, wait, monitor, metrics, brokers, bench):
     _single.add_to(app)
 for _group in (groups.groups, jobs.jobs, rejects.rejects, sentiment, samples.samples, config.config):
     app.add_typer(_group)

@@ -11,7 +11,7 @@ from typing import Final, Protocol, Self
 
 from sensorstream.clients.causes import Cause, Waited
 from sensorstream.events import Listener, ignore
-from sensorstream.records import ConsumedRecord, Headers, TopicIdentity, TopicPartition
+from sensorstream.records import Commit, ConsumedRecord, Headers, TopicIdentity, TopicPartition
 
 
 class Delivery(Protocol):
@@ -155,6 +155,15 @@ class Rebalance:
     lost: Callable[[Sequence[TopicPartition]], None]
 
 
+Notes = str | Mapping[TopicPartition, str]
+"""The note of all positions that are committed, or that of each."""
+
+
+def note_of(note: Notes, partition: TopicPartition) -> str:
+    """The note of one partition."""
+    return note if isinstance(note, str) else note[partition]
+
+
 @dataclass(frozen=True, slots=True)
 class ValueBatch:
     """Consecutive records of one partition, read for their values alone.
@@ -220,8 +229,11 @@ class Reader(Protocol):
     def committed_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """The group's committed offset of each of these partitions, or None, with one question for all of them."""
 
-    def commit(self, positions: Mapping[TopicPartition, int], note: str = "") -> None:
-        """Commit positions for the group, for the lag display; ``note`` is stored with them.
+    def commits(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Commit | None]:
+        """As :meth:`committed_offsets`, with the notes that came with them."""
+
+    def commit(self, positions: Mapping[TopicPartition, int], note: Notes = "") -> None:
+        """Commit positions for the group; ``note``, one for all or one for each, is stored with them.
 
         Raises BrokerError when the commit was not accepted; the capture goes on all the same.
         """

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from sensorstream.records import ConsumedRecord
+from sensorstream.sinks.held import Held
 
 
 class Sink(Protocol):
@@ -39,6 +40,13 @@ class Sink(Protocol):
 
         Both are stored.
         """
+
+    @property
+    def held(self) -> Held | None:
+        """Which offsets it holds; None where it keeps nothing, or where an earlier version has begun it."""
+
+    def skip(self, position: int) -> None:
+        """Go on at ``position``, with all written that was committed: what is before it is stored elsewhere."""
 
     def write(self, records: Sequence[ConsumedRecord]) -> Collection[int]:
         """Add records in offset order. A record that can't be stored goes to the rejected file whole.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sensorstream.errors import PositionMismatch, SinkError
+from sensorstream.sinks.held import Held
 
 SCHEMA: Final = 1
 _DEFAULTS: Final = {"--value-format": "json", "--key-format": "text", "--flatten": "no", "--tombstones": "no"}
@@ -29,6 +30,7 @@ class Checkpoint:
     ``replacement`` names a finished file that is to take the data file's place. ``transform`` says what the records
     went through, empty for nothing; ``state`` is whatever else the writer must know to go on. ``range`` names the range
     of the log that the file is to hold, and ``range_end`` is the offset before which that ends; empty and None: all.
+    ``held`` says which offsets the file holds; None where an earlier version began it.
     """
 
     topic: str
@@ -47,6 +49,7 @@ class Checkpoint:
     state: str = ""
     range: str = ""
     range_end: int | None = None
+    held: Held | None = None
 
     def check_same_log(self, other: "Checkpoint", path: Path) -> None:
         """Raise PositionMismatch, saying what differs, unless ``other`` describes the same log and format."""
@@ -133,8 +136,11 @@ def load(path: Path) -> Checkpoint | None:
     if document.pop("schema", None) != SCHEMA:
         raise SinkError(f"{place} was written by another version of sensorstream", hint="move the file away")
     try:
-        return replace(Checkpoint(**document), columns=tuple(document["columns"]))
-    except (TypeError, KeyError) as error:
+        held = document.pop("held", None)
+        if held is not None:
+            held = Held(held["file"], held["since"], tuple((first, end) for first, end in held["spans"]))
+        return replace(Checkpoint(**document), columns=tuple(document["columns"]), held=held)
+    except (TypeError, KeyError, ValueError) as error:
         raise _damaged(place) from error
 
 
@@ -143,7 +149,7 @@ def store(path: Path, checkpoint: Checkpoint) -> None:
     place = sidecar(path)
     temporary = place.with_name(place.name + ".tmp")
     document: dict[str, Any] = {"schema": SCHEMA, **asdict(checkpoint)}
-    for optional in ("transform", "state", "range", "range_end"):
+    for optional in ("transform", "state", "range", "range_end", "held"):
         if document[optional] in ("", None):
             del document[optional]
     document["seal"] = _seal(document)

@@ -21,6 +21,7 @@ from sensorstream.serde.csv_cells import csv_text, to_cell
 from sensorstream.serde.row_maker import PLAIN, RowMaker
 from sensorstream.sinks.checkpoint import Checkpoint
 from sensorstream.sinks.dead_letter import rejected_record
+from sensorstream.sinks.held import Held
 from sensorstream.sinks.positioned_file import PositionedFile
 
 _REWRITTEN_AT_ONCE: Final = 1000
@@ -68,6 +69,15 @@ class CsvFileSink:
     def start(self, offset: int, end: int | None = None) -> None:
         """Begin the file at ``offset``."""
         self._file.start(replace(self._log, next_offset=offset, range_end=end))
+
+    @property
+    def held(self) -> Held | None:
+        """Which offsets it holds."""
+        return self._file.held
+
+    def skip(self, position: int) -> None:
+        """Go on at ``position``."""
+        self._file.skip(position)
 
     def write(self, records: Sequence[ConsumedRecord]) -> Collection[int]:
         """Add records; what gives no row goes to the rejected file. Returns the offsets of that."""

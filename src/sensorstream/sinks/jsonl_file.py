@@ -10,6 +10,7 @@ from sensorstream.records import ConsumedRecord
 from sensorstream.serde.row_maker import PLAIN, RowMaker, json_line
 from sensorstream.sinks.checkpoint import Checkpoint
 from sensorstream.sinks.dead_letter import rejected_record
+from sensorstream.sinks.held import Held
 from sensorstream.sinks.positioned_file import PositionedFile
 
 
@@ -45,6 +46,15 @@ class JsonlFileSink:
     def start(self, offset: int, end: int | None = None) -> None:
         """Begin the file at ``offset``."""
         self._file.start(replace(self._log, next_offset=offset, range_end=end))
+
+    @property
+    def held(self) -> Held | None:
+        """Which offsets it holds."""
+        return self._file.held
+
+    def skip(self, position: int) -> None:
+        """Go on at ``position``."""
+        self._file.skip(position)
 
     def write(self, records: Sequence[ConsumedRecord]) -> Collection[int]:
         """Add records; what can't be used goes to the rejected file. Returns the offsets of that."""

@@ -21,6 +21,7 @@ from sensorstream.sinks import rejected as rejected_files
 from sensorstream.sinks.checkpoint import Checkpoint
 from sensorstream.sinks.checks import no_position
 from sensorstream.sinks.dead_letter import letter_of
+from sensorstream.sinks.held import Held, new_file
 from sensorstream.sinks.rejected import rejection_event
 
 _READ_SIZE: Final = 1 << 20
@@ -74,6 +75,7 @@ class PositionedFile:
             if os.fstat(self._data).st_size or checkpoints.load(self.path) is not None:
                 self.close()
                 raise FileBusy(f"{self.path} was begun by another capture just now", hint="start again")
+            first = replace(first, held=new_file(first.next_offset))
             checkpoints.store(self.path, first)
         self.checkpoint = first
         self._crc = self._length = self._rejected_length = self._letters = 0
@@ -125,6 +127,23 @@ class PositionedFile:
             raise self._cut_back(error) from error
         self.checkpoint = after
         self._letters = 0
+
+    @property
+    def held(self) -> Held | None:
+        """Which offsets the file holds; None where an earlier version began it."""
+        return None if self.checkpoint is None else self.checkpoint.held
+
+    def skip(self, position: int, state: str = "") -> None:
+        """Go on at ``position``: what is before it is in other files. All that was appended must be committed."""
+        before = self._current()
+        held = before.held
+        held = new_file(position) if held is None else held.behind(before.next_offset, position)
+        after = replace(before, next_offset=position, held=held, state=state)
+        try:
+            checkpoints.store(self.path, after)
+        except OSError as error:
+            raise self._cut_back(error) from error
+        self.checkpoint = after
 
     def empty(self, state: str) -> None:
         """Store a position without data, which was put elsewhere, and cut the file to it; all must be committed.

@@ -27,6 +27,7 @@ from sensorstream.serde import json as json_serde
 from sensorstream.serde.row_maker import PLAIN, RowMaker, json_line
 from sensorstream.sinks.checkpoint import Checkpoint, sync_folder
 from sensorstream.sinks.dead_letter import rejected_record
+from sensorstream.sinks.held import Held
 from sensorstream.sinks.positioned_file import PositionedFile
 from sensorstream.sinks.segment_names import (
     ParseTime,
@@ -145,6 +146,17 @@ class SegmentSink:
         """Begin at ``offset``."""
         self._first = offset
         self._file.start(replace(self._log, next_offset=offset, range_end=end, state=self._state()))
+
+    @property
+    def held(self) -> Held | None:
+        """Which offsets it holds."""
+        return self._file.held
+
+    def skip(self, position: int) -> None:
+        """Go on at ``position``: the segment ends here, since no file's range may speak of what is elsewhere."""
+        self._finish()
+        self._first = position
+        self._file.skip(position, self._state())
 
     def write(self, records: Sequence[ConsumedRecord]) -> Collection[int]:
         """Add records; what can't be used goes to the rejected file. A full segment is finished on the way."""

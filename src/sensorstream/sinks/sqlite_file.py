@@ -6,6 +6,7 @@ moment leaves rows and position of one and the same transaction. The log is writ
 the capture waiting, nor the other way round.
 """
 
+import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ from sensorstream.sinks.checkpoint import Checkpoint, sync_folder
 from sensorstream.sinks.checks import check_file, no_position
 from sensorstream.sinks.dead_letter import rejected_record
 from sensorstream.sinks.file_lock import FileLock
+from sensorstream.sinks.held import Held, new_file
 from sensorstream.sinks.rejected import RejectedFile, beside
 from sensorstream.sinks.sqlite_names import folded, free_name, quoted
 
@@ -32,6 +34,8 @@ MAX_COLUMNS: Final = 1990
 POSITION: Final = "sensorstream_position"
 TOPICS: Final = "sensorstream_topics"
 COLUMNS: Final = "sensorstream_columns"
+HELD: Final = "sensorstream_held"
+"""Which offsets of each partition are there; earlier versions had no such table."""
 _SCHEMA: Final = (
     f"CREATE TABLE IF NOT EXISTS {TOPICS} (topic TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID",
     f"CREATE TABLE IF NOT EXISTS {COLUMNS} (topic TEXT, column TEXT, name TEXT NOT NULL, place INTEGER NOT NULL, "
@@ -39,6 +43,8 @@ _SCHEMA: Final = (
     f"CREATE TABLE IF NOT EXISTS {POSITION} (topic TEXT, partition INTEGER, cluster_id TEXT, topic_id TEXT, "
     "transform TEXT NOT NULL, next_offset INTEGER NOT NULL, range TEXT NOT NULL, range_end INTEGER, "
     "PRIMARY KEY (topic, partition)) WITHOUT ROWID",
+    f"CREATE TABLE IF NOT EXISTS {HELD} (topic TEXT, partition INTEGER, file TEXT NOT NULL, since INTEGER NOT NULL, "
+    "spans TEXT NOT NULL, PRIMARY KEY (topic, partition)) WITHOUT ROWID",
 )  # fmt: skip
 _BUSY_S: Final = 60.0
 _HALF: Final = (
@@ -72,6 +78,7 @@ class SqliteFileSink:
         self._new: set[str] = set()
         self._position = 0
         self._end: int | None = None
+        self._held: Held | None = None
         self.rows = 0
 
     @property
@@ -96,7 +103,7 @@ class SqliteFileSink:
         if stored is None:
             return None
         stored.check_same_log(self._log, self._path)
-        self._position, self._end = stored.next_offset, stored.range_end
+        self._position, self._end, self._held = stored.next_offset, stored.range_end, stored.held
         with self._translated():
             self._read_names(db)
         return stored.next_offset
@@ -126,9 +133,30 @@ class SqliteFileSink:
                     f"INSERT INTO {POSITION} VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  # a name of ours
                     (log.topic, log.partition, log.cluster_id, log.topic_id, log.transform, offset, log.range, end),
                 )
+                held = new_file(offset)
+                self._store_held(db, held)
             sync_folder(self._path.parent)
             self._read_names(db)
-        self._position, self._end = offset, end
+        self._position, self._end, self._held = offset, end, held
+
+    @property
+    def held(self) -> Held | None:
+        """Which offsets of the partition are in the database."""
+        return self._held
+
+    def skip(self, position: int) -> None:
+        """Go on at ``position``."""
+        db = self._db
+        if db is None:
+            raise SinkError(f"{self._path} was not started")
+        before = self._held
+        held = new_file(position) if before is None else before.behind(self._position, position)
+        with self._translated(), _transaction(db):
+            for statement in _SCHEMA:
+                db.execute(statement)
+            self._store_held(db, held)
+            self._move(db, position)
+        self._position, self._held = position, held
 
     def write(self, records: Sequence[ConsumedRecord]) -> Collection[int]:
         """Add records; what gives no row goes to the rejected file. Returns the offsets of that."""
@@ -177,20 +205,29 @@ class SqliteFileSink:
                     self._add_columns(db)
                 for columns, rows in groupby(self._rows, key=lambda row: row[0]):
                     db.executemany(self._insert(columns), (values for _, values in rows))
-                moved = db.execute(
-                    f"UPDATE {POSITION} SET next_offset = ? "  # noqa: S608  # a name of ours
-                    "WHERE topic = ? AND partition = ? AND next_offset = ?",
-                    (position, self._log.topic, self._log.partition, self._position),
-                )
-                if moved.rowcount != 1:
-                    raise SinkError(
-                        f"{self._path}: the position of {self._log.topic}[{self._log.partition}] was changed by "
-                        "somebody else while it was captured",
-                        hint="nothing was stored since; start again to go on from there",
-                    )
+                self._move(db, position)
         self._position = position
         self._rows.clear()
         self._new.clear()
+
+    def _move(self, db: sqlite3.Connection, position: int) -> None:
+        moved = db.execute(
+            f"UPDATE {POSITION} SET next_offset = ? "  # noqa: S608  # a name of ours
+            "WHERE topic = ? AND partition = ? AND next_offset = ?",
+            (position, self._log.topic, self._log.partition, self._position),
+        )
+        if moved.rowcount != 1:
+            raise SinkError(
+                f"{self._path}: the position of {self._log.topic}[{self._log.partition}] was changed by "
+                "somebody else while it was captured",
+                hint="nothing was stored since; start again to go on from there",
+            )
+
+    def _store_held(self, db: sqlite3.Connection, held: Held) -> None:
+        db.execute(
+            f"INSERT OR REPLACE INTO {HELD} VALUES (?, ?, ?, ?, ?)",  # noqa: S608  # a name of ours
+            (self._log.topic, self._log.partition, held.file, held.since, json.dumps(held.spans)),
+        )
 
     def settle(self, *, last: bool = False) -> None:
         """Nothing to do: the database is whole as it is."""
@@ -320,6 +357,7 @@ def positions(db: sqlite3.Connection) -> list[Checkpoint]:
     found = db.execute(
         f"SELECT topic, partition, cluster_id, topic_id, transform, next_offset, range, range_end FROM {POSITION}"  # noqa: S608
     )
+    held = _held(db)
     return [
         Checkpoint(
             topic,
@@ -332,9 +370,20 @@ def positions(db: sqlite3.Connection) -> list[Checkpoint]:
             transform=transform,
             range=range_,
             range_end=end,
+            held=held.get((topic, partition)),
         )
         for topic, partition, cluster, log, transform, offset, range_, end in found
     ]
+
+
+def _held(db: sqlite3.Connection) -> dict[tuple[str, int], Held]:
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (HELD,)).fetchone():
+        return {}
+    found = db.execute(f"SELECT topic, partition, file, since, spans FROM {HELD}")  # noqa: S608  # a name of ours
+    return {
+        (topic, partition): Held(file, since, tuple((first, end) for first, end in json.loads(spans)))
+        for topic, partition, file, since, spans in found
+    }
 
 
 def table_names(db: sqlite3.Connection, topic: str) -> tuple[str, dict[str, str]]:

@@ -11,6 +11,7 @@ from sensorstream.records import ConsumedRecord
 from sensorstream.serde.csv_cells import csv_text, to_cell
 from sensorstream.serde.row_maker import PLAIN, RowMaker, json_line
 from sensorstream.sinks.dead_letter import rejected_record
+from sensorstream.sinks.held import Held
 from sensorstream.sinks.rejected import RejectedFile
 
 
@@ -65,6 +66,14 @@ class StreamSink:
         return None
 
     def start(self, offset: int, end: int | None = None) -> None:
+        """Nothing to do."""
+
+    @property
+    def held(self) -> Held | None:
+        """Nothing is kept: always None."""
+        return None
+
+    def skip(self, position: int) -> None:
         """Nothing to do."""
 
     def write(self, records: Sequence[ConsumedRecord]) -> Collection[int]:

@@ -37,7 +37,7 @@ from kafka.structs import OffsetAndMetadata
 from kafka.structs import TopicPartition as KafkaPartition
 
 from sensorstream.clients import refusals
-from sensorstream.clients.base import GROUP_SESSION_MS, Rebalance, ValueBatch
+from sensorstream.clients.base import GROUP_SESSION_MS, Notes, Rebalance, ValueBatch, note_of
 from sensorstream.clients.kafka_python.net import (
     ASK_S,
     BrokerWatch,
@@ -52,7 +52,7 @@ from sensorstream.clients.own_thread import end_within
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.errors import BrokerError, ClusterUnreachable, UnknownTopic, UsageError
 from sensorstream.events import Listener
-from sensorstream.records import ConsumedRecord, TopicIdentity, TopicPartition
+from sensorstream.records import Commit, ConsumedRecord, TopicIdentity, TopicPartition
 
 DEFAULTS: Final = {
     "metadata_max_age_ms": 5000,  # how late a topic that was deleted and made again is noticed
@@ -401,7 +401,11 @@ class KafkaPythonReader:
 
     def committed_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """The group's committed offsets, or None."""
-        offsets: dict[TopicPartition, int | None] = dict.fromkeys(partitions)
+        return {one: None if known is None else known.offset for one, known in self.commits(partitions).items()}
+
+    def commits(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Commit | None]:
+        """The group's committed offsets with their notes, or None."""
+        offsets: dict[TopicPartition, Commit | None] = dict.fromkeys(partitions)
         if self._group is None or not offsets:
             return offsets
         wanted = [KafkaPartition(*partition) for partition in offsets]
@@ -409,14 +413,20 @@ class KafkaPythonReader:
             found = self._consumer._coordinator.fetch_committed_offsets(wanted, timeout_ms=_ASK_MS)
         except kafka_errors.KafkaError as error:
             raise broker_error(f"{refusals.whose(offsets)} can't be read", error) from error
-        known = {TopicPartition(*one): int(stored.offset) for one, stored in found.items() if stored.offset >= 0}
+        known = {
+            TopicPartition(*one): Commit(int(stored.offset), stored.metadata or "")
+            for one, stored in found.items()
+            if stored.offset >= 0
+        }
         return offsets | known
 
-    def commit(self, positions: Mapping[TopicPartition, int], note: str = "") -> None:
+    def commit(self, positions: Mapping[TopicPartition, int], note: Notes = "") -> None:
         """Commit positions for the group."""
         if self._group is None:
             raise UsageError("a reader without a group can't commit", hint="name a group with -g")
-        offsets = {KafkaPartition(*one): OffsetAndMetadata(offset, note, -1) for one, offset in positions.items()}
+        offsets = {
+            KafkaPartition(*one): OffsetAndMetadata(offset, note_of(note, one), -1) for one, offset in positions.items()
+        }
         try:
             self._consumer.commit(offsets, timeout_ms=_COMMIT_MS)
         except (kafka_errors.KafkaError, RuntimeError) as error:

@@ -22,7 +22,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from sensorstream.clients import refusals
-from sensorstream.clients.base import GROUP_SESSION_MS, Rebalance, ValueBatch
+from sensorstream.clients.base import GROUP_SESSION_MS, Notes, Rebalance, ValueBatch, note_of
 from sensorstream.clients.librdkafka.net import (
     ASK_S,
     COMMON,
@@ -39,7 +39,7 @@ from sensorstream.clients.own_thread import end_within, on_own_thread
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.errors import BrokerError, ClusterUnreachable, SensorstreamError, UnknownTopic, UsageError
 from sensorstream.events import Listener
-from sensorstream.records import ConsumedRecord, TopicIdentity, TopicPartition
+from sensorstream.records import Commit, ConsumedRecord, TopicIdentity, TopicPartition
 
 DEFAULTS: Final = {
     "max.partition.fetch.bytes": 4 * 1024 * 1024,
@@ -416,21 +416,30 @@ class LibrdkafkaReader:
 
     def committed_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """The group's committed offsets, or None."""
-        offsets: dict[TopicPartition, int | None] = dict.fromkeys(partitions)
+        return {one: None if known is None else known.offset for one, known in self.commits(partitions).items()}
+
+    def commits(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Commit | None]:
+        """The group's committed offsets with their notes, or None."""
+        offsets: dict[TopicPartition, Commit | None] = dict.fromkeys(partitions)
         if self._group is None or not offsets:
             return offsets
         what, wanted = f"{refusals.whose(offsets)} can't be read", [KafkaPartition(*partition) for partition in offsets]
         topic = wanted[0].topic
         found = _ask(what, lambda left: self._consumer.committed(wanted, timeout=left), topic, self.partitions_for)
-        return offsets | {TopicPartition(one.topic, one.partition): int(one.offset) for one in found if one.offset >= 0}
+        known = {
+            TopicPartition(one.topic, one.partition): Commit(int(one.offset), one.metadata or "")
+            for one in found
+            if one.offset >= 0
+        }
+        return offsets | known
 
-    def commit(self, positions: Mapping[TopicPartition, int], note: str = "") -> None:
+    def commit(self, positions: Mapping[TopicPartition, int], note: Notes = "") -> None:
         """Commit positions for the group."""
         if self._group is None:
             raise UsageError("a reader without a group can't commit", hint="name a group with -g")
         if not positions:
             return
-        offsets = [KafkaPartition(*one, offset, note) for one, offset in positions.items()]
+        offsets = [KafkaPartition(*one, offset, note_of(note, one)) for one, offset in positions.items()]
 
         def commit() -> list[Any]:
             return list(self._consumer.commit(offsets=offsets, asynchronous=False) or ())

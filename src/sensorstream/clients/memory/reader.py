@@ -7,10 +7,10 @@ from types import TracebackType
 from typing import Final, Self
 
 from sensorstream.clients import refusals
-from sensorstream.clients.base import Rebalance, ValueBatch
+from sensorstream.clients.base import Notes, Rebalance, ValueBatch, note_of
 from sensorstream.clients.memory.broker import MemoryBroker
 from sensorstream.errors import BrokerError, ClusterUnreachable, UsageError
-from sensorstream.records import ConsumedRecord, TopicIdentity, TopicPartition
+from sensorstream.records import Commit, ConsumedRecord, TopicIdentity, TopicPartition
 
 ASK_S: Final = 10.0
 
@@ -201,9 +201,13 @@ class MemoryReader:
 
     def committed_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """The group's committed offsets, or None."""
+        return {one: None if known is None else known.offset for one, known in self.commits(partitions).items()}
+
+    def commits(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Commit | None]:
+        """The group's committed offsets with their notes, or None."""
         return {partition: self._committed(partition) for partition in partitions}
 
-    def _committed(self, partition: TopicPartition) -> int | None:
+    def _committed(self, partition: TopicPartition) -> Commit | None:
         if self._group is None:
             return None
         with self._broker.changed:
@@ -212,9 +216,9 @@ class MemoryReader:
             if not self._broker.changed.wait_for(lambda: self._broker.is_settled(group, partition), ASK_S):
                 raise ClusterUnreachable(f"{partition}: the committed offset can't be read: a transaction holds it")
             found = self._broker.group(self._group).committed.get(partition)
-            return None if found is None else found[0]
+            return None if found is None else Commit(*found)
 
-    def commit(self, positions: Mapping[TopicPartition, int], note: str = "") -> None:
+    def commit(self, positions: Mapping[TopicPartition, int], note: Notes = "") -> None:
         """Commit positions for the group."""
         if self._group is None:
             raise UsageError("a reader without a group can't commit", hint="name a group with -g")
@@ -224,7 +228,7 @@ class MemoryReader:
             group = self._broker.group(self._group)
             if not self.is_member():
                 raise BrokerError("the group's positions were not committed: no longer a member of the group")
-            group.committed.update({partition: (offset, note) for partition, offset in positions.items()})
+            group.committed.update({one: (offset, note_of(note, one)) for one, offset in positions.items()})
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch nothing from these partitions until resumed, or assigned again."""

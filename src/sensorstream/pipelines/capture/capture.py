@@ -9,6 +9,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,15 +23,17 @@ from sensorstream.errors import (
     PositionMismatch,
     SchemasRefused,
     SchemasUnreachable,
+    SensorstreamError,
     SinkError,
     UnknownPartition,
     UsageError,
 )
 from sensorstream.events import Listener, Notice, PartitionEnd, Progress, RowStored, ignore
+from sensorstream.pipelines.capture.handover import Taken, taken_by_others
 from sensorstream.pipelines.capture.ranges import Range, range_end
 from sensorstream.pipelines.patience import GIVE_UP_S, POLL_S, Ended, Patience
 from sensorstream.pipelines.start_at import StartAt, resolve
-from sensorstream.records import ConsumedRecord, TopicIdentity, TopicPartition, commit_note
+from sensorstream.records import Commit, ConsumedRecord, TopicIdentity, TopicPartition, commit_note
 from sensorstream.sinks.base import Sink
 from sensorstream.sinks.positioned_file import FileBusy
 
@@ -41,6 +44,11 @@ LOGGED_ROWS: Final = 100
 """A poll that brings more rows than this is told as progress, not row by row."""
 WAITING_S: Final = 4.0
 """So long after it has joined a member says that it has no partitions; a first join takes about three seconds."""
+HAND_OVER_S: Final = 10.0
+"""How long a member that ends tries to tell its group how far it has stored."""
+REVOKED_S: Final = 5.0
+"""How long it tries when partitions are taken from it: within the session, after which it is none any more."""
+_AGAIN_S: Final = 0.1
 _BUSY_FILE_S: Final = 10.0
 
 SinkFactory = Callable[[TopicPartition, TopicIdentity], Sink]
@@ -163,12 +171,13 @@ class _Capture:
         self._listener = listener
         self._open: dict[TopicPartition, _Partition] = {}
         self._finished: list[CapturedPartition] = []
-        self._committed: Mapping[TopicPartition, int | None] = {}
+        self._committed: Mapping[TopicPartition, Commit | None] = {}
         self._identity = TopicIdentity(None, None)
         self._taken = 0
         self._stored_at = 0.0
         self._committed_at = 0.0
         self._joined_at: float | None = None
+        self._ending = False
         # Some file of it has a range, be it from an earlier start.
         self._ranged = job.range is not None
         self._patience = Patience(
@@ -177,7 +186,6 @@ class _Capture:
             idle_timeout_s=job.idle_timeout_s,
             has_end=job.stop_at_end or self._ranged or job.count is not None,
         )
-        self._note = commit_note(job.client_id, job.host)
 
     def run(self) -> CaptureResult:
         reader, job = self._reader, self._job
@@ -199,8 +207,14 @@ class _Capture:
                         hint=f"it has {known}: 0 to {known - 1}",
                     )
             reader.assign(self._assigned([TopicPartition(job.topic, number) for number in job.partitions]))
-        ended = self._loop()
-        self._store(self._open.values(), last=True)
+        try:
+            ended = self._loop()
+            self._hand_over()
+        except SinkError as error:
+            # What is stored stays so: the others must know, or they store it once more. Not of a topic made anew.
+            if not isinstance(error, PositionMismatch):
+                self._commit(self._behind())
+            raise
         partitions = tuple(sorted(self._finished + [part.summary() for part in self._open.values()], key=_by_partition))
         return CaptureResult(
             job.topic,
@@ -414,11 +428,51 @@ class _Capture:
         """Show the stored positions to the group; the first time at once, so that lag knows this reader."""
         if parts and self._job.commit:
             try:
-                self._reader.commit({part.tp: part.stored for part in parts}, self._note)
+                self._reader.commit(
+                    {part.tp: part.stored for part in parts}, {part.tp: self._note(part) for part in parts}
+                )
                 for part in parts:
                     part.committed = part.stored
             except (BrokerError, ClusterUnreachable) as error:
                 self._listener(Notice(f"the position was stored, but not committed to the group: {error}", "debug"))
+
+    def _note(self, part: _Partition) -> str:
+        held = part.sink.held
+        whose = ("", 0) if held is None else (held.file, held.since)
+        return commit_note(self._job.client_id, self._job.host, *whose)
+
+    def _behind(self) -> list[_Partition]:
+        """The partitions of which the group doesn't know yet how far they are stored."""
+        return [part for part in self._open.values() if part.committed != part.stored]
+
+    def _hand_over(self) -> None:
+        """Store everything, and see to it that the group knows before it gives the partitions to others.
+
+        While the group is being reshuffled it takes no commits; that is over when this member has polled.
+        """
+        self._ending = True
+        self._store(self._open.values(), last=True)
+        if self._job.partitions is not None or not self._job.commit:
+            return
+        deadline = time.monotonic() + HAND_OVER_S
+        while (behind := self._behind()) and time.monotonic() < deadline:
+            # All is stored: what fails now costs a repetition at most, and that is told.
+            with suppress(SensorstreamError):
+                self._reader.pause([part.tp for part in behind])
+                self._reader.poll_values(POLL_S, 1)  # what it brings is not stored, and so read by whoever comes next
+            self._commit(self._behind())
+        self._tell_not_handed_over(self._behind())
+
+    def _tell_not_handed_over(self, parts: Sequence[_Partition]) -> None:
+        for part in parts:
+            since = "" if part.committed is None else f" from offset {part.committed} on"
+            self._listener(
+                Notice(
+                    f"{part.tp}: the group could not be told that the rows up to before offset {part.stored} are in "
+                    f"{part.sink.name}: a member with another folder stores them once more{since}",
+                    "warning",
+                )
+            )
 
     def _check_identity(self) -> None:
         """Refuse to mix two topics of the same name: one deleted and made again starts at offset 0."""
@@ -439,10 +493,12 @@ class _Capture:
         """Open a sink for each new partition and say where to read on."""
         reader = self._reader
         first = reader.beginning_offsets(partitions)
+        if self._ending:
+            return first  # they are not begun: nothing that comes is taken
         ends = reader.end_offsets(partitions)
         if self._job.partitions is None:
             # All at once: a question for each of a thousand partitions would take seconds.
-            self._committed = reader.committed_offsets(partitions)
+            self._committed = reader.commits(partitions)
         positions: dict[TopicPartition, int] = {}
         try:
             for tp in partitions:
@@ -467,13 +523,25 @@ class _Capture:
                 self._listener(Notice(f"{tp}: capturing into {sink.name} from offset {position}{_up_to(until)}"))
                 sink.start(position, until)
             else:
-                position, until = stored, sink.end
-                if until is None or stored < until:
-                    self._check_stored(tp, stored, first, end)
+                until = sink.end
+                taken = None if until is not None and stored >= until else self._taken_by_others(tp, sink, stored)
+                position = stored if taken is None else taken.position
+                if until is None or position < until:
+                    self._check_stored(tp, position, first, end)
                     told = f"{tp}: going on in {sink.name} at offset {position}{_up_to(until)}"
+                elif position > stored:
+                    told = f"{tp}: the range is whole,{_up_to(until)}: nothing is left to capture"
                 else:
                     told = f"{tp}: {sink.name} holds its range whole,{_up_to(until)}: nothing is left to capture"
                 self._check_start(sink, stored)
+                if taken is not None:
+                    self._listener(
+                        Notice(
+                            f"{tp}: offsets {stored} to {position - 1} are not in {sink.name}: other members of group "
+                            f"{job.group} have stored them, {taken.by.client_id} on {taken.by.host} the last"
+                        )
+                    )
+                    sink.skip(position)
                 self._listener(Notice(told))
         except BaseException:
             sink.close()
@@ -486,6 +554,12 @@ class _Capture:
         # What comes before the log begins can't be read from, and where all is there nothing need be read.
         return max(position, first)
 
+    def _taken_by_others(self, tp: TopicPartition, sink: Sink, stored: int) -> Taken | None:
+        """What other members of the group have stored in folders of their own, behind the file's position."""
+        if self._job.partitions is not None:
+            return None
+        return taken_by_others(sink.held, stored, self._committed.get(tp))
+
     def _first_position(self, tp: TopicPartition, first: int, end: int) -> int:
         job = self._job
         had = [part.next_offset for part in self._finished if (part.topic, part.partition) == tp]
@@ -494,9 +568,9 @@ class _Capture:
             # when a partition comes back.
             committed = self._committed.get(tp)
             if had:
-                return max(committed or 0, *had)
+                return max(0 if committed is None else committed.offset, *had)
             if committed is not None:
-                return committed
+                return committed.offset
         position = resolve(job.start or StartAt("beginning"), self._reader, tp, first, end)
         if not first <= position <= end:
             raise UsageError(f"{tp} has no offset {position}", hint=f"it holds offsets {first} to {end - 1}")
@@ -536,11 +610,22 @@ class _Capture:
             )
 
     def _revoked(self, partitions: Sequence[TopicPartition]) -> None:
-        self._store([self._open[tp] for tp in partitions if tp in self._open], last=True)
+        parts = [self._open[tp] for tp in partitions if tp in self._open]
+        self._store(parts, last=True)
+        deadline = time.monotonic() + REVOKED_S
+        while (behind := [part for part in parts if part.committed != part.stored]) and self._job.commit:
+            # No other member has them before this one is done here.
+            if time.monotonic() >= deadline:
+                self._tell_not_handed_over(behind)
+                break
+            time.sleep(_AGAIN_S)
+            self._commit(behind)
         self._let_go(partitions)
 
     def _lost(self, partitions: Sequence[TopicPartition]) -> None:
         """The partitions are somebody else's by now: what is not stored is dropped, nothing is written."""
+        held = [self._open[tp] for tp in partitions if tp in self._open]
+        self._tell_not_handed_over([part for part in held if part.committed not in (None, part.stored)])
         self._let_go(partitions)
 
     def _let_go(self, partitions: Sequence[TopicPartition]) -> None:

@@ -11,6 +11,7 @@ from sensorstream.records import ConsumedRecord
 from sensorstream.serde import json as json_serde
 from sensorstream.serde.row_maker import PLAIN, RowMaker
 from sensorstream.sinks.base import Sink
+from sensorstream.sinks.held import Held
 from sensorstream.transforms.base import InputRow, OutputRow, Transform, Unusable
 
 
@@ -60,6 +61,15 @@ class TransformedSink:
     def start(self, offset: int, end: int | None = None) -> None:
         """Begin the inner sink at ``offset`` of the input."""
         self._inner.start(offset, end)
+
+    @property
+    def held(self) -> Held | None:
+        """Which offsets of the input the inner sink holds."""
+        return self._inner.held
+
+    def skip(self, position: int) -> None:
+        """Go on at ``position`` of the input."""
+        self._inner.skip(position)
 
     def write(self, records: Sequence[ConsumedRecord]) -> Collection[int]:
         """Add what becomes of the records, in their order. Returns the offsets of those of which no row came."""
