@@ -143,7 +143,7 @@ def test_consumers_end_when_their_owner_is_killed(b: list[str], tmp_path: Path) 
         until(lambda: lab.told.count("capturing into") == 2, "two consumers")
         children = psutil.Process(lab.process.pid).children(recursive=True)
         os.kill(lab.process.pid, signal.SIGKILL)
-        until(lambda: not [child for child in children if child.is_running()], "the consumers' end", 30)
+        until(lambda: not [child for child in children if child.is_running()], "the consumers' end", 90)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_demo_interrupted_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     with started("demo") as demo:
         until(lambda: "3. publish" in demo.told, "the third step", 120)
         demo.signal(signal.SIGINT)
-        assert demo.end(60) == ExitCode.INTERRUPTED
+        assert demo.end(120) == ExitCode.INTERRUPTED
     assert not list(tmp_path.iterdir())
     mine = [
         process

@@ -122,9 +122,9 @@ def member(name: str, folder: Path, bootstrap: str) -> Iterator[Started]:
 
 
 def captured(folder: Path) -> Counter[str]:
-    """How often each row stands in the captured files, which may be just being written."""
+    """How often each row stands in the captured files of all members, which may be just being written."""
     rows: Counter[str] = Counter()
-    for path in folder.glob("SPREAD_Consumer_*.csv"):
+    for path in folder.glob("*/SPREAD_Consumer_*.csv"):
         with path.open(encoding="utf-8", newline="") as file:
             rows.update(row["row"] for row in csv.DictReader(file) if row.get("row"))
     return rows
@@ -133,14 +133,14 @@ def captured(folder: Path) -> Counter[str]:
 def test_a_group_spans_machines_and_goes_on_when_one_leaves(tmp_path: Path) -> None:
     mark, subnet = secrets.token_hex(3), secrets.randbelow(200) + 20
     source = tmp_path / "rows.csv"
-    source.write_text("row,value\n" + "".join(f"{row},{row % 7}.5\n" for row in range(2000)), encoding="utf-8")
+    source.write_text("row,value\n" + "".join(f"{row},{row % 7}.5\n" for row in range(2500)), encoding="utf-8")
     with ExitStack() as stack:
         names = [stack.enter_context(namespace(f"ss{mark}{end}", subnet + at)) for at, end in enumerate("ab")]
         bootstrap = stack.enter_context(broker_at(HERE.format(subnet), tmp_path))
         ok("topics", "create", "SPREAD", "--partitions", "4", "--replication-factor", "1", "-b", bootstrap)
-        # One folder: the group's commits, which are all that members with folders of their own share, may be lost.
+        # A folder each, as on machines: what they share is what they tell their group.
         folder = tmp_path / "captured"
-        members = [stack.enter_context(member(name, folder, bootstrap)) for name in names]
+        members = [stack.enter_context(member(name, folder / name, bootstrap)) for name in names]
 
         def hosts() -> set[str]:
             done = cli("lag", "-g", "spread", "-b", bootstrap, "--output", "json")
@@ -158,8 +158,15 @@ def test_a_group_spans_machines_and_goes_on_when_one_leaves(tmp_path: Path) -> N
         members[0].signal(signal.SIGTERM)
         assert members[0].end() == 0, members[0].told
         until(lambda: hosts() == {THERE.format(subnet + 1)}, "all partitions on the machine that is left", WITHIN_S)
-        ok(*publish, "--from-row", "SPREAD=1000")
+        ok(*publish, "--from-row", "SPREAD=1000", "--limit", "1000")
         until(lambda: len(captured(folder)) == 2000, "two thousand rows", WITHIN_S)
+        # The first one comes back with its folder: it goes on behind what the other one has stored meanwhile.
+        members.append(stack.enter_context(member(names[0], folder / names[0], bootstrap)))
+        until(lambda: hosts() == everyone, "partitions for both again", WITHIN_S)
+        ok(*publish, "--from-row", "SPREAD=2000")
+        until(lambda: len(captured(folder)) == 2500, "two thousand five hundred rows", WITHIN_S)
+        members[2].signal(signal.SIGTERM)
+        assert members[2].end() == 0, members[2].told
         members[1].signal(signal.SIGTERM)
         assert members[1].end() == 0, members[1].told
-        assert captured(folder) == Counter(map(str, range(2000))), "each row once"
+        assert captured(folder) == Counter(map(str, range(2500))), "each row once"

@@ -122,7 +122,7 @@ def test_ctrl_c_stops_all_processes_and_says_where_to_go_on(b: list[str], tmp_pa
 def test_a_killed_process_ends_the_replay_and_is_named(b: list[str], tmp_path: Path) -> None:
     sources = []
     for name in ("killed-a", "killed-b"):
-        (tmp_path / f"{name}.csv").write_text("n\n" + "".join(f"{n}\n" for n in range(5000)))
+        (tmp_path / f"{name}.csv").write_text("n\n" + "".join(f"{n}\n" for n in range(60_000)))
         sources += ["--source", f"{name}={tmp_path / name}.csv"]
     ok("topics", "create", "killed-a", "killed-b", *b)
     with started("produce", "--processes", "2", *sources, "--rate", "200", "--output", "json", *b) as replay:
@@ -144,7 +144,7 @@ def test_a_killed_process_ends_the_replay_and_is_named(b: list[str], tmp_path: P
 def test_processes_end_when_their_owner_is_killed(b: list[str], tmp_path: Path) -> None:
     sources = []
     for name in ("orphan-a", "orphan-b"):
-        (tmp_path / f"{name}.csv").write_text("n\n" + "".join(f"{n}\n" for n in range(5000)))
+        (tmp_path / f"{name}.csv").write_text("n\n" + "".join(f"{n}\n" for n in range(60_000)))
         sources += ["--source", f"{name}={tmp_path / name}.csv"]
     ok("topics", "create", "orphan-a", "orphan-b", *b)
     with started("produce", "--processes", "2", *sources, "--rate", "100", *b, cwd=tmp_path) as replay:
@@ -152,7 +152,7 @@ def test_processes_end_when_their_owner_is_killed(b: list[str], tmp_path: Path) 
         workers = workers_of(replay)
         assert len(workers) == 2
         replay.process.kill()
-        until(lambda: not any(worker.is_running() for worker in workers), "the end of the workers", 20)
+        until(lambda: not any(worker.is_running() for worker in workers), "the end of the workers", 60)
 
 
 @pytest.mark.parametrize("kind", ["fifo", "stdin"])
@@ -173,7 +173,7 @@ def test_the_first_ctrl_c_ends_the_wait_for_a_pipe(b: list[str], tmp_path: Path,
     try:
         until(lambda: threads_of(process.pid) > 1, "the wait for the pipe")
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=15)
+        _, told = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()

@@ -15,7 +15,7 @@ from sensorstream.cli.app import run
 from sensorstream.clients.base import Notes
 from sensorstream.clients.memory import MemoryBroker, MemoryClient, MemoryReader
 from sensorstream.config import load
-from sensorstream.errors import BrokerError, ExitCode, SourceError, UsageError
+from sensorstream.errors import BrokerError, ExitCode, SinkError, SourceError, UsageError
 from sensorstream.events import Event, Notice
 from sensorstream.pipelines.capture import capture as capturing
 from sensorstream.pipelines.capture.capture import CaptureResult, capture
@@ -210,3 +210,16 @@ def test_coverage_refuses_what_it_can_not_compare(broker: MemoryBroker, tmp_path
     consume(MemoryClient(broker), tmp_path / "b")
     with pytest.raises(UsageError, match="made anew"):
         cover([tmp_path / "a", tmp_path / "b"])
+
+
+def test_a_member_that_can_not_store_any_more_tells_what_it_has_stored(broker: MemoryBroker, tmp_path: Path) -> None:
+    """The group takes no commits at first; what is in the file is not stored once more by the next one."""
+    publish(broker, *range(3))
+    with MemoryClient(broker).publisher() as publisher:
+        for number in range(2):
+            publisher.publish("AIR", b"no JSON %d" % number, partition=0)
+    with pytest.raises(SinkError, match="over --max-rejects 1"):
+        consume(refusing(broker, 3), tmp_path / "a", max_rejects=1)
+    consume(MemoryClient(broker), tmp_path / "b")
+    assert numbers(tmp_path / "a", "csv") == [0, 1, 2]
+    assert not (tmp_path / "b" / "AIR_Consumer_0.csv").read_bytes()

@@ -209,11 +209,12 @@ class _Capture:
             reader.assign(self._assigned([TopicPartition(job.topic, number) for number in job.partitions]))
         try:
             ended = self._loop()
+            self._store(self._open.values(), last=True)
             self._hand_over()
         except SinkError as error:
             # What is stored stays so: the others must know, or they store it once more. Not of a topic made anew.
             if not isinstance(error, PositionMismatch):
-                self._commit(self._behind())
+                self._hand_over()
             raise
         partitions = tuple(sorted(self._finished + [part.summary() for part in self._open.values()], key=_by_partition))
         return CaptureResult(
@@ -446,12 +447,11 @@ class _Capture:
         return [part for part in self._open.values() if part.committed != part.stored]
 
     def _hand_over(self) -> None:
-        """Store everything, and see to it that the group knows before it gives the partitions to others.
+        """See to it that the group knows what is stored before it gives the partitions to others.
 
         While the group is being reshuffled it takes no commits; that is over when this member has polled.
         """
         self._ending = True
-        self._store(self._open.values(), last=True)
         if self._job.partitions is not None or not self._job.commit:
             return
         deadline = time.monotonic() + HAND_OVER_S
