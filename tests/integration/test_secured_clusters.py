@@ -9,20 +9,24 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
-from running import cli, ok
+from running import cli, ok, until
 from sensorstream import admin
 from sensorstream.clients import open_client
+from sensorstream.clients.kafka_python.admin import Session
+from sensorstream.clients.properties import parse_properties
 from sensorstream.cluster import LocalCluster
 from sensorstream.cluster import plan as plans
 from sensorstream.cluster.secure.certificates import LOOPBACK_NAMES, Authority
 from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import ClusterUnreachable, CredentialsRefused
+from sensorstream.monitor.gather import take
 from sensorstream.records import TopicPartition
 
 pytestmark = pytest.mark.broker
@@ -235,3 +239,54 @@ def test_its_broker_listens_on_loopback_only_and_comes_back(secured: Secured) ->
     assert secured.local.status().state == "stopped"
     assert secured.local.start_broker(1).state == "running"
     assert secured.local.status().state == "running"
+
+
+@contextmanager
+def denied(secured: Secured, kind: str, name: str, *operations: str) -> Iterator[None]:
+    """The lesser user may not do this to a resource, as long as the block lasts."""
+    from kafka.admin import (
+        ACL,
+        ACLFilter,
+        ACLOperation,
+        ACLPermissionType,
+        ACLResourcePatternType,
+        ResourcePattern,
+        ResourceType,
+    )
+
+    settings = secured.settings("kafka-python")
+    pattern = ResourcePattern(ResourceType[kind], name, ACLResourcePatternType.LITERAL)
+    who = {"principal": "User:user", "host": "*", "permission_type": ACLPermissionType.DENY}
+    with Session(settings.bootstrap, parse_properties(settings.properties, settings.origins)) as session:
+        for operation in operations:
+            session.client.create_acls([ACL(operation=ACLOperation[operation], resource_pattern=pattern, **who)])
+        try:
+            yield
+        finally:
+            session.client.delete_acls([ACLFilter(operation=ACLOperation.ANY, resource_pattern=pattern, **who)])
+
+
+def test_a_snapshot_says_what_this_user_may_not_see(secured: Secured) -> None:
+    ours, theirs = secured.settings("kafka-python"), secured.settings("kafka-python", "user")
+    admin.create_topics(ours, [TopicSettings("seen", 1, 1)])
+    for group in ("open", "closed"):
+        with open_client(ours).reader(group=group) as reader:
+            reader.commit({TopicPartition("seen", 0): 0})
+    assert not take(theirs).problems
+    with denied(secured, "GROUP", "closed", "DESCRIBE", "READ"):
+        until(lambda: take(theirs).problems, "a right that is missing")
+        snapshot = take(theirs)
+        assert any("closed" in problem and "no right" in problem for problem in snapshot.problems)
+        lags = {group.name: group.lag.total_lag for group in snapshot.groups}
+        assert lags["open"] == 0
+        assert lags.get("closed") is None
+    until(lambda: not take(theirs).problems, "the right back")
+    with denied(secured, "CLUSTER", "kafka-cluster", "DESCRIBE"):
+        until(lambda: take(theirs).problems, "a right that is missing")
+        snapshot = take(theirs)
+        assert any("may not describe the cluster" in problem for problem in snapshot.problems)
+        assert snapshot.controller is None
+        assert [one.size_bytes for one in snapshot.brokers] == [None]
+        topic = snapshot.topic("seen")
+        assert topic is not None
+        assert (topic.rows, topic.size_bytes) == (0, None)

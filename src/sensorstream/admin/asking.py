@@ -175,6 +175,14 @@ class Asker:
         return address is not None and _is_refused(self._session.watch.causes.get(bracketed(*address)))
 
 
+def words(code: int) -> str:
+    """What an error code of the protocol means, in plain words where they are known."""
+    from kafka.errors import for_code
+
+    name = str(for_code(code).__name__)
+    return "this user has no right to it" if "AuthorizationFailed" in name else name
+
+
 def _is_refused(error: BaseException | None) -> bool:
     return error is not None and "ECONNREFUSED" in str(error)
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sensorstream.admin.asking import Asker
+from sensorstream.admin.asking import Asker, words
 from sensorstream.admin.results import GroupMember
 from sensorstream.records import TopicPartition
 
@@ -47,7 +47,6 @@ class Groups:
 
     def listed(self, brokers: Collection[int], problems: list[str]) -> Listed:
         """The groups of each broker."""
-        from kafka.errors import for_code
         from kafka.protocol.admin import ListGroupsRequest
 
         answers = self._asker.each(sorted(brokers), lambda: ListGroupsRequest(min_version=0))
@@ -57,7 +56,7 @@ class Groups:
             problems.append(f"broker {broker} tells nothing: {self._asker.why(broker, error)}")
         for broker, answer in answers.told.items():
             if answer.error_code:
-                problems.append(f"the groups of broker {broker} are not known: {for_code(answer.error_code).__name__}")
+                problems.append(f"the groups of broker {broker} are not known: {words(answer.error_code)}")
                 failed.add(broker)
                 continue
             groups[broker] = {
@@ -69,7 +68,6 @@ class Groups:
 
     def describe(self, listed: Listed, problems: list[str]) -> tuple[GroupSeen, ...]:
         """Members and commits of all groups, by name."""
-        from kafka.errors import for_code
         from kafka.protocol.admin import DescribeGroupsRequest
 
         requests: dict[tuple[str, int, str], tuple[int, Any]] = {}
@@ -88,13 +86,13 @@ class Groups:
             if what == "members":
                 for one in answer.groups:
                     if one.error_code:
-                        refused[f"members are not known: {for_code(one.error_code).__name__}"].append(one.group_id)
+                        refused[f"members are not known: {words(one.error_code)}"].append(one.group_id)
                     else:
                         members[one.group_id] = (str(one.group_state), tuple(map(_member, one.members)))
             else:
                 for name, code, topics in _offset_answers(answer, group):
                     if code:
-                        refused[f"commits are not known: {for_code(code).__name__}"].append(name)
+                        refused[f"commits are not known: {words(code)}"].append(name)
                     else:
                         committed[name] = _committed(topics)
         for (what, broker, _), error in answers.failed.items():

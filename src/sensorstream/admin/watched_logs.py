@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Set
 from typing import Any, Final
 
-from sensorstream.admin.asking import Asker
+from sensorstream.admin.asking import Asker, words
 from sensorstream.clients.kafka_python.peek import first_timestamp
 from sensorstream.records import TopicPartition
 
@@ -13,6 +13,8 @@ _SPECS: Final = {_FIRST: -2, _END: -1, _NEWEST: -3}
 _READ_COMMITTED: Final = 1
 _NEWEST_VERSION: Final = 7
 """The version of ListOffsets that tells the newest timestamp (KIP-734, Kafka 3.0)."""
+NOT_ALLOWED: Final = 31
+"""The error of those who may not describe the cluster."""
 PEEKS: Final = 64
 """How many partitions of a leader are read from at once."""
 _ROUNDS: Final = 3
@@ -35,6 +37,8 @@ class Logs:
         self._peeked: dict[tuple[TopicPartition, int], int | None] = {}
         self._large: set[TopicPartition] = set()
         self._refused: dict[int, str] = {}
+        self.denied = False
+        """Whether this user may not describe the cluster."""
 
     def ask(self, led: Mapping[int, Collection[TopicPartition]], sized: Collection[int], problems: list[str]) -> None:
         """Ask leaders for first and last stable offsets and newest timestamps, the brokers of ``sized`` for sizes."""
@@ -69,26 +73,24 @@ class Logs:
     def _take_offsets(
         self, into: dict[TopicPartition, int], answer: Any, refused: dict[str, list[TopicPartition]]
     ) -> None:
-        from kafka.errors import for_code
-
         for topic in answer.topics:
             for one in topic.partitions:
                 where = TopicPartition(topic.name, one.partition_index)
                 if one.error_code:
-                    refused[str(for_code(one.error_code).__name__)].append(where)
+                    refused[words(one.error_code)].append(where)
                 elif one.offset >= 0:
                     into[where] = int(one.offset)
 
     def _take_sizes(self, broker: int, answer: Any) -> None:
-        from kafka.errors import for_code
-
         code = int(getattr(answer, "error_code", 0) or 0) or next((one.error_code for one in answer.results), 0)
         if code or not answer.results:
             # Before version 3 a missing right is an empty answer.
-            why = for_code(code).__name__ if code else "ClusterAuthorizationFailedError"
-            self._refused[broker] = f"broker {broker} does not tell the sizes of logs: {why}"
+            code = code or NOT_ALLOWED
+            self.denied = self.denied or code == NOT_ALLOWED
+            self._refused[broker] = f"broker {broker} does not tell the sizes of logs: {words(code)}"
             return
         self._refused.pop(broker, None)
+        self.denied = False
         sizes: dict[TopicPartition, int] = defaultdict(int)
         for folder in answer.results:
             for topic in folder.topics:

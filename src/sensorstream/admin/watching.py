@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
-from sensorstream.admin.asking import PATIENCE_S, Asker
+from sensorstream.admin.asking import PATIENCE_S, Asker, words
 from sensorstream.admin.cluster import version_told
 from sensorstream.admin.watched_groups import Groups, GroupSeen
 from sensorstream.admin.watched_logs import Logs
@@ -127,7 +127,7 @@ class Watcher:
         if missing and not problems:
             problems.append(f"{_named(missing)}: the leader does not tell its offsets")
         controller = self._controller(int(answer.controller_id), answering, problems)
-        if any("ClusterAuthorizationFailed" in problem for problem in problems):
+        if self._logs.denied:
             problems.append("this user may not describe the cluster: topics and groups are those it has a right to see")
         return Seen(
             answer.cluster_id,
@@ -162,7 +162,7 @@ class Watcher:
             if leader is not None:
                 return leader
             code = 0 if answer is None else int(answer.error_code)
-            problems.append("the controller is not known" + (f": {_error_name(code)}" if code else ""))
+            problems.append("the controller is not known" + (f": {words(code)}" if code else ""))
         return None
 
     def close(self) -> None:
@@ -217,9 +217,3 @@ def _positions(
 def _named(partitions: Collection[TopicPartition], most: int = 3) -> str:
     names = ", ".join(str(one) for one in sorted(partitions)[:most])
     return names + (f" and {len(partitions) - most} more" if len(partitions) > most else "")
-
-
-def _error_name(code: int) -> str:
-    from kafka import errors
-
-    return str(errors.for_code(code).__name__)
