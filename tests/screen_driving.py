@@ -23,7 +23,7 @@ class Driven:
         await self._pilot.pause()
 
     async def until(self, holds: Callable[[], object], what: str) -> None:
-        end = asyncio.get_running_loop().time() + 60
+        end = asyncio.get_running_loop().time() + 150
         while not holds():
             assert asyncio.get_running_loop().time() < end, f"{what}:\n{self.text}"
             await asyncio.sleep(0.02)
