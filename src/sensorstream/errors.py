@@ -8,6 +8,7 @@
     ├── ClusterUnreachable               3  nobody answers at the bootstrap addresses
     │   └── CredentialsRefused           3  somebody answers and turns us away
     │       └── NotAllowed               3  this user has no right to do it
+    │           └── WriteNotAllowed      3  a record was not delivered for that reason; a DeliveryError, too
     ├── EngineUnreachable                3  no container engine is here, or it does not answer
     ├── SchemasUnreachable               3  nobody answers who knows the schemas of values
     │   └── SchemasRefused               3  a schema registry answers and turns us away
@@ -137,6 +138,10 @@ class BrokerError(SensorstreamError):
 
 class DeliveryError(SensorstreamError):
     """A record was certainly not delivered."""
+
+
+class WriteNotAllowed(NotAllowed, DeliveryError):
+    """A record was certainly not delivered, as this user has no right to write it."""
 
 
 class DeliveryTimeout(DeliveryError):

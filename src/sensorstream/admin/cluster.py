@@ -36,10 +36,12 @@ def describe_cluster(settings: Settings, *, listener: Listener = ignore) -> Clus
 
 def _controller(session: Session, told: int) -> int | None:
     """On KRaft a broker names any broker as controller; the leader of the metadata quorum is the real one."""
-    from kafka.errors import KafkaError
+    from kafka.errors import ClusterAuthorizationFailedError, KafkaError
 
     try:
         leader = quorum_leader(session.client)
+    except ClusterAuthorizationFailedError:
+        return None  # a user who may not know: what brokers tell everybody is not the real one
     except KafkaError:
         leader = None
     if leader is not None:

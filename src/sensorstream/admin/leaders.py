@@ -7,7 +7,7 @@ from typing import Any
 
 from sensorstream.admin.results import ElectedPartition, LeadersElected
 from sensorstream.admin.topics import VISIBLE_S, rows_named
-from sensorstream.clients.kafka_python.admin import Session, administer, answer_error
+from sensorstream.clients.kafka_python.admin import Session, administer, answer_error, answered
 from sensorstream.config import Settings
 from sensorstream.errors import BrokerError
 from sensorstream.events import Listener, ignore
@@ -56,7 +56,7 @@ def elect_leaders(settings: Settings, names: Sequence[str] = (), *, listener: Li
 
 
 def _partitions(session: Session, names: Sequence[str]) -> dict[TopicPartition, Any]:
-    rows = rows_named(session.metadata(None), names)
+    rows = rows_named(session, session.metadata(None), names)
     return {TopicPartition(row.name, int(one.partition_index)): one for row in rows for one in row.partitions}
 
 
@@ -68,7 +68,7 @@ def _send(session: Session, away: Sequence[TopicPartition] | dict[TopicPartition
     answer = session.client.elect_leaders(0, request, raise_errors=False)
     kind = answer_error(getattr(answer, "error_code", 0) or 0).__name__
     if kind != "NoError":
-        raise BrokerError(f"the preferred leaders were not elected: {kind}")
+        raise answered("the preferred leaders were not elected", kind)
     reasons = {}
     for row in answer.replica_election_results:
         for one in row.partition_result:

@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn
 
 from sensorstream.admin.leaders import elect_leaders
 from sensorstream.admin.results import MovedPartition
-from sensorstream.clients.kafka_python.admin import Session, administer
+from sensorstream.clients.kafka_python.admin import Session, administer, answered
 from sensorstream.config import Settings
 from sensorstream.errors import BrokerError, ClusterUnreachable, Interrupted
 from sensorstream.events import Listener, Notice, ignore
@@ -197,7 +197,7 @@ def _alter(session: Session, replicas: Mapping[TopicPartition, Any]) -> None:
     asked = {KafkaPartition(*where): brokers for where, brokers in replicas.items()}
     for where, kind in session.client.alter_partition_reassignments(asked).items():
         if kind is not None and kind.__name__ != "NoReassignmentInProgressError":
-            raise BrokerError(f"{TopicPartition(*where)} was not moved: {kind.__name__}")
+            raise answered(f"{TopicPartition(*where)} was not moved", kind.__name__)
 
 
 def _brokers(look: _Look) -> str:

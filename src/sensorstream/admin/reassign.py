@@ -125,7 +125,7 @@ def _onto(answer: Any, brokers: Collection[int]) -> list[int]:
 
 def _places(session: Session, answer: Any, names: Sequence[str]) -> dict[TopicPartition, tuple[int, ...]]:
     """The replicas of each partition of these topics; of one that is being moved, those it is to have."""
-    rows = rows_named(answer, list(dict.fromkeys(names)))
+    rows = rows_named(session, answer, list(dict.fromkeys(names)))
     places = {
         TopicPartition(row.name, int(one.partition_index)): tuple(map(int, one.replica_nodes))
         for row in rows
@@ -155,7 +155,7 @@ def _wait_for_others(
 
     def read(session: Session) -> set[TopicPartition]:
         answer = session.metadata(None)
-        rows = rows_named(answer, list(dict.fromkeys(names)))
+        rows = rows_named(session, answer, list(dict.fromkeys(names)))
         there = [TopicPartition(row.name, int(one.partition_index)) for row in rows for one in row.partitions]
         return set(moving_now(session, there))
 

@@ -22,7 +22,10 @@ from sensorstream.clients.kafka_python.admin import (
     Session,
     administer,
     answer_error,
+    answered,
 )
+from sensorstream.clients.kafka_python.denied import denied
+from sensorstream.clients.rights import Denied
 from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import BrokerError, ConfigError, UsageError
 from sensorstream.events import Listener, ignore
@@ -123,8 +126,7 @@ def _send_creations(
         elif kind in ("InvalidConfigurationError", "InvalidConfigError"):
             raise ConfigError(f"topic {row['name']}: {row.get('error_message') or 'wrong configuration'}")
         elif kind != "TopicAlreadyExistsError":
-            what, why = f"topic {row['name']} was not created", row.get("error_message") or kind
-            raise refusals.not_allowed(what, why) if "Authorization" in kind else BrokerError(f"{what}: {why}")
+            raise answered(f"topic {row['name']} was not created", kind, row, "Create")
     return made
 
 
@@ -267,14 +269,19 @@ def topic_config(settings: Settings, topic: str, name: str, *, listener: Listene
 
 def _existing(session: Session, names: Sequence[str]) -> list[Any]:
     """The rows of these topics, in order. Raises UnknownTopic naming the first that is not there."""
-    return [row for row in rows_named(session.metadata(None), names) if names or row.name not in INTERNAL]
+    found = rows_named(session, session.metadata(None), names)
+    return [row for row in found if names or row.name not in INTERNAL]
 
 
-def rows_named(metadata: Any, names: Sequence[str]) -> list[Any]:
-    """The rows of these topics in an answer, in order; none named: of all, Kafka's own too. Raises UnknownTopic."""
+def rows_named(session: Session, metadata: Any, names: Sequence[str]) -> list[Any]:
+    """The rows of these topics in an answer, in order; none named: of all, Kafka's own too.
+
+    Raises UnknownTopic, and NotAllowed for one that this user may not know of, be it there or not.
+    """
     rows = {row.name: row for row in metadata.topics}
     for name in names:
         if name not in rows:
+            session.refuse_hidden(name)
             raise refusals.unknown_topic(name, rows)
     return [rows[name] for name in names or sorted(rows)]
 
@@ -298,8 +305,7 @@ def delete_topics(settings: Settings, names: Sequence[str], *, listener: Listene
             for row in session.client.delete_topics(left, raise_errors=False)["topics"]:
                 kind = answer_error(row["error_code"]).__name__
                 if kind not in ("NoError", "UnknownTopicOrPartitionError"):
-                    what, why = f"topic {row['name']} was not deleted", row.get("error_message") or kind
-                    raise refusals.not_allowed(what, why) if "Authorization" in kind else BrokerError(f"{what}: {why}")
+                    raise answered(f"topic {row['name']} was not deleted", kind, row, "Delete")
         _wait_until(
             lambda: all(
                 row.error_code != 0
@@ -379,5 +385,8 @@ def _send_configs(session: Session, name: str, configs: Mapping[str, str]) -> No
         unknown = str(error).partition("Unrecognized configs:")[2].strip(" {}") or str(error)
         raise ConfigError(f"topic {name}: unknown topic configuration {unknown}") from error
     outcome = str(answer.get("topic", {}).get(name))
+    refused = denied(Exception(outcome))
+    if refused is not None:
+        raise Denied(refused.kind, name).error(f"topic {name} was not altered", "AlterConfigs")
     if outcome != "OK":
         raise ConfigError(f"topic {name}: {outcome.partition(': ')[2] or outcome}")

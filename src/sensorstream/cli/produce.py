@@ -160,7 +160,7 @@ def _outcome(result: "ReplayResult", *, interrupted: bool) -> Outcome:
     code, status = ExitCode.DONE, "ok"
     unfinished = [source for source in result.sources if not source.complete]
     if not result.delivered:
-        code, status = ExitCode.FAILED, "partial"
+        code, status = ExitCode.UNREACHABLE if result.not_allowed else ExitCode.FAILED, "partial"
         if result.problem:
             errors.append(result.problem)
         open_rows = result.sent - result.acknowledged - result.failed

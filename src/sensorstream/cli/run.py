@@ -102,6 +102,8 @@ def _outcome(result: "LabRun", *, bounded: bool, interrupted: bool) -> Outcome:
             reason = consumer.error or f"exit code {consumer.exit_code}"
             errors.append(f"the consumer of {consumer.topic}[{consumer.partition}] failed: {reason}")
     code = ExitCode.FAILED if errors else ExitCode.DONE
+    if result.replay.not_allowed or any(consumer.exit_code == ExitCode.UNREACHABLE for consumer in result.consumers):
+        code = ExitCode.UNREACHABLE
     if bounded and not result.captured and not errors:
         code = ExitCode.INTERRUPTED if interrupted else ExitCode.FAILED
         errors.append(

@@ -235,7 +235,7 @@ class Reader(Protocol):
     def commit(self, positions: Mapping[TopicPartition, int], note: Notes = "") -> None:
         """Commit positions for the group; ``note``, one for all or one for each, is stored with them.
 
-        Raises BrokerError when the commit was not accepted; the capture goes on all the same.
+        Raises BrokerError when the commit was not accepted, and the capture goes on all the same; NotAllowed.
         """
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:

@@ -6,11 +6,13 @@ from typing import Final
 from sensorstream.config import nearest
 from sensorstream.errors import (
     BrokerError,
+    DeliveryError,
     NotAllowed,
     OffsetOutOfRange,
     RecordTooLarge,
     UnknownPartition,
     UnknownTopic,
+    WriteNotAllowed,
 )
 from sensorstream.records import TopicPartition
 
@@ -54,11 +56,30 @@ def record_too_large(topic: str, size: int, limit: int) -> RecordTooLarge:
     )
 
 
-def not_allowed(what: str, why: str) -> NotAllowed:
-    """``what`` could not be done, as this user has no right to it; ``why`` are the broker's words."""
-    return NotAllowed(
-        f"{what}: not allowed for this user ({why})", hint="come as another user, or have the right granted by an ACL"
+def not_allowed(what: str, why: str, right: str = "") -> NotAllowed:
+    """``what`` could not be done, as this user has no right to it; ``why`` are the broker's words.
+
+    ``right`` is the right that is missing, where it is known: ``Read on topic AIR``.
+    """
+    return NotAllowed(f"{what}: not allowed for this user ({why})", hint=_granted(right))
+
+
+def write_not_allowed(where: str, topics: Iterable[str], why: str) -> WriteNotAllowed:
+    """A record was not delivered to ``where``, as this user has no right to write to that topic, or to one of these."""
+    return WriteNotAllowed(
+        f"{where}: a record was not delivered: not allowed for this user ({why})",
+        hint=_granted(f"Write on topic {' and '.join(dict.fromkeys(topics))}"),
     )
+
+
+def aborted(error: DeliveryError) -> DeliveryError:
+    """What to raise for a transaction that was aborted because a record of it was not delivered."""
+    kind = WriteNotAllowed if isinstance(error, WriteNotAllowed) else DeliveryError
+    return kind(f"the transaction was aborted: {error.message}", hint=error.hint)
+
+
+def _granted(right: str) -> str:
+    return f"come as another user, or have {right or 'the right'} granted by an ACL"
 
 
 def no_member(group: str) -> BrokerError:

@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -95,8 +95,11 @@ def _topics(settings: Settings, listener: Listener, factor: int, *partitions: in
     try:
         admin.create_topics(settings, wanted, listener=listener)
         yield names
-    finally:
-        admin.delete_topics(settings, names, listener=listener)
+    except BaseException:
+        with suppress(SensorstreamError):  # it would hide what has gone wrong first
+            admin.delete_topics(settings, names, listener=listener)
+        raise
+    admin.delete_topics(settings, names, listener=listener)
 
 
 def _sample_values() -> list[bytes]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from sensorstream.errors import SensorstreamError
+from sensorstream.errors import ClusterUnreachable, ExitCode, SensorstreamError
 from sensorstream.events import Listener
 from sensorstream.pipelines.command_process import CommandProcess
 from sensorstream.records import TopicPartition
@@ -126,7 +126,9 @@ class Consumers:
             if code is not None:
                 end = process.end(1.0)
                 reason = end.error or f"it ended with exit code {code}"
-                raise SensorstreamError(f"the consumer of {process.tp} stopped: {reason}")
+                message = f"the consumer of {process.tp} stopped: {reason}"
+                # It has said already whether nobody answers or this user has no right.
+                raise (ClusterUnreachable if code == ExitCode.UNREACHABLE else SensorstreamError)(message)
 
     def stop(self) -> list[ConsumerEnd]:
         """Stop all together and say how each ended."""

@@ -17,8 +17,10 @@ from sensorstream.config import Settings
 from sensorstream.errors import (
     BrokerError,
     ClusterUnreachable,
+    CredentialsRefused,
     DataError,
     DeliveryTimeout,
+    SchemasRefused,
     SchemasUnreachable,
     UnknownTopic,
 )
@@ -86,6 +88,8 @@ class KnownSchemas:
         if key not in self._schemas and (self._read_at is None or now - self._read_at >= _AGAIN_S):
             try:
                 self._schemas |= read_schemas(self._make_client(), self._listener)
+            except CredentialsRefused as error:
+                raise SchemasRefused(error.message, hint=error.hint) from error
             except (ClusterUnreachable, DeliveryTimeout, BrokerError) as error:
                 raise SchemasUnreachable(error.message, hint=error.hint) from error
             self._read_at = now

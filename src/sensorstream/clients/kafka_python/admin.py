@@ -16,6 +16,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.structs import TopicPartition as KafkaPartition
 
 from sensorstream.clients.causes import Waited
+from sensorstream.clients.kafka_python.denied import denied
 from sensorstream.clients.kafka_python.net import (
     BrokerWatch,
     broker_error,
@@ -24,9 +25,10 @@ from sensorstream.clients.kafka_python.net import (
     release,
 )
 from sensorstream.clients.properties import ClientProperties, parse_properties
+from sensorstream.clients.rights import Denied
 from sensorstream.clients.waiting import Open, Waiting
 from sensorstream.config import Settings
-from sensorstream.errors import SensorstreamError
+from sensorstream.errors import BrokerError, SensorstreamError
 from sensorstream.events import Listener, ignore
 from sensorstream.records import TopicPartition
 
@@ -80,6 +82,13 @@ class Session:
     def metadata(self, topics: list[str] | None) -> Any:
         """The cluster's answer about these topics (None: all)."""
         return metadata(self.manager, topics)
+
+    def refuse_hidden(self, topic: str) -> None:
+        """Raise NotAllowed for a topic that is not among all topics because this user may not know of it."""
+        for row in self.metadata([topic]).topics:
+            kind = kafka_errors.for_code(row.error_code)
+            if issubclass(kind, kafka_errors.AuthorizationError):
+                raise broker_error(f"topic {topic!r} can't be used", kind(topic), "Describe")
 
     def ask(self, request: Any, node_id: int | None = None) -> Any:
         """Send one request to a broker (None: any) and return its answer."""
@@ -158,6 +167,17 @@ def administer(
                         raise broker_error(what, error) from error
                 except (kafka_errors.KafkaError, RuntimeError, OSError) as error:
                     raise broker_error(what, error) from error
+
+
+def answered(what: str, kind: str, row: Mapping[str, Any] | None = None, operation: str = "") -> SensorstreamError:
+    """``what`` could not be done, as the answer has an error of this ``kind``, with whatever its ``row`` says of it.
+
+    ``operation`` is the right on the row's topic that it takes, as ACLs call it.
+    """
+    refused = denied(Exception(kind))
+    if refused is not None:
+        return Denied(refused.kind, str(row["name"]) if row else "").error(what, operation)
+    return BrokerError(f"{what}: {(row or {}).get('error_message') or kind}")
 
 
 def answer_error(code: int) -> type[Exception]:

@@ -9,6 +9,7 @@ from typing import Any
 import kafka.errors as kafka_errors
 
 from sensorstream.clients.deliveries import wait_for_all
+from sensorstream.clients.kafka_python.denied import denied
 from sensorstream.clients.kafka_python.net import reason
 from sensorstream.errors import DeliveryError, DeliveryTimeout, Fenced, RecordTooLarge
 from sensorstream.records import TopicPartition
@@ -143,6 +144,9 @@ class RunDelivery:
 
 def delivery_error(where: TopicPartition, error: BaseException) -> DeliveryError:
     """An exception of the library that a record ended with, as ours."""
+    refused = denied(error)
+    if refused is not None:
+        return refused.delivery_error(where)
     if isinstance(error, kafka_errors.MessageSizeTooLargeError | kafka_errors.RecordListTooLargeError):
         return RecordTooLarge(
             f"{where}: the broker refuses a record as too large", hint="raise max.message.bytes of the topic"

@@ -32,6 +32,7 @@ from kafka.protocol.metadata import MetadataRequest
 
 from sensorstream.addresses import bracketed
 from sensorstream.clients import refusals, tls
+from sensorstream.clients.kafka_python.denied import denied
 from sensorstream.clients.throttles import Throttles
 from sensorstream.clients.waiting import connecting
 from sensorstream.errors import (
@@ -441,18 +442,22 @@ def describe_topic(manager: Any, topic: str, timeout_s: float = ASK_S) -> tuple[
                 names = [other.name for other in metadata(manager, None, 2.0).topics]
                 raise refusals.unknown_topic(topic, names)
         if kind in (kafka_errors.InvalidTopicError, kafka_errors.TopicAuthorizationFailedError) or now >= deadline:
-            raise broker_error(f"topic {topic!r} can't be used", kind())
+            raise broker_error(f"topic {topic!r} can't be used", kind(topic), "Describe")
         pause.wait(0.1)
 
 
-def broker_error(what: str, error: BaseException) -> SensorstreamError:
-    """An exception of the library, as ours: ``what`` could not be done, and why."""
+def broker_error(what: str, error: BaseException, operation: str = "") -> SensorstreamError:
+    """An exception of the library, as ours: ``what`` could not be done, and why.
+
+    ``operation`` is the right on a topic that it takes, as ACLs call it.
+    """
     if isinstance(error, SensorstreamError):
         return error
+    refused = denied(error)
+    if refused is not None:
+        return refused.error(what, operation)
     if isinstance(error, kafka_errors.SaslAuthenticationFailedError):
         return CredentialsRefused(f"{what}: {reason(error)}")
     if isinstance(error, kafka_errors.KafkaTimeoutError | kafka_errors.KafkaConnectionError | socket.error):
         return ClusterUnreachable(f"{what}: {reason(error)}", hint="look at: sensorstream cluster status")
-    if isinstance(error, kafka_errors.AuthorizationError):
-        return refusals.not_allowed(what, reason(error))
     return BrokerError(f"{what}: {reason(error)}")

@@ -38,6 +38,7 @@ from kafka.structs import TopicPartition as KafkaPartition
 
 from sensorstream.clients import refusals
 from sensorstream.clients.base import GROUP_SESSION_MS, Notes, Rebalance, ValueBatch, note_of
+from sensorstream.clients.kafka_python.denied import denied
 from sensorstream.clients.kafka_python.net import (
     ASK_S,
     BrokerWatch,
@@ -283,7 +284,7 @@ class KafkaPythonReader:
             self._check_topics(ask=True)
             raise self._truncated(error) from error
         except kafka_errors.KafkaError as error:
-            raise broker_error("reading failed", error) from error
+            raise broker_error("reading failed", error, "Read") from error
         self._check_topics()
         return {
             self._partitions.get(partition) or TopicPartition(*partition): runs(given)
@@ -364,7 +365,7 @@ class KafkaPythonReader:
             try:
                 found = ask(wanted, timeout_ms=_ASK_MS)
             except kafka_errors.KafkaError as error:
-                raise broker_error("offsets can't be read", error) from error
+                raise broker_error("offsets can't be read", error, "Describe") from error
             except KeyError as error:
                 # It leaves out partitions whose leaders it does not know, and asks for them behind our back.
                 if time.monotonic() >= deadline:
@@ -430,7 +431,11 @@ class KafkaPythonReader:
         try:
             self._consumer.commit(offsets, timeout_ms=_COMMIT_MS)
         except (kafka_errors.KafkaError, RuntimeError) as error:
-            raise BrokerError(f"the group's positions were not committed: {reason(error)}") from error
+            what = "the group's positions were not committed"
+            refused = denied(error)
+            if refused is not None:
+                raise refused.error(what, "Read") from error
+            raise BrokerError(f"{what}: {reason(error)}") from error
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch nothing from these partitions until resumed, or assigned again."""

@@ -20,14 +20,16 @@ import kafka.errors as kafka_errors
 from kafka.structs import OffsetAndMetadata
 from kafka.structs import TopicPartition as KafkaPartition
 
+from sensorstream.clients import refusals
 from sensorstream.clients.base import Reader
 from sensorstream.clients.kafka_python.delivery import RecordDelivery, RunDelivery
+from sensorstream.clients.kafka_python.denied import denied
 from sensorstream.clients.kafka_python.net import broker_error, reason
 from sensorstream.clients.kafka_python.publisher import KafkaPythonPublisher, _Lane
 from sensorstream.clients.kafka_python.reader import KafkaPythonReader
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.clients.transaction import TRANSACTION_S, Stage, ends_of
-from sensorstream.errors import DeliveryError, DeliveryTimeout, Fenced, SensorstreamError, UsageError
+from sensorstream.errors import DeliveryError, DeliveryTimeout, Fenced, NotAllowed, SensorstreamError, UsageError
 from sensorstream.events import Listener
 from sensorstream.records import Headers, TopicPartition
 
@@ -100,6 +102,9 @@ class KafkaPythonTransactionalPublisher(KafkaPythonPublisher):
             failure = self._transactions.last_error or error
             if isinstance(failure, _FENCED):
                 raise self._stage.fenced() from error
+            refused = denied(failure)
+            if refused is not None:
+                raise refused.delivery_error(TopicPartition(*lane.partition)) from error
             raise DeliveryError(f"the transaction has failed: {reason(failure)}") from error
 
     def publish(
@@ -158,13 +163,13 @@ class KafkaPythonTransactionalPublisher(KafkaPythonPublisher):
             self._abort_quietly()
             if isinstance(error, Fenced) or isinstance(self._transactions.last_error, _FENCED):
                 raise self._stage.fenced() from error
-            raise DeliveryError(f"the transaction was aborted: {error.message}", hint=error.hint) from error
+            raise refusals.aborted(error) from error
         left = max(1.0, deadline - time.monotonic())
         self._stage.spend()
         unknown = f"it is not known whether the transaction of {self._stage.transactional_id} was committed"
         try:
             self._ask(self._transactions.begin_commit, left, "the transaction was not committed")
-        except Fenced:
+        except (Fenced, NotAllowed):
             raise
         except SensorstreamError as error:
             raise DeliveryTimeout(f"{unknown}: {error.message}", hint=error.hint) from error

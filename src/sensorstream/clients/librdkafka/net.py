@@ -16,6 +16,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from sensorstream.clients import refusals, tls
 from sensorstream.clients.reachable import why_silent
+from sensorstream.clients.rights import Denied
 from sensorstream.clients.throttles import Throttles
 from sensorstream.clients.waiting import connecting
 from sensorstream.errors import BrokerError, ClusterUnreachable, ConfigError, CredentialsRefused, SensorstreamError
@@ -381,8 +382,9 @@ def refuse_if_hidden(client: Any, topic: str) -> None:
         found = client.list_topics(topic, timeout=ASK_S).topics.get(topic)
     except KafkaException:
         return
-    if found is not None and found.error is not None and found.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-        raise broker_error(f"topic {topic!r} can't be used", KafkaException(found.error))
+    refused = denied(found.error, topic) if found is not None and found.error is not None else None
+    if refused is not None:
+        raise refused.error(f"topic {topic!r} can't be used", "Describe")
 
 
 PASSING: Final = frozenset(
@@ -417,18 +419,42 @@ def passes(error: KafkaError) -> bool:
     return error.code() in PASSING or bool(error.retriable())
 
 
-def broker_error(what: str, error: BaseException) -> SensorstreamError:
-    """An exception of the library, as ours: ``what`` could not be done, and why."""
+_KINDS: Final = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "topic",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "group",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "cluster",
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "transactional id",
+}
+
+
+def denied(error: KafkaError, name: str = "") -> Denied | None:
+    """The refusal in an error of librdkafka, of the thing of this name; None for any other error."""
+    kind = _KINDS.get(error.code())
+    return None if kind is None else Denied(kind, name)
+
+
+def denied_in(line: str) -> Denied | None:
+    """The refusal that a line of librdkafka's log speaks of; None for any other."""
+    found = re.search(r"\b(topic|group|cluster|transactional id) authorization failed", line, re.IGNORECASE)
+    return None if found is None else Denied(found[1].lower())
+
+
+def broker_error(what: str, error: BaseException, operation: str = "", name: str = "") -> SensorstreamError:
+    """An exception of the library, as ours: ``what`` could not be done, and why.
+
+    ``operation`` is the right on a topic that it takes, as ACLs call it, ``name`` that of the topic or group.
+    """
     if isinstance(error, SensorstreamError):
         return error
     inner = error_of(error)
     if inner is None:
         return BrokerError(f"{what}: {reason(error)}")
+    refused = denied(inner, name)
+    if refused is not None:
+        return refused.error(what, operation)
     code = inner.code()
     if code in _FINAL:
         return CredentialsRefused(f"{what}: {reason(inner)}")
     if passes(inner):
         return ClusterUnreachable(f"{what}: {reason(inner)}", hint="look at: sensorstream cluster status")
-    if "AUTHORIZATION" in inner.name():
-        return refusals.not_allowed(what, reason(inner))
     return BrokerError(f"{what}: {reason(inner)}")

@@ -21,6 +21,7 @@ from sensorstream.clients.librdkafka.net import (
     configuration,
     connect,
     count_partitions,
+    denied,
     error_of,
     log,
     metadata,
@@ -111,7 +112,7 @@ class RdDelivery:
                 if left <= 0:
                     raise DeliveryTimeout(f"{self.where}: no acknowledgement of a record within {timeout_s:.0f} s")
         if self._error is not None:
-            raise delivery_error(self.where, self._error)
+            raise self._publisher.failure(self.where, self._error)
         return self._offset
 
 
@@ -137,6 +138,9 @@ class VouchedDelivery(RdDelivery):
 
 def delivery_error(where: TopicPartition, error: KafkaError) -> DeliveryError:
     """An error of librdkafka that a record ended with, as ours."""
+    refused = denied(error)
+    if refused is not None:
+        return refused.delivery_error(where)
     if error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE):
         return RecordTooLarge(
             f"{where}: the broker refuses a record as too large",
@@ -206,6 +210,10 @@ class LibrdkafkaPublisher:
             return
         if inner is not None or self.fatal is None:
             self.fatal = inner or KafkaError(KafkaError._FATAL, str(error))
+
+    def failure(self, where: TopicPartition, error: KafkaError) -> DeliveryError:
+        """What a record ended with, as ours; what the producer died of where the error says no more than that."""
+        return delivery_error(where, self.fatal if error.code() == KafkaError._FATAL and self.fatal else error)
 
     def death(self) -> KafkaError | None:
         """What the producer died of, when no callback will come any more; None while it lives."""
@@ -309,7 +317,7 @@ class LibrdkafkaPublisher:
 
     def _not_queued(self, where: TopicPartition, error: BaseException) -> DeliveryError:
         inner = self.fatal or error_of(error)
-        return delivery_error(where, inner) if inner is not None else DeliveryError(f"{where}: {error}")
+        return self.failure(where, inner) if inner is not None else DeliveryError(f"{where}: {error}")
 
     def _not_taken(self, messages: list[dict[str, Any]], delivery: RdDelivery) -> list[dict[str, Any]]:
         """The messages that the full queue did not take; those that were refused are counted as failed."""

@@ -18,7 +18,7 @@ from itertools import groupby
 from types import TracebackType
 from typing import Any, Final, Self
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from sensorstream.clients import refusals
@@ -30,6 +30,8 @@ from sensorstream.clients.librdkafka.net import (
     broker_error,
     connect,
     count_partitions,
+    denied,
+    error_of,
     metadata,
     passes,
     reason,
@@ -62,6 +64,9 @@ PROMISED: Final = {
 NO_GROUP: Final = "sensorstream-no-group"
 """librdkafka wants a group's name even where there is no group; nothing is asked or told under it."""
 COMMIT_S: Final = 5.0
+_COMMITTED_S: Final = 2.0
+"""So long one question for committed offsets may take, until it is asked whether this user may know them at all."""
+_NOT_COMMITTED: Final = "the group's positions were not committed"
 _SETTLE_S: Final = 3.0
 _QUIET_S: Final = 0.05
 """After such a silence no callback is on its way any more to a reader that has unsubscribed."""
@@ -359,7 +364,8 @@ class LibrdkafkaReader:
             return None
         if passes(error):
             return None
-        return broker_error("reading failed", KafkaException(error))
+        name = self._group or "" if "GROUP" in error.name() else partition.topic or ""
+        return broker_error("reading failed", KafkaException(error), "Read", name)
 
     def _out_of_range(self, partition: TopicPartition) -> Exception:
         wanted = self._positions[partition]
@@ -425,13 +431,36 @@ class LibrdkafkaReader:
             return offsets
         what, wanted = f"{refusals.whose(offsets)} can't be read", [KafkaPartition(*partition) for partition in offsets]
         topic = wanted[0].topic
-        found = _ask(what, lambda left: self._consumer.committed(wanted, timeout=left), topic, self.partitions_for)
+
+        def ask(left: float) -> list[Any]:
+            try:
+                return list(self._consumer.committed(wanted, timeout=min(left, _COMMITTED_S)))
+            except KafkaException as error:
+                inner = error_of(error)
+                if inner is not None and inner.code() == KafkaError._TIMED_OUT:
+                    self._check_group(what)
+                raise
+
+        found = _ask(what, ask, topic, self.partitions_for)
         known = {
             TopicPartition(one.topic, one.partition): Commit(int(one.offset), one.metadata or "")
             for one in found
             if one.offset >= 0
         }
         return offsets | known
+
+    def _check_group(self, what: str) -> None:
+        """Raise NotAllowed where this user has no right to the group: librdkafka's consumer asks on, and says nothing."""
+        asked = self._topics.admin().list_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(str(self._group))], request_timeout=_COMMITTED_S
+        )
+        try:
+            asked[self._group].result(_COMMITTED_S + 1)
+        except (KafkaException, TimeoutError) as error:
+            inner = error_of(error)
+            refused = None if inner is None else denied(inner, str(self._group))
+            if refused is not None:
+                raise refused.error(what) from error
 
     def commit(self, positions: Mapping[TopicPartition, int], note: Notes = "") -> None:
         """Commit positions for the group."""
@@ -452,12 +481,19 @@ class LibrdkafkaReader:
                 with suppress(TimeoutError):
                     answers = on_own_thread("sensorstream-commit", commit).result(COMMIT_S)
         except (KafkaException, RuntimeError) as error:
-            raise BrokerError(f"the group's positions were not committed: {reason(error)}") from error
+            raise self._not_committed(error) from error
         if not answers:
-            raise BrokerError(f"the group's positions were not committed: no answer within {COMMIT_S:.0f} s")
+            raise BrokerError(f"{_NOT_COMMITTED}: no answer within {COMMIT_S:.0f} s")
         for answer in answers:
             if answer.error is not None:
-                raise BrokerError(f"the group's positions were not committed: {reason(answer.error)}")
+                raise self._not_committed(KafkaException(answer.error))
+
+    def _not_committed(self, error: BaseException) -> SensorstreamError:
+        inner = error_of(error)
+        refused = None if inner is None else denied(inner, self._group or "")
+        if refused is not None:
+            return refused.error(_NOT_COMMITTED, "Read")
+        return BrokerError(f"{_NOT_COMMITTED}: {reason(error)}")
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch nothing from these partitions until resumed, or assigned again."""

@@ -17,8 +17,9 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
+from sensorstream.clients import refusals
 from sensorstream.clients.base import Reader
-from sensorstream.clients.librdkafka.net import broker_error, error_of, reason
+from sensorstream.clients.librdkafka.net import broker_error, denied_in, error_of, reason
 from sensorstream.clients.librdkafka.publisher import LibrdkafkaPublisher, RdDelivery, VouchedDelivery
 from sensorstream.clients.librdkafka.reader import LibrdkafkaReader
 from sensorstream.clients.own_thread import on_own_thread
@@ -30,6 +31,7 @@ from sensorstream.errors import (
     DeliveryError,
     DeliveryTimeout,
     Fenced,
+    NotAllowed,
     SensorstreamError,
     UsageError,
 )
@@ -44,6 +46,7 @@ _LATE_S: Final = 2.0
 """So much later than its deadline a call may come back."""
 _NOT_SENT: Final = "the positions can't be sent with the transaction"
 _REFUSAL: Final = re.compile(r"failed: (?:Broker: )?(.*?) \(broker ")
+_THROWN_AWAY: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._FATAL)
 _FENCED: Final = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
 
 
@@ -141,10 +144,25 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
     def _batch_delivery(self, where: TopicPartition, count: int) -> tuple[RdDelivery, RdDelivery | None]:
         return VouchedDelivery(self, where, count), None
 
+    def failure(self, where: TopicPartition, error: KafkaError) -> DeliveryError:
+        """As the publisher's; of records that were thrown away with a transaction, what that failed with."""
+        refused = self._refused() if error.code() in _THROWN_AWAY else None
+        return refused or super().failure(where, error)
+
+    def _refused(self) -> DeliveryError | None:
+        """That a right is missing, where the transaction has failed with that; librdkafka does not say for which topic."""
+        refused = denied_in(self.watch.doomed or "")
+        if refused is None or not self._deliveries:
+            return None
+        return refused.delivery_error(self._deliveries[0].where, *(one.where.topic for one in self._deliveries))
+
     def _check_open(self) -> None:
         # What is still queued then waits for the abort, and nothing else brings it on.
         if self.watch.doomed is None:
             return
+        refused = self._refused()
+        if refused is not None:
+            raise refused
         for delivery in self._deliveries:
             if delivery.failed and not delivery.open:
                 delivery.wait(0)  # it says which record it was
@@ -190,12 +208,15 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
             self._abort_after(error)
             if fenced:
                 raise self._stage.fenced() from error
-            raise DeliveryError(f"the transaction was aborted: {error.message}", hint=error.hint) from error
+            raise refusals.aborted(error) from error
         left = max(1.0, deadline - time.monotonic())
         self._stage.spend()
         unknown = f"it is not known whether the transaction of {self._stage.transactional_id} was committed"
         try:
             self._ask(self._producer.commit_transaction, left, "the transaction was not committed")
+        except NotAllowed as error:
+            self._abort_after(error)
+            raise
         except (DeliveryTimeout, ClusterUnreachable) as error:
             raise DeliveryTimeout(f"{unknown}: {error.message}", hint=error.hint) from error
         except BrokerError as error:

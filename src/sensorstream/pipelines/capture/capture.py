@@ -19,6 +19,7 @@ from sensorstream.clients.waiting import Open, Waiting
 from sensorstream.errors import (
     BrokerError,
     ClusterUnreachable,
+    NotAllowed,
     OffsetOutOfRange,
     PositionMismatch,
     SchemasRefused,
@@ -434,6 +435,8 @@ class _Capture:
                 )
                 for part in parts:
                     part.committed = part.stored
+            except NotAllowed:
+                raise
             except (BrokerError, ClusterUnreachable) as error:
                 self._listener(Notice(f"the position was stored, but not committed to the group: {error}", "debug"))
 

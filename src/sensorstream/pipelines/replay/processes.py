@@ -20,7 +20,7 @@ from typing import IO, Final, NamedTuple, Self
 
 from sensorstream.clients.base import Client
 from sensorstream.config import Settings
-from sensorstream.errors import SensorstreamError
+from sensorstream.errors import NotAllowed, SensorstreamError
 from sensorstream.events import Event, Listener, Notice, Progress, RowRejected, ignore
 from sensorstream.pipelines.replay.claims import claim
 from sensorstream.pipelines.replay.job import ReplayOptions, is_paced, make_job, source_files
@@ -215,6 +215,7 @@ class _Workers:
         self._stopping_until: float | None = None
         self._began: float | None = None
         self._problem: str | None = None
+        self._not_allowed = False
         self._refused: SensorstreamError | None = None
         self._rejected: Counter[str] = Counter()
         self._said: list[tuple[_Worker, Said]] = []
@@ -280,11 +281,11 @@ class _Workers:
             case Refused(error):
                 if self._began is None:
                     self._refused = self._refused or error
-                self._give_up(str(error))
+                self._give_up(str(error), not_allowed=isinstance(error, NotAllowed))
             case ReplayResult():
                 worker.result = message
                 if message.problem is not None:
-                    self._give_up(message.problem)
+                    self._give_up(message.problem, not_allowed=message.not_allowed)
                 elif not message.complete and not asked:
                     self._give_up(f"process {worker.number} of the replay was stopped from outside")
             case Told(source, event):
@@ -324,9 +325,9 @@ class _Workers:
             if str(source.rejected) == path and limit is not None and self._rejected[path] > limit:
                 self._give_up(f"more rows of {name} could not be used than --max-rejects {limit}; see {path}")
 
-    def _give_up(self, reason: str) -> None:
+    def _give_up(self, reason: str, *, not_allowed: bool = False) -> None:
         if self._problem is None:
-            self._problem = reason
+            self._problem, self._not_allowed = reason, not_allowed
         self._stop_all()
 
     def _stop_all(self) -> None:
@@ -346,6 +347,7 @@ class _Workers:
             all(source.complete for source in sources),
             self._problem,
             sources,
+            self._not_allowed,
         )
 
     def _source(self, at: int) -> ReplayedSource:

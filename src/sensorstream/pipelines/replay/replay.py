@@ -18,7 +18,7 @@ from typing import Final, Protocol, Self
 from sensorstream.clients.base import Client
 from sensorstream.clients.causes import Waited
 from sensorstream.clients.waiting import Open, Waiting
-from sensorstream.errors import DeliveryError, SensorstreamError, UsageError
+from sensorstream.errors import DeliveryError, NotAllowed, SensorstreamError, UsageError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.pipelines.replay.follow_lane import lane_of
 from sensorstream.pipelines.replay.job_identity import this_run
@@ -167,6 +167,7 @@ class _Lanes:
         self._running = 0
         self._stop = threading.Event()
         self._problem: str | None = None
+        self._not_allowed = False
         self._unexpected: BaseException | None = None
         self._opened = False
 
@@ -262,7 +263,7 @@ class _Lanes:
                         self._clock_is_free = True
                     self._changed.notify_all()
         except SensorstreamError as error:
-            self._give_up(str(self._waiting.explain(error)))
+            self._give_up_on(error)
         except OSError as error:
             self._give_up(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         except BaseException as error:
@@ -293,10 +294,13 @@ class _Lanes:
     def _put(self, due: float, lane: _Way) -> None:
         heapq.heappush(self._on_clock if lane.on_clock else self._due, (due, next(self._ticket), lane))
 
-    def _give_up(self, reason: str) -> None:
+    def _give_up_on(self, error: SensorstreamError) -> None:
+        self._give_up(str(self._waiting.explain(error)), not_allowed=isinstance(error, NotAllowed))
+
+    def _give_up(self, reason: str, *, not_allowed: bool = False) -> None:
         with self._changed:
             if self._problem is None:
-                self._problem = reason
+                self._problem, self._not_allowed = reason, not_allowed
             self._changed.notify_all()
 
     def _settle(self) -> None:
@@ -306,12 +310,12 @@ class _Lanes:
         try:
             self._settle_all()
         except DeliveryError as error:
-            self._give_up(str(self._waiting.explain(error)))
+            self._give_up_on(error)
         for lane in self._lanes:
             try:
                 lane.settle()
             except SensorstreamError as error:
-                self._give_up(str(self._waiting.explain(error)))
+                self._give_up_on(error)
 
     def _result(self, seconds: float) -> ReplayResult:
         sources = tuple(lane.result() for lane in self._lanes)
@@ -324,6 +328,7 @@ class _Lanes:
             all(source.complete for source in sources),
             self._problem,
             sources,
+            self._not_allowed,
         )
 
     def _close(self) -> None:

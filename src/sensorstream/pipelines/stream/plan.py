@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -10,7 +11,7 @@ from sensorstream.clients import open_client, refusals
 from sensorstream.clients.base import GROUP_SESSION_MS
 from sensorstream.clients.sizes import RECORD_LIMIT
 from sensorstream.config import Settings, TopicSettings
-from sensorstream.errors import BrokerError, SensorstreamError, UsageError
+from sensorstream.errors import BrokerError, SensorstreamError, UnknownTopic, UsageError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.pipelines.stream.job import BATCH_ROWS, COMMIT_EVERY_S, StreamJob, StreamResult
 from sensorstream.pipelines.stream.seat import Seat, check_instance, default_instance, take_seat
@@ -96,10 +97,10 @@ def make_topics(settings: Settings, options: StreamOptions, listener: Listener =
     known = {topic.name: topic for topic in admin.list_topics(settings, listener=listener).topics}
     source = known.get(options.source)
     if source is None:
-        raise refusals.unknown_topic(options.source, known)
+        raise _missing(settings, options.source, known, listener)
     target = known.get(options.target, source)
     if options.target not in known and not options.create:
-        missing = refusals.unknown_topic(options.target, known)
+        missing = _missing(settings, options.target, known, listener)
         missing.hint = f"{missing.hint}; or make it with --create"
         raise missing
     uses = {options.target: "", options.dead: " (for records that can't be used)"}
@@ -113,6 +114,13 @@ def make_topics(settings: Settings, options: StreamOptions, listener: Listener =
         admin.create_topics(settings, [made], listener=listener)
         listener(Notice(f"created topic {name}: {size}"))
     return source.partitions
+
+
+def _missing(settings: Settings, topic: str, known: Iterable[str], listener: Listener) -> UnknownTopic:
+    """That the topic is not there. Raises NotAllowed where this user may not know that."""
+    with suppress(UnknownTopic):
+        admin.describe_topics(settings, [topic], listener=listener)
+    return refusals.unknown_topic(topic, known)
 
 
 def run(

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Final, Self
 
-from sensorstream.errors import SensorstreamError
+from sensorstream.errors import ClusterUnreachable, ExitCode, SensorstreamError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.pipelines.command_process import CommandProcess
 from sensorstream.pipelines.patience import Ended
@@ -69,7 +69,8 @@ class Workers:
                     continue
                 problem = self._take(number, worker, code)
                 if problem:
-                    raise SensorstreamError(
+                    # It has said already whether nobody answers or this user has no right.
+                    raise (ClusterUnreachable if code == ExitCode.UNREACHABLE else SensorstreamError)(
                         problem, hint="the others were stopped; what they committed stands, start again to go on"
                     )
         problems = self._stop()

@@ -1,0 +1,25 @@
+"""Station 5 with kafka-python: which right is missing, in whatever its exceptions wrap it.
+
+The library raises an ``AuthorizationError`` in some places; in others (kafka-python 3.0.12: a producer id that is
+refused, a transaction in its error state) a ``KafkaError`` that only names one in its text.
+"""
+
+import re
+from typing import Final
+
+from sensorstream.clients.rights import Denied
+
+_NAMED: Final = re.compile(r"(Topic|Group|Cluster|TransactionalId)AuthorizationFailed(?:Error)?(?:: (?P<of>.+))?")
+_KINDS: Final = {"Topic": "topic", "Group": "group", "Cluster": "cluster", "TransactionalId": "transactional id"}
+_NAME: Final = re.compile(r"""\{?['"]?(?P<name>[\w.-]+)['"]?\}?""")
+
+
+def denied(error: BaseException) -> Denied | None:
+    """The refusal in an exception of the library; None for any other error."""
+    told = str(error)
+    found = _NAMED.search(told) or _NAMED.search(type(error).__name__)
+    if found is None:
+        return None
+    # A topic's name, or a set of one; anything else is no name.
+    named = _NAME.fullmatch(found["of"] or "")
+    return Denied(_KINDS[found[1]], named["name"] if named else "")
