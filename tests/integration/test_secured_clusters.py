@@ -18,6 +18,7 @@ import pytest
 
 from running import cli, ok, until
 from sensorstream import admin
+from sensorstream.cli.app import run
 from sensorstream.clients import open_client
 from sensorstream.clients.kafka_python.admin import Session
 from sensorstream.clients.properties import parse_properties
@@ -27,12 +28,30 @@ from sensorstream.cluster.secure.certificates import LOOPBACK_NAMES, Authority
 from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import ClusterUnreachable, CredentialsRefused
 from sensorstream.monitor.gather import take
+from sensorstream.pipelines.replay.job_records import JOBS_TOPIC
+from sensorstream.pipelines.replay.once_lane import GIVE_UP_S
 from sensorstream.records import TopicPartition
 
 pytestmark = pytest.mark.broker
 WAIT_S = 60.0
 NAME = "secured"
 DAY = datetime.timedelta(days=1)
+RIGHTS = {
+    "TOPIC": ("READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"),
+    "GROUP": ("READ", "DESCRIBE"),
+    "TRANSACTIONAL_ID": ("WRITE", "DESCRIBE"),
+    "CLUSTER": ("DESCRIBE",),
+}
+LESSER = {
+    "no-write": {"TOPIC WRITE"},
+    "no-read": {"TOPIC READ"},
+    "no-topic": {f"TOPIC {operation}" for operation in RIGHTS["TOPIC"]},
+    "no-group": {"GROUP READ", "GROUP DESCRIBE"},
+    "no-commit": {"GROUP READ"},
+    "no-transaction": {"TRANSACTIONAL_ID WRITE", "TRANSACTIONAL_ID DESCRIBE"},
+    "no-cluster": {"CLUSTER DESCRIBE"},
+}
+"""Users who may do everything that the program asks for, but for these."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +67,9 @@ class Secured:
         known = json.loads((self.local.folder / "client.properties.json").read_text())[user]
         return Settings(self.local.bootstrap, client=client, properties={**known, **dotted(other)})
 
-    def plain(self, client: str, password: str) -> Settings:
-        """How the lesser user comes to the listener that takes SASL PLAIN."""
-        how = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "user"}
+    def plain(self, client: str, password: str, user: str = "user") -> Settings:
+        """How a user comes to the listener that takes SASL PLAIN."""
+        how = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": user}
         return Settings((self.at["plain"],), client=client, properties={**how, "sasl.password": password})
 
     def tls(self, client: str, listener: str, **other: str) -> Settings:
@@ -61,6 +80,29 @@ class Secured:
 
 def dotted(properties: dict[str, str]) -> dict[str, str]:
     return {key.replace("_", "."): value for key, value in properties.items()}
+
+
+def grant(super_user: Settings) -> None:
+    """Give each of the users in LESSER every right but one kind."""
+    from kafka.admin import ACL, ACLOperation, ACLPermissionType, ACLResourcePatternType, ResourcePattern, ResourceType
+
+    acls = [
+        ACL(
+            principal=f"User:{user}",
+            host="*",
+            operation=ACLOperation[operation],
+            permission_type=ACLPermissionType.ALLOW,
+            resource_pattern=ResourcePattern(
+                ResourceType[kind], "kafka-cluster" if kind == "CLUSTER" else "*", ACLResourcePatternType.LITERAL
+            ),
+        )
+        for user, without in LESSER.items()
+        for kind, operations in RIGHTS.items()
+        for operation in operations
+        if f"{kind} {operation}" not in without
+    ]
+    with Session(super_user.bootstrap, parse_properties(super_user.properties)) as session:
+        assert not session.client.create_acls(acls)["failed"]
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +143,9 @@ def secured(_own_surroundings: None, tmp_path_factory: pytest.TempPathFactory) -
             "listener.name.mutual.ssl.client.auth": "required",
             "listener.name.plain.sasl.enabled.mechanisms": "PLAIN",
             "listener.name.plain.plain.sasl.jaas.config": (
-                'org.apache.kafka.common.security.plain.PlainLoginModule required user_user="rights";'
+                "org.apache.kafka.common.security.plain.PlainLoginModule required "
+                + " ".join(f'user_{name}="rights"' for name in ("user", *LESSER))
+                + ";"
             ),
         }
 
@@ -110,7 +154,9 @@ def secured(_own_surroundings: None, tmp_path_factory: pytest.TempPathFactory) -
         local = LocalCluster(NAME)
         local.up(brokers=1, ports="auto", secure="tls+scram", acl=True)
         try:
-            yield Secured(local, at, files)
+            cluster = Secured(local, at, files)
+            grant(cluster.settings("kafka-python"))
+            yield cluster
         finally:
             local.down(delete_data=True)
 
@@ -197,7 +243,8 @@ def test_its_profiles_are_found_and_say_who_comes(secured: Secured, tmp_path: Pa
     assert told.stdout.splitlines() == 2 * ['{"Time":1,"v":2}'], told.stderr
     refusal = cli("topics", "create", "secured-never", "--replication-factor", "1", *user, cwd=tmp_path)
     assert refusal.returncode == 3
-    assert "Authorization failed" in refusal.stderr
+    assert "not allowed for this user (topic authorization failed)" in refusal.stderr
+    assert "Create on topic secured-never" in refusal.stderr
     assert ok("cluster", "status", "--name", NAME)["secure"] == "tls+scram"
     assert secured.local.up().already_running
 
@@ -290,3 +337,99 @@ def test_a_snapshot_says_what_this_user_may_not_see(secured: Secured) -> None:
         topic = snapshot.topic("seen")
         assert topic is not None
         assert (topic.rows, topic.size_bytes) == (0, None)
+
+
+@pytest.fixture
+def lab(secured: Secured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with rows, and a profile for each user that lacks a right; the topics are there, with rows in them."""
+    if not (secured.files / "lab").exists():
+        admin.create_topics(
+            secured.settings("kafka-python"),
+            [TopicSettings(name, partitions=1, replication_factor=1) for name in (FROM, TO, f"{TO}_DEAD", JOBS_TOPIC)],
+        )
+        with open_client(secured.settings("kafka-python")).publisher() as publisher:
+            publisher.publish(FROM, b'{"Time":"2024-01-01T00:00:00Z","text":"good"}', partition=0).wait(WAIT_S)
+        (secured.files / "lab").touch()
+    profiles = []
+    for name in LESSER:
+        how = secured.plain("auto", "rights", name)
+        lines = "".join(f'"{key}" = "{value}"\n' for key, value in how.properties.items())
+        profiles.append(f'[profiles.{name}]\nbootstrap = "{how.bootstrap[0]}"\n[profiles.{name}.properties]\n{lines}')
+    (tmp_path / "sensorstream.toml").write_text("".join(profiles))
+    (tmp_path / "rows.csv").write_text("Time,text\n2024-01-01T00:00:00Z,good\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+FROM, TO = "rights-from", "rights-to"
+PRODUCE = f"produce --source {FROM}=rows.csv --delay 0"
+CAPTURE = f"consume -t {FROM} -e --to captured"
+RUN = f"run --source {FROM}=rows.csv --delay 0 -e --to lab"
+STREAM = f"sentiment stream --from {FROM} --to {TO} -e"
+AGGREGATE = f"aggregate -t {FROM} --window 1m --count -e --time-column Time --time-format iso"
+WRITE_FROM, READ_FROM, SEE_FROM = (f"{right} on topic {FROM}" for right in ("Write", "Read", "Describe"))
+MISSING = [
+    ("no-write", PRODUCE, WRITE_FROM),
+    ("no-write", f"{PRODUCE} -X enable.idempotence=false", WRITE_FROM),
+    ("no-write", f"{PRODUCE} --exactly-once --job never", "Write on topic"),
+    ("no-write", f"{PRODUCE} --exactly-once --loop --job never-either", "Write on topic"),
+    ("no-topic", PRODUCE, SEE_FROM),
+    ("no-transaction", f"{PRODUCE} --exactly-once --job nor-this", "Write on the transactional id"),
+    ("no-read", f"{CAPTURE} -p 0", READ_FROM),
+    ("no-read", f"consume -t {FROM} -p 0 -e --to -", READ_FROM),
+    ("no-read", f"{CAPTURE} -g rights-a", READ_FROM),
+    ("no-topic", f"{CAPTURE} -p 0", SEE_FROM),
+    ("no-group", f"{CAPTURE} -p 0 -g rights-b", "Read on group rights-b"),
+    ("no-group", f"{CAPTURE} -g rights-c", "Read on group rights-c"),
+    ("no-commit", f"{CAPTURE} -p 0 -g rights-d", "Read on group rights-d"),
+    ("no-write", RUN, WRITE_FROM),
+    ("no-read", RUN, READ_FROM),
+    ("no-topic", RUN, SEE_FROM),
+    ("no-write", f"{STREAM} -g rights-e", f"Write on topic {TO}"),
+    ("no-read", f"{STREAM} -g rights-f", READ_FROM),
+    ("no-group", f"{STREAM} -g rights-g", "Read on group rights-g"),
+    ("no-transaction", f"{STREAM} -g rights-h", "Write on the transactional id"),
+    ("no-topic", f"{STREAM} -g rights-i", SEE_FROM),
+    ("no-read", f"{AGGREGATE} --to windows.csv", READ_FROM),
+    ("no-write", f"{AGGREGATE} --to topic:{TO}", f"Write on topic {TO}"),
+]
+MANAGING = [
+    ("no-group", "lag -g rights-j", "group authorization failed"),
+    ("no-topic", f"topics describe {FROM}", SEE_FROM),
+    ("no-cluster", "topics create rights-new --replication-factor 1", "Create on topic rights-new"),
+    ("no-cluster", f"topics delete {FROM} -y", f"Delete on topic {FROM}"),
+    ("no-cluster", f"topics alter {FROM} --partitions 2", "topic authorization failed"),
+    ("no-cluster", f"topics alter {FROM} --set retention.ms=86400000", f"AlterConfigs on topic {FROM}"),
+    ("no-topic", "jobs list", f"Describe on topic {JOBS_TOPIC}"),
+]
+
+
+@pytest.mark.parametrize(("user", "line", "right"), MISSING)
+def test_a_missing_right_is_named(
+    client: str, user: str, line: str, right: str, lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began = time.monotonic()
+    code = run([*line.split(), "--client", client, "--profile", user, "-q"])
+    said = capsys.readouterr().err
+    assert code == 3, said
+    assert "not allowed for this user (" in said
+    assert right in said
+    assert time.monotonic() - began < GIVE_UP_S, "it was tried again and again"
+
+
+@pytest.mark.parametrize(("user", "line", "right"), MANAGING)
+def test_a_missing_right_to_manage_is_named(
+    user: str, line: str, right: str, lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*line.split(), "--profile", user, "-q"]) == 3
+    said = capsys.readouterr().err
+    assert "not allowed for this user (" in said
+    assert right in said
+
+
+def test_who_may_not_describe_the_cluster_is_told_no_controller(secured: Secured) -> None:
+    known = admin.describe_cluster(secured.plain("auto", "rights", "no-group"))
+    assert known.controller == 1
+    unknown = admin.describe_cluster(secured.plain("auto", "rights", "no-cluster"))
+    assert unknown.controller is None
+    assert [broker.id for broker in unknown.brokers] == [1]

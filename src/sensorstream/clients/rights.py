@@ -31,6 +31,8 @@ class Denied:
 
     def delivery_error(self, where: TopicPartition, *others: str) -> WriteNotAllowed:
         """A record for this partition was not delivered, or for one of these other topics: it is not told which."""
+        if self.kind == "topic" and self.name:
+            return refusals.write_not_allowed(str(where), [self.name], self.why)
         topics = dict.fromkeys((where.topic, *others))
         named = str(where) if len(topics) == 1 else " and ".join(topics)
         return refusals.write_not_allowed(named, topics, self.why)

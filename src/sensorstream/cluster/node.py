@@ -20,6 +20,7 @@ from sensorstream.cluster.preflight import NODE_MARK
 from sensorstream.cluster.secure.private_files import write_private
 from sensorstream.cluster.state import NodeProcess
 from sensorstream.errors import Interrupted, LocalClusterError
+from sensorstream.own_files import make_folder
 
 if TYPE_CHECKING:
     import psutil
@@ -95,7 +96,7 @@ class Node:
 
     def configure(self, server_properties: str, logging: tuple[str, str]) -> None:
         """Write the node's configuration files."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         write_private(self.properties_file, server_properties)
         name, text = logging
         (self.folder / name).write_text(text, encoding="utf-8")
@@ -106,7 +107,7 @@ class Node:
 
         ``more`` are further words of the tool's command line, passwords among them: it gets all by a file.
         """
-        self.data.mkdir(parents=True, exist_ok=True)
+        make_folder(self.data)
         told = ["format", "-t", cluster_id, "-c", str(self.properties_file), *more]
         write_private(self.arguments_file, "".join(f"{word}\n" for word in told))
         words = launch.command(

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from sensorstream.errors import Interrupted, LocalClusterError, UsageError
+from sensorstream.own_files import make_folder
 from sensorstream.state_folder import state_folder
 
 DEFAULT_NAME: Final = "default"
@@ -158,7 +159,7 @@ def locked(folder: Path, stop: threading.Event | None = None, wait_s: float = _L
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             opened = path.open("a+")
         except OSError as error:
             # The holder before us may delete the folder just now, between two of these steps.
@@ -212,7 +213,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a file so that a reader sees the old content or the new. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     temporary.replace(path)

@@ -25,6 +25,7 @@ from sensorstream.lab.guard import Guard, clean_up
 from sensorstream.lab.mix import WINDOWS_OF, PageMix, as_svg, page_mixes
 from sensorstream.lab.scored_once import ScoredOnce, check_scored
 from sensorstream.lab.scorers import Scorers
+from sensorstream.own_files import make_folder
 from sensorstream.pipelines.aggregate.aggregate import AggregateResult, aggregate
 from sensorstream.pipelines.aggregate.job import AggregateOptions, make_job
 from sensorstream.pipelines.aggregate.targets import Kept, table_rows
@@ -238,7 +239,7 @@ def _post(row: Row) -> RankedPost:
 
 def _make(folder: Path) -> Path:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise SinkError(f"{folder} can't be made: {error.strerror}", hint="name another folder with --to") from error
     return folder

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sensorstream.errors import PositionMismatch, SinkError
+from sensorstream.own_files import open_own
 from sensorstream.sinks.held import Held
 
 SCHEMA: Final = 1
@@ -153,8 +154,7 @@ def store(path: Path, checkpoint: Checkpoint) -> None:
         if document[optional] in ("", None):
             del document[optional]
     document["seal"] = _seal(document)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-    descriptor = os.open(temporary, flags, 0o644)
+    descriptor = open_own(temporary, os.O_WRONLY | os.O_TRUNC, like=place if place.exists() else None)
     try:
         write_all(descriptor, json.dumps(document).encode() + b"\n")
         os.fsync(descriptor)

@@ -27,6 +27,8 @@ def check_file(path: Path, hint: str = ELSEWHERE, *, make_folder: bool = True) -
 
     Raises SinkError.
     """
+    if path.is_symlink():
+        raise SinkError(f"{path} is a symbolic link", hint="give the file that it points to")
     if path.is_dir():
         raise SinkError(f"{path} is a folder, not a file", hint=hint)
     if not make_folder and not path.parent.exists():

@@ -3,12 +3,10 @@
 import fcntl
 import os
 from pathlib import Path
-from typing import Final
 
 from sensorstream.errors import SinkError
+from sensorstream.own_files import open_own
 from sensorstream.sinks.positioned_file import FileBusy
-
-_NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0)
 
 
 class FileLock:
@@ -28,7 +26,7 @@ class FileLock:
             return
         while True:
             try:
-                descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | _NO_LINKS, 0o644)
+                descriptor = open_own(self._path, os.O_RDWR)
             except OSError as error:
                 raise SinkError(f"{self._path} can't be made: {error.strerror}", hint="give another --to") from error
             try:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sensorstream.errors import SinkError
 from sensorstream.events import Listener, Notice, ignore
+from sensorstream.own_files import durable, make_folder
 from sensorstream.records import Value
 from sensorstream.serde import json as json_serde
 from sensorstream.sinks.checkpoint import sync_folder
@@ -22,7 +23,6 @@ from sensorstream.sinks.column_kinds import NULL, kind_of, wider
 from sensorstream.sinks.file_lock import FileLock
 from sensorstream.sinks.parquet_columns import Kinds, arrow_column, converted, kinds_of, schema_of
 from sensorstream.sinks.segment_names import segments_below
-from sensorstream.sinks.segment_text import durable
 from sensorstream.sinks.segments import Rows
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class ParquetSegments:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """No other process writes into the topic's folder meanwhile."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         lock = FileLock(self._folder / "_columns.lock", str(self._folder))
         lock.take(wait=True)
         try:
@@ -127,7 +127,7 @@ class ParquetSegments:
     def _store(self, kinds: Kinds, *, settled: bool) -> None:
         path = self._folder / COLUMNS
         fresh = path.with_name(f"{COLUMNS}.new")
-        with durable(fresh) as out:
+        with durable(fresh, like=path if path.exists() else None) as out:
             out.write(json.dumps({"schema": 1, "columns": kinds, "settled": settled}).encode() + b"\n")
         fresh.replace(path)
         sync_folder(self._folder)
@@ -193,7 +193,11 @@ def _rewrite(path: Path, kinds: Kinds) -> None:
         return
     schema = schema_of(kinds)
     fresh = path.with_name(f"_{path.name}.rewrite")
-    with ParquetFile(path) as old, durable(fresh) as out, ParquetWriter(out, schema, compression="zstd") as writer:
+    with (
+        ParquetFile(path) as old,
+        durable(fresh, like=path) as out,
+        ParquetWriter(out, schema, compression="zstd") as writer,
+    ):
         for batch in old.iter_batches(_READ_AT_ONCE):
             writer.write_batch(_fitted(batch, own, kinds, schema))
     fresh.replace(path)

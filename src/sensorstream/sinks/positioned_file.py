@@ -15,6 +15,7 @@ from typing import BinaryIO, Final
 
 from sensorstream.errors import SinkError
 from sensorstream.events import RowRejected
+from sensorstream.own_files import LINK, open_own
 from sensorstream.records import Rejected
 from sensorstream.sinks import checkpoint as checkpoints
 from sensorstream.sinks import rejected as rejected_files
@@ -25,7 +26,6 @@ from sensorstream.sinks.held import Held, new_file
 from sensorstream.sinks.rejected import rejection_event
 
 _READ_SIZE: Final = 1 << 20
-_NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0)
 _sync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
@@ -55,6 +55,8 @@ class PositionedFile:
         stored = checkpoints.load(self.path)
         if stored is None:
             for there in (self.path, self.rejected_path):
+                if there.is_symlink():
+                    raise _sink_error(there, OSError(errno.ELOOP, LINK))
                 if self._size(there):
                     raise no_position(there, self.path)
             return None
@@ -172,7 +174,7 @@ class PositionedFile:
         fresh = self.path.with_name(self.path.name + ".rewrite")
         descriptor = -1
         try:
-            descriptor = self._open(fresh)
+            descriptor = open_own(fresh, os.O_RDWR, like=self.path)
             os.ftruncate(descriptor, 0)
             with self.path.open("rb") as old, os.fdopen(os.dup(descriptor), "wb") as new:
                 rewrite(old, new)
@@ -228,7 +230,7 @@ class PositionedFile:
             os.close(self._data)
 
     def _open(self, path: Path) -> int:
-        return os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINKS, 0o644)
+        return open_own(path, os.O_RDWR)
 
     def _finish_replacement(self, stored: Checkpoint) -> Checkpoint:
         fresh = self.path.with_name(self.path.name + ".rewrite")

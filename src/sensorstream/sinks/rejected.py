@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Final
 
 from sensorstream.errors import DecodeError
 from sensorstream.events import Listener, RowRejected
+from sensorstream.own_files import open_own
 from sensorstream.records import Rejected
 from sensorstream.sinks import dead_letter
 from sensorstream.sinks.checkpoint import sync_folder, write_all
@@ -44,7 +45,7 @@ def locked(path: Path) -> Iterator[int]:
     Raises OSError, also for a symbolic link.
     """
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _NO_LINKS, 0o644)
+        descriptor = open_own(path, os.O_RDWR | os.O_APPEND)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if _is_still(descriptor, path):
@@ -138,8 +139,7 @@ def rewrite(path: Path, choose: Callable[[Iterator[tuple[int, bytes]]], Iterator
     fresh = path.with_name(path.name + ".tmp")
     with locked(path) as descriptor, os.fdopen(os.dup(descriptor), "rb") as old:
         old.seek(0)
-        mode = os.fstat(descriptor).st_mode & 0o777
-        new = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_LINKS, mode)
+        new = open_own(fresh, os.O_WRONLY | os.O_TRUNC, like=path)
         try:
             with os.fdopen(new, "wb") as out:
                 length = sum(map(out.write, choose(_lines(old))))

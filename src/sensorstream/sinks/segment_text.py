@@ -1,11 +1,11 @@
 """Station 9: segments as finished CSV and JSON Lines files, as the files that grow would have them."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
+from sensorstream.own_files import durable
 from sensorstream.serde import json as json_serde
 from sensorstream.serde.csv_cells import csv_text, to_cell
 from sensorstream.sinks.segments import Rows
@@ -62,13 +62,3 @@ class CsvSegments:
 
     def adopt(self, paths: Sequence[Path]) -> None:
         """Nothing to do: each file stands for itself."""
-
-
-@contextmanager
-def durable(path: Path) -> Iterator[BinaryIO]:
-    """A new file that is on the disk when the block is left. Raises OSError."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-    with os.fdopen(os.open(path, flags, 0o644), "wb") as out:
-        yield out
-        out.flush()
-        os.fsync(out.fileno())

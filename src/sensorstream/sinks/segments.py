@@ -22,6 +22,7 @@ from typing import Final, NamedTuple, Protocol
 
 from sensorstream.errors import DecodeError, SinkError
 from sensorstream.events import Listener, ignore
+from sensorstream.own_files import make_folder
 from sensorstream.records import ConsumedRecord
 from sensorstream.serde import json as json_serde
 from sensorstream.serde.row_maker import PLAIN, RowMaker, json_line
@@ -284,7 +285,7 @@ class SegmentSink:
             for fresh, path in moves:
                 if (self._folder / path).exists():
                     raise SinkError(f"{self._folder / path} is there already", hint="move it away, then start again")
-                (self._folder / fresh).parent.mkdir(parents=True, exist_ok=True)
+                make_folder((self._folder / fresh).parent)
             self._form.write(files)
             for folder in {path.parent.relative_to(self._folder) for path, _ in files}:
                 for each in (folder, *folder.parents):

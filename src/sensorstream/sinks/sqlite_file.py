@@ -7,6 +7,7 @@ the capture waiting, nor the other way round.
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from typing import Final
 
 from sensorstream.errors import DecodeError, SinkError
 from sensorstream.events import Listener, ignore
+from sensorstream.own_files import open_own
 from sensorstream.records import ConsumedRecord
 from sensorstream.serde.row_maker import PLAIN, RowMaker
 from sensorstream.serde.typed_values import Typed, typed
@@ -245,8 +247,16 @@ class SqliteFileSink:
         self._lock.release()
 
     def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-        self._db = db
+        # Made and held by us first: the library makes files that others may read, and follows links. What it has
+        # opened then is the file that we hold, or it is not written to. Its journals get the mode of the database.
+        held = open_own(self._path, os.O_RDWR)
+        try:
+            db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+            self._db = db
+            if not os.path.samestat(os.fstat(held), self._path.lstat()):
+                raise SinkError(f"{self._path} was replaced while it was opened", hint="start again")
+        finally:
+            os.close(held)
         # A file that is no database shows at the first statement.
         mode = db.execute("PRAGMA journal_mode").fetchone()[0]
         if mode != "wal":
@@ -311,8 +321,6 @@ class SqliteFileSink:
 
 def check_database(path: Path) -> None:
     """Refuse a database that can't be written, is none or is somebody else's. Raises SinkError."""
-    if path.is_symlink():
-        raise SinkError(f"{path} is a symbolic link", hint="give the file that it points to")
     check_file(path)
     check_file(beside(path))
     if not path.exists():

@@ -11,7 +11,7 @@ from sensorstream.clients.rights import Denied
 
 _NAMED: Final = re.compile(r"(Topic|Group|Cluster|TransactionalId)AuthorizationFailed(?:Error)?(?:: (?P<of>.+))?")
 _KINDS: Final = {"Topic": "topic", "Group": "group", "Cluster": "cluster", "TransactionalId": "transactional id"}
-_NAME: Final = re.compile(r"""\{?['"]?(?P<name>[\w.-]+)['"]?\}?""")
+_NAMES: Final = re.compile(r"\{?(?:'?[\w.-]+'?(?:, )?)+\}?")
 
 
 def denied(error: BaseException) -> Denied | None:
@@ -20,6 +20,6 @@ def denied(error: BaseException) -> Denied | None:
     found = _NAMED.search(told) or _NAMED.search(type(error).__name__)
     if found is None:
         return None
-    # A topic's name, or a set of one; anything else is no name.
-    named = _NAME.fullmatch(found["of"] or "")
-    return Denied(_KINDS[found[1]], named["name"] if named else "")
+    # A name, or a set of topics; anything else is no name.
+    named = _NAMES.fullmatch(found["of"] or "")
+    return Denied(_KINDS[found[1]], " and ".join(re.findall(r"[\w.-]+", named[0])) if named else "")

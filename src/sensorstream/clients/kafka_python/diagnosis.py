@@ -45,6 +45,8 @@ _PLAIN_WORDS: Final = {
     "CoordinatorNotAvailableError": "none is available",
     "CoordinatorLoadInProgressError": "it is still loading",
     "NotCoordinatorError": "it has just moved",
+    "GroupAuthorizationFailedError": "this user has no right to it",
+    "TransactionalIdAuthorizationFailedError": "this user has no right to it",
 }
 
 

@@ -79,7 +79,7 @@ class KafkaPythonTransactionalPublisher(KafkaPythonPublisher):
         except (kafka_errors.KafkaError, RuntimeError) as error:
             if isinstance(error, _FENCED) or isinstance(self._transactions.last_error, _FENCED):
                 raise self._stage.fenced() from error
-            raise broker_error(what, error) from error
+            raise broker_error(what, error, "Write") from error
         if not answered:
             raise DeliveryTimeout(
                 f"{what}: no answer within {timeout_s:.0f} s", hint="look at: sensorstream cluster status"

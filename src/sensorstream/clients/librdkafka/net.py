@@ -433,12 +433,6 @@ def denied(error: KafkaError, name: str = "") -> Denied | None:
     return None if kind is None else Denied(kind, name)
 
 
-def denied_in(line: str) -> Denied | None:
-    """The refusal that a line of librdkafka's log speaks of; None for any other."""
-    found = re.search(r"\b(topic|group|cluster|transactional id) authorization failed", line, re.IGNORECASE)
-    return None if found is None else Denied(found[1].lower())
-
-
 def broker_error(what: str, error: BaseException, operation: str = "", name: str = "") -> SensorstreamError:
     """An exception of the library, as ours: ``what`` could not be done, and why.
 

@@ -450,7 +450,7 @@ class LibrdkafkaReader:
         return offsets | known
 
     def _check_group(self, what: str) -> None:
-        """Raise NotAllowed where this user has no right to the group: librdkafka's consumer asks on, and says nothing."""
+        """Raise NotAllowed where this user has no right to the group: librdkafka asks on, and says nothing."""
         asked = self._topics.admin().list_consumer_group_offsets(
             [ConsumerGroupTopicPartitions(str(self._group))], request_timeout=_COMMITTED_S
         )

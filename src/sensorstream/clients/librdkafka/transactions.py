@@ -19,7 +19,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from sensorstream.clients import refusals
 from sensorstream.clients.base import Reader
-from sensorstream.clients.librdkafka.net import broker_error, denied_in, error_of, reason
+from sensorstream.clients.librdkafka.net import broker_error, denied, error_of, reason
 from sensorstream.clients.librdkafka.publisher import LibrdkafkaPublisher, RdDelivery, VouchedDelivery
 from sensorstream.clients.librdkafka.reader import LibrdkafkaReader
 from sensorstream.clients.own_thread import on_own_thread
@@ -68,6 +68,7 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
         self._stage = Stage(transactional_id)
         self._deliveries: list[RdDelivery] = []
         self.ends: dict[TopicPartition, int] = {}
+        self._cause: KafkaError | None = None
         self._left_behind: Future[None] | None = None
         try:
             self._ask(self._producer.init_transactions, INIT_S, f"transactional id {transactional_id} can't be had")
@@ -101,13 +102,13 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
         inner = error_of(error)
         if inner is not None and (inner.retriable() or inner.code() == KafkaError._TIMED_OUT):
             return DeliveryTimeout(f"{what}: {reason(inner)}", hint="look at: sensorstream cluster status")
-        return broker_error(what, error)
+        return broker_error(what, error, "Write")
 
     def begin(self) -> None:
         """Begin a transaction."""
         self._stage.begin()
         self._deliveries = []
-        self.watch.doomed = None
+        self.watch.doomed = self._cause = None
         try:
             self._ask(lambda _: self._producer.begin_transaction(), 0, "a transaction can't be begun")
         except BaseException:
@@ -150,8 +151,15 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
         return refused or super().failure(where, error)
 
     def _refused(self) -> DeliveryError | None:
-        """That a right is missing, where the transaction has failed with that; librdkafka does not say for which topic."""
-        refused = denied_in(self.watch.doomed or "")
+        """That a right is missing, where the open transaction has failed with that; it is not told for which topic."""
+        if self._cause is None and self._stage.is_open:
+            # Refused in an open transaction: with what that has failed with, where it has.
+            try:
+                self._producer.begin_transaction()
+            except KafkaException as error:
+                inner = error_of(error)
+                self._cause = inner if inner is not None and inner.code() != KafkaError._STATE else None
+        refused = None if self._cause is None else denied(self._cause)
         if refused is None or not self._deliveries:
             return None
         return refused.delivery_error(self._deliveries[0].where, *(one.where.topic for one in self._deliveries))
@@ -179,8 +187,11 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
             member = reader.membership()
             self._ask(lambda left: self._call_send_offsets(offsets, member, left), timeout_s, _NOT_SENT)
         except BaseException as error:
+            refused = self._refused()
             # Left open, it would hide what lies behind it until it times out.
             self._abort_after(error)
+            if refused is not None:
+                raise refused from error
             raise
 
     def _call_send_offsets(self, offsets: list[KafkaPartition], member: object, timeout_s: float) -> None:

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final
 from sensorstream.clients.base import Client, TransactionalPublisher
 from sensorstream.clients.transaction import wait_until_seen
 from sensorstream.errors import SensorstreamError, SinkError
+from sensorstream.own_files import open_own
 from sensorstream.pipelines.aggregate.aggregate import JobMark
 from sensorstream.records import Json, Number, Row, TopicPartition, Value
 from sensorstream.serde import json as json_serde
@@ -101,8 +102,8 @@ class WholeFile:
         self._columns = tuple(columns)
         check_unclaimed(self._path)
         with _Translated(self._path):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-            self._descriptor = os.open(self._fresh, flags, 0o644)
+            there = self._path if self._path.exists() else None
+            self._descriptor = open_own(self._fresh, os.O_WRONLY | os.O_TRUNC, like=there)
             if self._csv:
                 write_all(self._descriptor, _csv_lines([dict(zip(columns, columns, strict=True))], columns))
         return None

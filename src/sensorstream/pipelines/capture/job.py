@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sensorstream.config import Settings
 from sensorstream.errors import SinkError, UsageError
 from sensorstream.events import Listener, ignore
+from sensorstream.own_files import make_folder
 from sensorstream.pipelines.capture.capture import CaptureJob, SinkFactory
 from sensorstream.pipelines.capture.kinds import STREAMED, Target, target_of
 from sensorstream.pipelines.capture.ranges import parse_range
@@ -234,7 +235,7 @@ def _file_sink(
         range=range_,
     )
     try:
-        target.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(target.folder)
     except OSError as error:
         raise SinkError(f"{target.folder} can't be made: {error.strerror}", hint="give another --to") from error
     return target.sink(log, listener, rows)

@@ -124,8 +124,8 @@ class ReplayedSource:
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """How a replay ended. ``problem`` is the one-line reason when it could not go on, ``not_allowed`` that this user has
-    no right to go on; ``seconds`` is the wall time."""
+    """How a replay ended. ``problem`` is the one-line reason when it could not go on; ``not_allowed``: it is that this
+    user has no right to. ``seconds`` is the wall time."""
 
     sent: int
     acknowledged: int

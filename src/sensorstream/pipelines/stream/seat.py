@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TextIO
 
 from sensorstream.errors import SensorstreamError, UsageError
+from sensorstream.own_files import make_folder, open_own
 from sensorstream.state_folder import state_folder
 
 
@@ -65,7 +66,7 @@ def take_seat(cluster_id: str, group: str, instance: str) -> Iterator[Seat]:
     name = hashlib.sha256("\0".join((cluster_id, group, instance)).encode()).hexdigest()[:20]
     folder = state_folder() / "streams" / name
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         file, number = _lock(folder)
     except OSError as error:
         raise SensorstreamError(
@@ -85,7 +86,7 @@ def _lock(folder: Path) -> tuple[TextIO, int]:
     """The first lock that nobody has, emptied, and its number. Raises OSError."""
     number = 0
     while True:
-        file = (folder / f"{number}.lock").open("a+", encoding="utf-8")
+        file = os.fdopen(open_own(folder / f"{number}.lock", os.O_RDWR | os.O_APPEND), "a+", encoding="utf-8")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             file.truncate(0)

@@ -11,7 +11,6 @@ offsets waits for transactions that are still open.
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Final, Literal
 
 from sensorstream.clients.base import Client, Reader, Rebalance, TransactionalPublisher
@@ -404,11 +403,15 @@ class _Stream:
             part.position = max(part.position, self._ends.bound(part.tp, self._reader.position(part.tp)))
 
     def _finish(self) -> None:
-        """Commit what is open; what can't be committed is left to the next run."""
-        with suppress(DeliveryError, BrokerError, ClusterUnreachable):
+        """Commit what is open; what can't be committed is left to the next run. Raises NotAllowed."""
+        try:
             self._commit()
             if self._retrying:
                 self._try_again()
+        except NotAllowed:
+            raise
+        except (DeliveryError, BrokerError, ClusterUnreachable):
+            pass
 
     # The group
 
