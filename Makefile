@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types imports check bench campaign build clean bytecode
+.PHONY: demo test lint types imports audit check bench campaign build clean bytecode
 
 demo: bytecode
 	$(BIN)/sensorstream demo
@@ -22,6 +22,13 @@ types: $(STAMP)
 
 imports: $(STAMP)
 	$(BIN)/lint-imports
+
+# Known vulnerabilities of what the program depends on. Where no index answers that is said, and is no failure;
+# AUDIT=--strict, as before a release, makes it one.
+audit: $(STAMP)
+	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python --group audit; \
+	else $(BIN)/python -m pip install --quiet --group audit; fi || echo "pip-audit can't be installed"
+	@$(BIN)/python tools/audit.py $(AUDIT)
 
 check: lint types imports
 

@@ -198,7 +198,7 @@ def _text(value: object) -> str:
 
 def _default(name: str) -> object:
     default = next(one.default for one in fields(Description) if one.name == name)
-    assert default is not MISSING  # noqa: S101
+    assert default is not MISSING  # noqa: S101  # for the type checker
     return default
 
 

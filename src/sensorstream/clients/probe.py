@@ -76,13 +76,20 @@ def _controller(admin: Any, told: int) -> int | None:
 def quorum_leader(admin: Any) -> int | None:
     """The id of the node that leads the metadata quorum, None while there is none; ``admin`` is a KafkaAdminClient.
 
+    Raises ClusterAuthorizationFailedError where this user may not know.
+
     In place of its ``describe_metadata_quorum()``, which fails with ``KeyError('error_message')`` against Kafka up
     to 3.8 (kafka-python 3.0.12).
     """
+    from kafka.errors import ClusterAuthorizationFailedError
+
     request = quorum_request()
 
     async def ask() -> int | None:
-        return leader_told(await admin._manager.send(request))
+        answer = await admin._manager.send(request)
+        if answer.error_code == ClusterAuthorizationFailedError.errno:
+            raise ClusterAuthorizationFailedError
+        return leader_told(answer)
 
     leader: int | None = admin._manager.run(ask)
     return leader

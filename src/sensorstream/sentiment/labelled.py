@@ -316,7 +316,7 @@ class LabelledFile:
         return label
 
     def _rating(self, value: Any) -> float:
-        assert self.rating_scale is not None and self.rating_centre is not None  # noqa: S101
+        assert self.rating_scale is not None and self.rating_centre is not None  # noqa: S101  # for the type checker
         try:
             number = math.nan if isinstance(value, bool) else float(value)
         except (TypeError, ValueError):

@@ -279,7 +279,7 @@ def _folds(labels: "NDArray[np.int64]", seed: int) -> "NDArray[np.int64]":
     """The fold of each row, each label spread evenly over them."""
     import numpy as np
 
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)  # noqa: S311  # a split, not a secret
     folds = np.zeros(len(labels), dtype=np.int64)
     for label in range(len(LABELS)):
         places = np.flatnonzero(labels == label).tolist()

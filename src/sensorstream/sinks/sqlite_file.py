@@ -268,11 +268,11 @@ class SqliteFileSink:
 
     def _make_table(self, db: sqlite3.Connection) -> None:
         topic = self._log.topic
-        if db.execute(f"SELECT 1 FROM {TOPICS} WHERE topic = ?", (topic,)).fetchone():  # noqa: S608
+        if db.execute(f"SELECT 1 FROM {TOPICS} WHERE topic = ?", (topic,)).fetchone():  # noqa: S608  # names of ours
             return
         taken = folded([name for (name,) in db.execute("SELECT name FROM sqlite_master")])
         name = free_name(topic, taken)
-        db.execute(f"INSERT INTO {TOPICS} VALUES (?, ?)", (topic, name))  # noqa: S608
+        db.execute(f"INSERT INTO {TOPICS} VALUES (?, ?)", (topic, name))  # noqa: S608  # names of ours
         own = ", ".join(f"{column} INTEGER NOT NULL" for column in OWN_COLUMNS)
         db.execute(f"CREATE TABLE {quoted(name)} ({own}, PRIMARY KEY ({', '.join(OWN_COLUMNS)})) WITHOUT ROWID")
 
@@ -363,7 +363,7 @@ def _connection(path: Path, mode: str) -> sqlite3.Connection:
 def positions(db: sqlite3.Connection) -> list[Checkpoint]:
     """The positions of all partitions in a database. Raises sqlite3.Error where it is none of ours."""
     found = db.execute(
-        f"SELECT topic, partition, cluster_id, topic_id, transform, next_offset, range, range_end FROM {POSITION}"  # noqa: S608
+        f"SELECT topic, partition, cluster_id, topic_id, transform, next_offset, range, range_end FROM {POSITION}"  # noqa: S608  # names of ours
     )
     held = _held(db)
     return [
@@ -396,8 +396,8 @@ def _held(db: sqlite3.Connection) -> dict[tuple[str, int], Held]:
 
 def table_names(db: sqlite3.Connection, topic: str) -> tuple[str, dict[str, str]]:
     """The name of a topic's table, and of its columns by the names they have in the records, in their order."""
-    (table,) = db.execute(f"SELECT name FROM {TOPICS} WHERE topic = ?", (topic,)).fetchone()  # noqa: S608
-    found = db.execute(f"SELECT column, name FROM {COLUMNS} WHERE topic = ? ORDER BY place", (topic,))  # noqa: S608
+    (table,) = db.execute(f"SELECT name FROM {TOPICS} WHERE topic = ?", (topic,)).fetchone()  # noqa: S608  # names of ours
+    found = db.execute(f"SELECT column, name FROM {COLUMNS} WHERE topic = ? ORDER BY place", (topic,))  # noqa: S608  # names of ours
     return table, {_column(key): name for key, name in found}
 
 

@@ -52,6 +52,8 @@ DEFAULTS: Final = {
 }
 _SLICE_S: Final = 0.05
 _IDLE_S: Final = 0.1
+THROWN_AWAY: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._FATAL)
+"""What records end with that are given up because of something else."""
 _UNCERTAIN: Final = (
     KafkaError._MSG_TIMED_OUT,
     KafkaError._TIMED_OUT,
@@ -213,7 +215,11 @@ class LibrdkafkaPublisher:
 
     def failure(self, where: TopicPartition, error: KafkaError) -> DeliveryError:
         """What a record ended with, as ours; what the producer died of where the error says no more than that."""
-        return delivery_error(where, self.fatal if error.code() == KafkaError._FATAL and self.fatal else error)
+        if error.code() in THROWN_AWAY and not self._closed:
+            if self.fatal is None:
+                self.pump(_SLICE_S)  # it may be told behind what it did to the records
+            error = self.fatal or error
+        return delivery_error(where, error)
 
     def death(self) -> KafkaError | None:
         """What the producer died of, when no callback will come any more; None while it lives."""

@@ -20,7 +20,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from sensorstream.clients import refusals
 from sensorstream.clients.base import Reader
 from sensorstream.clients.librdkafka.net import broker_error, denied, error_of, reason
-from sensorstream.clients.librdkafka.publisher import LibrdkafkaPublisher, RdDelivery, VouchedDelivery
+from sensorstream.clients.librdkafka.publisher import THROWN_AWAY, LibrdkafkaPublisher, RdDelivery, VouchedDelivery
 from sensorstream.clients.librdkafka.reader import LibrdkafkaReader
 from sensorstream.clients.own_thread import on_own_thread
 from sensorstream.clients.properties import ClientProperties
@@ -46,7 +46,6 @@ _LATE_S: Final = 2.0
 """So much later than its deadline a call may come back."""
 _NOT_SENT: Final = "the positions can't be sent with the transaction"
 _REFUSAL: Final = re.compile(r"failed: (?:Broker: )?(.*?) \(broker ")
-_THROWN_AWAY: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._FATAL)
 _FENCED: Final = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
 
 
@@ -147,7 +146,7 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
 
     def failure(self, where: TopicPartition, error: KafkaError) -> DeliveryError:
         """As the publisher's; of records that were thrown away with a transaction, what that failed with."""
-        refused = self._refused() if error.code() in _THROWN_AWAY else None
+        refused = self._refused() if error.code() in THROWN_AWAY else None
         return refused or super().failure(where, error)
 
     def _refused(self) -> DeliveryError | None:
