@@ -52,6 +52,7 @@ DEFAULTS: Final = {
 }
 _SLICE_S: Final = 0.05
 _IDLE_S: Final = 0.1
+_TOLD_S: Final = 2.0
 THROWN_AWAY: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._FATAL)
 """What records end with that are given up because of something else."""
 _UNCERTAIN: Final = (
@@ -216,8 +217,10 @@ class LibrdkafkaPublisher:
     def failure(self, where: TopicPartition, error: KafkaError) -> DeliveryError:
         """What a record ended with, as ours; what the producer died of where the error says no more than that."""
         if error.code() in THROWN_AWAY and not self._closed:
-            if self.fatal is None:
-                self.pump(_SLICE_S)  # it may be told behind what it did to the records
+            # It may be told behind what it did to the records.
+            deadline = time.monotonic() + (_TOLD_S if error.code() == KafkaError._FATAL else _SLICE_S)
+            while self.fatal is None and time.monotonic() < deadline:
+                self.pump(_SLICE_S)
             error = self.fatal or error
         return delivery_error(where, error)
 
