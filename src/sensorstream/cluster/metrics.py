@@ -19,6 +19,7 @@ from sensorstream.cluster.preflight import free_ports, is_free
 from sensorstream.cluster.properties import LOOPBACK
 from sensorstream.errors import LocalClusterError
 from sensorstream.events import Listener, ignore
+from sensorstream.own_files import make_folder
 
 AGENT: Final = Jar(
     "io.prometheus.jmx:jmx_prometheus_javaagent:1.0.1",
@@ -86,7 +87,7 @@ class Metrics:
 
     def _save(self, ports: Mapping[int, int]) -> None:
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._file.parent)
             self._file.write_text(json.dumps(ports), encoding="utf-8")
         except OSError as error:
             raise LocalClusterError(

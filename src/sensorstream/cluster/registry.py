@@ -24,6 +24,7 @@ from sensorstream.cluster.properties import LOOPBACK
 from sensorstream.cluster.registry_files import RUNNER
 from sensorstream.cluster.results import RegistryStatus
 from sensorstream.errors import Interrupted, LocalClusterError
+from sensorstream.own_files import make_folder
 
 DEFAULT_PORT: Final = 8081
 """Where Confluent's registry listens, too."""
@@ -86,8 +87,8 @@ class Registry(Companion):
         port = known.port if known is not None else _choose_port(any_port=any_port)
         folder = data / _NAME
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
+            make_folder(self.folder)
             fresh = not any(folder.glob("registry.mv.db"))
             if self.log_file.exists():
                 self.log_file.replace(self.log_file.with_name(f"{self.log_file.name}.before"))

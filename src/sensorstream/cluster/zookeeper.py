@@ -26,6 +26,7 @@ from sensorstream.cluster.results import ZooKeeperStatus
 from sensorstream.cluster.zookeeper_properties import zookeeper_properties
 from sensorstream.errors import Interrupted, LocalClusterError, PortTaken, UsageError
 from sensorstream.events import Listener, Notice
+from sensorstream.own_files import make_folder
 
 DEFAULT_PORT: Final = 2181
 """Where ZooKeeper listens by convention."""
@@ -122,7 +123,7 @@ class ZooKeeper(Companion):
         self.end()  # strays
         folder = data / _NAME
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             port = _choose_port(known, any_port=any_port, needed=needed, listener=listener)
             self._node.configure(*zookeeper_properties(port, folder, self.log_file))
             process = self._node.start(launch, _MAIN, heap_mb=_HEAP_MB)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from sensorstream.cluster.secure.private_files import private_folder, write_private
+from sensorstream.own_files import make_folder
 
 FOLDER: Final = "links"
 Kind: TypeAlias = Literal["broker", "controller", "zookeeper"]
@@ -68,7 +69,7 @@ def load_ways(cluster_folder: Path) -> Ways | None:
 
 def save_ways(cluster_folder: Path, ways: Ways) -> None:
     """Remember the ways. Raises LocalClusterError."""
-    cluster_folder.mkdir(parents=True, exist_ok=True)
+    make_folder(cluster_folder)
     folder = private_folder(cluster_folder / FOLDER)
     write_private(folder / "ways.json", json.dumps(asdict(ways), indent=1) + "\n")
 
