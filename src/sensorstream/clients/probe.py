@@ -65,10 +65,12 @@ def cluster_health(
 
 def _controller(admin: Any, told: int) -> int | None:
     """The active controller; ``told`` is what the metadata name, which is right with ZooKeeper only."""
-    from kafka.errors import UnsupportedVersionError
+    from kafka.errors import ClusterAuthorizationFailedError, UnsupportedVersionError
 
     try:
         return quorum_leader(admin)
+    except ClusterAuthorizationFailedError:
+        return None
     except UnsupportedVersionError:  # there is no quorum: ZooKeeper keeps the metadata
         return told if told >= 0 else None
 
