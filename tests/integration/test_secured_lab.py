@@ -1,7 +1,9 @@
 """Three secured brokers, with rights to be had, links that can be cut and a schema registry: chaos and a lab on it."""
 
 import csv
+import os
 import re
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,11 +14,12 @@ import pytest
 
 from faults.counting import count_files, write_source
 from faults.workloads import END_S, PARTITIONS, Capture, Replay, rows_for
-from running import ok, started, until
+from running import cli, ok, started, until
 from sensorstream.clients import open_client
 from sensorstream.cluster import ClusterUp, LocalCluster
 from sensorstream.cluster.named import reach
 from sensorstream.config import Settings
+from sensorstream.errors import ExitCode
 from sensorstream.events import Event, Notice
 from sensorstream.lab.chaos.chaos import chaos
 from sensorstream.lab.chaos.plan import ChaosPlan, Fault, Target
@@ -108,3 +111,15 @@ def test_chaos_comes_as_the_super_user_and_starts_a_secured_broker_again(local: 
     told = ok("cluster", "chaos", "--stop", "broker:2", "--every", "4s", "--hold", "1s", "--for", "1s", "--name", NAME)
     assert (told["faults"], told["healthy"]) == (1, True)
     assert local.running_brokers() == (1, 2, 3)
+
+
+def test_links_that_were_killed_are_missed_and_come_back(local: LocalCluster) -> None:
+    pid = ok("cluster", "status", "--name", NAME)["links"]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    status = cli("cluster", "status", "--name", NAME)
+    assert status.returncode == ExitCode.FAILED
+    assert "the process of its links is stopped" in status.stderr
+    assert f"sensorstream cluster up --name {NAME}" in status.stderr
+    up = ok("cluster", "up", "--name", NAME)
+    assert (up["links"], up["started"], up["already_running"]) == (True, [], False)
+    assert ok("cluster", "status", "--name", NAME)["links"]["pid"] != pid
