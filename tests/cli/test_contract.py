@@ -199,6 +199,12 @@ WRONG: list[tuple[Sequence[str], ExitCode, str]] = [
     (["monitor"], ExitCode.USAGE, "monitor --once"),
     (["monitor", "--every", "soon"], ExitCode.USAGE, "--every"),
     (["monitor", "-t", "../x"], ExitCode.USAGE, "topic's name"),
+    (["monitor", "--web", "--once"], ExitCode.USAGE, "--once"),
+    (["monitor", "--allow-changes"], ExitCode.USAGE, "--web"),
+    (["monitor", "--web", "--listen", "here"], ExitCode.USAGE, "--listen"),
+    (["monitor", "--web", "--listen", "192.0.2.1:0"], ExitCode.USAGE, "--listen"),
+    (["monitor", "--web", "--token", "short"], ExitCode.USAGE, "--token"),
+    (["monitor", "--web", "--allow-changes", "-q"], ExitCode.USAGE, "--token"),
 ]
 
 
@@ -285,6 +291,7 @@ KEYS: list[tuple[str, str]] = [
     ("monitor --once", "sensorstream.monitor.report:ClusterReport"),
     ("monitor latency", "sensorstream.monitor.probe:Probed"),
     ("wait", "sensorstream.monitor.watching:Waited"),
+    ("monitor --web", "sensorstream.monitor.web.server:Served"),
 ]
 
 

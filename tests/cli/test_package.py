@@ -43,6 +43,10 @@ def test_installs_and_runs_from_an_empty_folder(built: Path, kind: str, tmp_path
     assert str(sample) in shown
     assert sample.read_bytes() == (ROOT / "samples" / "AIR2308.csv").read_bytes()
     assert (target / "sensorstream" / "py.typed").exists()
+    page = target / "sensorstream" / "monitor" / "web" / "static"
+    assert (page / "index.html").exists()
+    assert list((page / "vendor").glob("uPlot-*.js"))
+    assert not list(target.rglob("axe*.js")), "for tests alone"
     assert list((target / "sensorstream" / "cluster" / "pins").glob("*.json"))
     composed = target / "sensorstream" / "_compose"
     there = {path.relative_to(composed) for path in composed.rglob("*") if path.is_file()}

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorstream.cli import fail_if, monitor_latency
+from sensorstream.cli import fail_if, monitor_latency, monitor_web
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import UsageError
 
@@ -47,11 +47,21 @@ def monitor(
             "--light/--dark", help="On the screen: its colours. Default: as the terminal says it is, else dark."
         ),
     ] = None,
+    web: monitor_web.Web = False,
+    listen: monitor_web.Listen = None,
+    allow_changes: monitor_web.AllowChanges = False,
+    token: monitor_web.Token = None,
+    allow_host: monitor_web.AllowHost = None,
 ) -> Outcome:
     """Show brokers, topics and consumer groups: what is alive, how much comes in, who is behind.
 
-    Without --once it is a live screen: press ? for its keys, q to quit.
+    Without --once it is a live screen: press ? for its keys, q to quit. With --web it is a page for a browser.
     """
+    page = monitor_web.Asked(listen, allow_changes, token, tuple(allow_host or ()))
+    if web:
+        monitor_web.alone(once=once, lasting=lasting, conditions=fail_if_)
+        return monitor_web.show_page(session, page)
+    page.need_web()
     if once:
         return show_once(session, lasting, fail_if.conditions(fail_if_))
     from sensorstream.cli.monitor_screen import show_screen
