@@ -99,14 +99,14 @@ def test_a_broker_joins_takes_its_share_and_leaves(cluster: LocalCluster, monkey
     ok("topics", "delete", name, "--yes")
 
 
-def test_a_secured_cluster_gives_the_broker_what_is_its_own_and_knows_it_after_down(
+def test_a_secured_cluster_with_links_gives_the_broker_what_is_its_own_and_knows_it_after_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SENSORSTREAM_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("SENSORSTREAM_BOOTSTRAP", "cluster:safe")
     local = LocalCluster("safe")
     try:
-        local.up(brokers=1, ports="auto", secure="tls+scram", acl=True, metrics=True)
+        local.up(brokers=1, ports="auto", secure="tls+scram", acl=True, metrics=True, links=True)
         ok("topics", "create", "S", "--partitions", "2", "--replication-factor", "1")
         publish("S")
         added = add_broker("safe", port=0)
@@ -116,6 +116,9 @@ def test_a_secured_cluster_gives_the_broker_what_is_its_own_and_knows_it_after_d
         assert own.stat().st_mode & 0o077 == 0
         assert "broker-2.pem" in (local.folder / "broker-2" / "server.properties").read_text()
         assert (added.brokers, local.status().brokers[1].metrics) == ((1, 2), added.metrics)
+        ways = local._links.ways
+        assert ways is not None
+        assert ways.lead_to(2)
         ok("topics", "reassign", "S", "--brokers", "2")
 
         assert local.down().stopped == (1, 2)

@@ -158,8 +158,20 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def waits(clock: Clock, monkeypatch: pytest.MonkeyPatch, looks: "itertools.chain[moving._Look]") -> list[str]:
     """Wait for ``looks``, one after the other; what was told. The move is cancelled where that is told last."""
     told: list[str] = []
-    monkeypatch.setattr(moving, "_ask", lambda *_: next(looks))
-    monkeypatch.setattr(moving, "_cancel", lambda *_: told.append("cancelled"))
+    left = 2
+
+    def ask(*_: object) -> moving._Look:
+        nonlocal left
+        look = next(looks)
+        left = len(look.adding)
+        return look
+
+    def cancel(*_: object) -> int:
+        told.append("cancelled")
+        return left
+
+    monkeypatch.setattr(moving, "_ask", ask)
+    monkeypatch.setattr(moving, "_cancel", cancel)
     stop: threading.Event = clock  # type: ignore[assignment]
 
     def listener(event: object) -> None:

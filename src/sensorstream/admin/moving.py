@@ -116,7 +116,7 @@ def wait_moved(
         if now - moved_at >= STILL_S:
             _give_up(settings, partitions, look, f"nothing was copied to {_brokers(look)} for {STILL_S:g} s", listener)
         if stop.wait(_POLL_S if now - began < _SHORT_S else _LONG_POLL_S):
-            _cancel(settings, partitions, listener)
+            left = _cancel(settings, partitions, listener)
             raise Interrupted(
                 f"cancelled: {total - left} of {total} partitions have moved, the others stay",
                 hint="run it again to go on",
@@ -173,19 +173,22 @@ def _copied(session: Session, adding: Mapping[TopicPartition, tuple[int, ...]], 
 def _give_up(
     settings: Settings, partitions: Collection[TopicPartition], look: _Look, why: str, listener: Listener
 ) -> NoReturn:
-    _cancel(settings, partitions, listener)
-    total, left = len(partitions), len(look.adding)
+    total, left = len(partitions), _cancel(settings, partitions, listener)
     hint = "start it, then run it again" if len(look.away) == 1 else "start them, then run it again"
     if not look.away:
         hint = "look at the brokers (sensorstream brokers, topics describe), then run it again"
     raise BrokerError(f"{why}: {total - left} of {total} partitions have moved, the others stay", hint=hint)
 
 
-def _cancel(settings: Settings, partitions: Collection[TopicPartition], listener: Listener) -> None:
-    def cancel(session: Session) -> None:
-        _alter(session, dict.fromkeys(moving_now(session, partitions)))
+def _cancel(settings: Settings, partitions: Collection[TopicPartition], listener: Listener) -> int:
+    """Take back what has not moved; how many partitions that were."""
 
-    administer(settings, "the move was not cancelled", cancel, listener)
+    def cancel(session: Session) -> int:
+        left = moving_now(session, partitions)
+        _alter(session, dict.fromkeys(left))
+        return len(left)
+
+    return administer(settings, "the move was not cancelled", cancel, listener)
 
 
 def _alter(session: Session, replicas: Mapping[TopicPartition, Any]) -> None:
