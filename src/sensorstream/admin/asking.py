@@ -13,6 +13,8 @@ K = TypeVar("K", bound=Hashable)
 
 PATIENCE_S: Final = 2.0
 """How long a broker may take for an answer."""
+FIRST_PATIENCE_S: Final = 4.0
+"""How long when it is asked for the first time, and may be the only one."""
 SHORT_S: Final = 0.4
 """How long one may take that gave none the last time."""
 HEDGE_S: Final = 0.7
@@ -34,6 +36,7 @@ class Asker:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.patience_s = FIRST_PATIENCE_S
         self.requests = 0
         self.refusing: set[int] = set()
         """Brokers at whose address nobody listens."""
@@ -55,9 +58,10 @@ class Asker:
         except KafkaError:
             return False
 
-    def all(self, requests: Mapping[K, tuple[int, Any]], patience_s: float = PATIENCE_S) -> Answers[K]:
-        """Ask all at once; each key's broker and request. Brokers that are known to be away are not waited for."""
+    def all(self, requests: Mapping[K, tuple[int, Any]], patience_s: float | None = None) -> Answers[K]:
+        """Ask all at once; each key's broker and request. Brokers that are known to be silent get little time."""
         found: Answers[K] = Answers()
+        patience_s = self.patience_s if patience_s is None else patience_s
         self._hear_late()
         began = time.monotonic()
         sent = {key: (broker, self._send(broker, request, patience_s)) for key, (broker, request) in requests.items()}
@@ -71,7 +75,7 @@ class Asker:
         future = self._send(broker, request, patience_s)
         return future.value if wait_for(future, patience_s) and future.succeeded() else None
 
-    def any(self, request: Callable[[], Any], brokers: Collection[int], patience_s: float = PATIENCE_S) -> Any:
+    def any(self, request: Callable[[], Any], brokers: Collection[int], patience_s: float) -> Any:
         """What one of the brokers answers first: the next is asked when one takes long. None: nobody does."""
         order = deque(sorted(brokers, key=lambda one: (one in self.refusing, one in self.silent_since)))
         waiting: dict[int, Any] = {}
@@ -98,10 +102,10 @@ class Asker:
             self._note(broker, None)
         return None
 
-    def each(self, brokers: Iterable[int], request: Callable[[], Any], patience_s: float = PATIENCE_S) -> Answers[int]:
+    def each(self, brokers: Iterable[int], request: Callable[[], Any]) -> Answers[int]:
         """Ask each broker the same; one whose connection breaks is asked again while there is time."""
         found: Answers[int] = Answers()
-        end = time.monotonic() + patience_s
+        end = time.monotonic() + self.patience_s
         left = list(brokers)
         pause = threading.Event()
         while left:

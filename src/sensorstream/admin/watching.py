@@ -99,7 +99,9 @@ class Watcher:
         from kafka.errors import KafkaError
 
         try:
-            return self._look(sizes, peek)
+            seen = self._look(sizes, peek)
+            self._asker.patience_s = PATIENCE_S
+            return seen
         except (KafkaError, RuntimeError, OSError) as error:
             raise broker_error("the cluster can't be looked at", error) from error
 
