@@ -7,6 +7,7 @@ and prints a table; with ``--write`` into docs/monitor.md.
 import argparse
 import os
 import platform
+import signal
 import statistics
 import sys
 import tempfile
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=3, help="how often a broker is killed")
     parser.add_argument("--write", action="store_true", help="write docs/monitor.md")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the cluster is taken down
     with tempfile.TemporaryDirectory(prefix="sensorstream-bench-") as folder:
         cluster = LocalCluster(f"bench-monitor-{os.getpid()}")
         try:
