@@ -118,6 +118,17 @@ def test_a_group_that_is_not_there_is_told_as_always(
     assert "not known to the cluster" in capsys.readouterr().err
 
 
+def test_monitor_without_a_terminal_watches_until_a_condition_holds(topic: str, b: tuple[str, str]) -> None:
+    with started("monitor", "--fail-if", f"rows({topic}) > 10", "--output", "json", *b) as watching:
+        with open_client(Settings(bootstrap=tuple(b[1].split(",")))).publisher() as publisher:
+            publisher.publish(topic, b"x", partition=0).wait(60)
+        out = watching.process.stdout
+        assert out is not None
+        (verdict,) = json.loads(out.read())["result"]["conditions"]
+        assert watching.end() == ExitCode.THRESHOLD
+    assert verdict["readings"][0]["value"] == 11
+
+
 def test_a_run_is_stopped_by_its_condition(topic: str, b: tuple[str, str], tmp_path: Path) -> None:
     name = f"{topic}-run"
     (tmp_path / "rows.csv").write_text("n\n" + "".join(f"{number}\n" for number in range(5000)))

@@ -96,17 +96,26 @@ def guarded(
 ) -> "Iterator[Guard | None]":
     """While inside, ``stop`` is set when one of the conditions holds; None where there are none.
 
-    They are judged by what ``observer`` sees, by default one of their own.
+    They are judged by what ``observer`` sees, whose owner then tells what it has to tell; by default one of their own.
     """
     if not watched:
         yield None
         return
     from contextlib import ExitStack
 
+    from sensorstream.events import ignore
     from sensorstream.monitor.observer import Observer
     from sensorstream.monitor.watching import Guard
 
     with ExitStack() as opened:
         seen = observer or opened.enter_context(Observer(session.settings))
-        guard = Guard(seen, watched, session.settings.group, stop.set, session.listener)
+        listener = session.listener if observer is None else ignore
+        guard = Guard(seen, watched, session.settings.group, stop.set, listener)
         yield opened.enter_context(guard)
+
+
+def watch(session: Session, watched: "Sequence[Condition]") -> Outcome:
+    """Watch the cluster, and nothing else, until a condition holds or somebody stops it."""
+    with session.interruptible() as stop, guarded(session, watched, stop) as guard:
+        stop.wait()
+    return judged(Outcome(None), () if guard is None else guard.verdicts)

@@ -55,21 +55,24 @@ def monitor(
 ) -> Outcome:
     """Show brokers, topics and consumer groups: what is alive, how much comes in, who is behind.
 
-    Without --once it is a live screen: press ? for its keys, q to quit. With --web it is a page for a browser.
+    Without --once it is a live screen: press ? for its keys, q to quit. With --web it is a page for a browser. With
+    --fail-if it ends when a condition holds; where there is no terminal, it only watches for that.
     """
     page = monitor_web.Asked(listen, allow_changes, token, tuple(allow_host or ()))
     if web:
         monitor_web.alone(once=once, lasting=lasting, conditions=fail_if_)
         return monitor_web.show_page(session, page)
     page.need_web()
+    watched = fail_if.conditions(fail_if_)
     if once:
-        return show_once(session, lasting, fail_if.conditions(fail_if_))
-    from sensorstream.cli.monitor_screen import show_screen
+        return show_once(session, lasting, watched)
+    from sensorstream.cli.monitor_screen import has_terminal, show_screen
 
-    if lasting is not None or fail_if_:
-        option = "--for" if lasting is not None else "--fail-if"
-        raise UsageError(f"{option} goes with --once, and this is the live screen", hint="add --once")
-    return show_screen(session, topic=topic, every=every, light=light)
+    if lasting is not None:
+        raise UsageError("--for goes with --once, and this is the live screen", hint="add --once")
+    if watched and (session.json or not has_terminal()):
+        return fail_if.watch(session, watched)
+    return show_screen(session, topic=topic, every=every, light=light, watched=watched)
 
 
 def show_once(session: Session, lasting: str | None, watched: "Sequence[Condition]" = ()) -> Outcome:

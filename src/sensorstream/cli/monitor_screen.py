@@ -6,11 +6,15 @@ import threading
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
+from sensorstream.cli import fail_if
 from sensorstream.cli.command import Outcome, Session
 from sensorstream.errors import UsageError
 from sensorstream.records import check_topic_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sensorstream.monitor.conditions import Condition
     from sensorstream.monitor.newest_rows import NewestRows
     from sensorstream.monitor.observer import Observer
 
@@ -24,7 +28,7 @@ def check_screen(session: Session) -> None:
     """Raises UsageError where there is no terminal, or not what draws the screen."""
     if session.json:
         raise UsageError("the screen of monitor can't be written as JSON", hint=_ONCE)
-    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):  # Textual writes to stderr
+    if not has_terminal():
         raise UsageError("the screen of monitor needs a terminal, and this is none", hint=_ONCE)
     if find_spec("textual") is None:
         raise UsageError(
@@ -33,8 +37,23 @@ def check_screen(session: Session) -> None:
         )
 
 
-def show_screen(session: Session, *, topic: str | None, every: str, light: bool | None) -> Outcome:
-    """Show the screen until it is quit. ``topic`` is whose rows are shown; ``light`` None: as the terminal is."""
+def has_terminal() -> bool:
+    """Whether a screen can be drawn; Textual writes to stderr."""
+    return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+
+
+def show_screen(
+    session: Session,
+    *,
+    topic: str | None,
+    every: str,
+    light: bool | None,
+    watched: "Sequence[Condition]" = (),
+) -> Outcome:
+    """Show the screen until it is quit, or one of the conditions holds.
+
+    ``topic`` is whose rows are shown; ``light`` None: as the terminal is.
+    """
     from sensorstream.transforms.event_time import parse_duration
 
     every_s = parse_duration(every, "--every") / 1000
@@ -58,17 +77,18 @@ def show_screen(session: Session, *, topic: str | None, every: str, light: bool 
     with session.interruptible() as stop:
         observer.__enter__()
         try:
-            MonitorApp(
-                observer,
-                open_rows,
-                where=where,
-                topic=topic,
-                light=_is_light() if light is None else light,
-                stop=stop,
-            ).run()
+            with fail_if.guarded(session, watched, stop, observer) as guard:
+                MonitorApp(
+                    observer,
+                    open_rows,
+                    where=where,
+                    topic=topic,
+                    light=_is_light() if light is None else light,
+                    stop=stop,
+                ).run()
         finally:
             _let_go(observer)
-    return Outcome(None)
+    return fail_if.judged(Outcome(None), () if guard is None else guard.verdicts)
 
 
 def _is_light() -> bool:
