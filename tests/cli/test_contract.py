@@ -68,6 +68,7 @@ def test_the_commands_of_the_contract_are_there() -> None:
         *("topics reassign", "monitor", "groups list", "groups describe", "groups reset", "groups delete"),
         *("cluster add-broker", "cluster remove-broker"),
         "coverage",
+        "plot",
     } <= known
 
 

@@ -184,7 +184,8 @@ def test_values_that_would_move_the_terminal_are_shown_and_not_obeyed(b: list[st
 
 def test_demo_ends_with_a_verdict_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    done = cli("demo", "--output", "json", timeout=170)
+    page = tmp_path / "report.html"
+    done = cli("demo", "--report", str(page), "--output", "json", timeout=170)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)["result"]
     assert result["passed"] is True
@@ -192,7 +193,13 @@ def test_demo_ends_with_a_verdict_and_leaves_nothing(tmp_path: Path, monkeypatch
     assert len(result["run"]["consumers"]) == 6
     assert result["run"]["lag"]["total_lag"] == 0
     assert [topic["captured"] for topic in result["verification"]["topics"]] == [2880] * 3
-    assert not list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [page]
+    told = page.read_text(encoding="utf-8")
+    for part in ("Passed: every row was captured exactly once.", "2,880", "rows published", "PM2.5", "each row once"):
+        assert part in told
+    assert "http" not in told.replace("http://www.w3.org/", "").replace("http://purl.org/", "").replace(
+        "http://creativecommons.org/", ""
+    ), "names of XML vocabularies alone: it needs no network"
 
 
 def test_demo_interrupted_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ from sensorstream.cli import (
     lag,
     metrics,
     monitor,
+    plot,
     produce,
     query,
     rejects,
@@ -73,7 +74,7 @@ for _group in (cluster_members.cluster, topic_leaders.topics):
     app.add_typer(_group)
 for _single in (produce, consume, aggregate, stream_command, run_command, demo):
     _single.add_to(app)
-for _single in (inspect, verify, coverage, query, lag, wait, monitor, metrics, brokers, bench):
+for _single in (inspect, plot, verify, coverage, query, lag, wait, monitor, metrics, brokers, bench):
     _single.add_to(app)
 for _group in (groups.groups, jobs.jobs, rejects.rejects, sentiment, samples.samples, config.config):
     app.add_typer(_group)

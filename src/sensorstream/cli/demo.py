@@ -33,6 +33,10 @@ def demo(
     chaos: Annotated[
         bool, typer.Option("--chaos", help="Kill a leader while rows are published and captured, and bring it back.")
     ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE.html", help="Write what it has shown as a page; takes longer."),
+    ] = None,
     to: Annotated[
         Path | None,
         typer.Option(
@@ -45,11 +49,15 @@ def demo(
     With --sentiment: posts are published, scored exactly once by two processes, and put into windows. It runs on free
     ports and in a folder of its own, and leaves nothing behind.
     """
+    from sensorstream.cli.report import check_report
     from sensorstream.errors import UsageError
     from sensorstream.lab.demo import demonstrate
 
     if sentiment and chaos:
         raise UsageError("--chaos is for the lab with sensors", hint="leave out --sentiment or --chaos")
+    if sentiment and report is not None:
+        raise UsageError("--report is for the lab with sensors", hint="demo --sentiment --to FOLDER keeps its picture")
+    check_report(report)
     if sentiment:
         from sensorstream.cli.sentiment.demo import demo as show_sentiment
 
@@ -62,6 +70,7 @@ def demo(
             kafka_version=kafka_version,
             offline=offline,
             with_chaos=chaos,
+            report=report,
             stop=stop,
             listener=session.listener,
         )

@@ -1,5 +1,6 @@
 """``run``: the producer and one consumer process per partition together."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from sensorstream.description import Description
     from sensorstream.lab.run import LabRun
+    from sensorstream.monitor.view import View
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,16 +44,23 @@ def run(
         bool, typer.Option("--exit", "-e", help="Stop when everything that was published is captured.")
     ] = False,
     fail_if_: fail_if.FailIf = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE.html", help="Write at the end what the run has shown, as a page."),
+    ] = None,
     description: "Description",
 ) -> Outcome:
     """Publish the sources and capture every partition, each by a process of its own; Ctrl-C stops all cleanly."""
+    from sensorstream.cli.report import check_report
     from sensorstream.clients import check_publishing, open_client
+    from sensorstream.lab.report import watch
     from sensorstream.lab.run import LabJob
     from sensorstream.lab.run import run as run_lab
     from sensorstream.pipelines.replay.job import ReplayOptions, client_settings, make_job
     from sensorstream.sources.formats import SourceForm
 
     watched = fail_if.conditions(fail_if_)
+    check_report(report)
     settings = session.settings_with(thread=thread, delay=delay, group=group, exactly_once=exactly_once)
     check_publishing(settings, session.listener, exactly_once=settings.exactly_once)
     replay_options = ReplayOptions(
@@ -76,7 +85,10 @@ def run(
         stop_when_captured=exit_at_end,
         quiet=session.quiet,
     )
-    with session.interruptible() as stop, fail_if.guarded(session, watched, stop) as guard:
+    with ExitStack() as stack:
+        stop = stack.enter_context(session.interruptible())
+        guard = stack.enter_context(fail_if.guarded(session, watched, stop))
+        observer = stack.enter_context(watch(settings)) if report is not None else None
         result = run_lab(
             open_client(client_settings(settings, replay_options), session.listener),
             settings,
@@ -84,11 +96,23 @@ def run(
             stop=stop,
             listener=session.listener,
         )
-    if guard is None:
-        return _outcome(result, bounded=exit_at_end, interrupted=session.stop.is_set())
     # A run that its condition has stopped is not one that the user has interrupted.
-    bounded = exit_at_end and not guard.fired
-    return fail_if.judged(_outcome(result, bounded=bounded, interrupted=session.stop.is_set()), guard.verdicts)
+    bounded = exit_at_end and not (guard is not None and guard.fired)
+    outcome = _outcome(result, bounded=bounded, interrupted=session.stop.is_set())
+    if guard is not None:
+        outcome = fail_if.judged(outcome, guard.verdicts)
+    if report is not None and observer is not None:
+        _report(report, result, outcome, settings.group, observer.view)
+    return outcome
+
+
+def _report(path: Path, result: "LabRun", outcome: Outcome, group: str, view: "View | None") -> None:
+    from sensorstream.lab.report import Report, write_report
+
+    good = outcome.exit_code is ExitCode.DONE
+    end = "; ".join(outcome.errors) if outcome.errors else "every row was acknowledged"
+    captured = ", and all of them are captured" if result.captured else ""
+    write_report(path, Report("sensorstream run", f"{end}{captured}", good, result, group, view))
 
 
 def _outcome(result: "LabRun", *, bounded: bool, interrupted: bool) -> Outcome:

@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,7 @@ from sensorstream.lab.chaos.chaos import chaos
 from sensorstream.lab.chaos.plan import ChaosPlan, Fault, Target
 from sensorstream.lab.chaos.results import ChaosResult
 from sensorstream.lab.guard import Guard, clean_up
+from sensorstream.lab.report import Report, watch, write_report
 from sensorstream.lab.run import LabJob, LabRun, run
 from sensorstream.pipelines.replay.job import ReplayOptions, make_job, source_files
 from sensorstream.pipelines.verify.verify import Verification, verify
@@ -34,6 +36,10 @@ FILES: Final = 6
 FLOWING_WITHIN_S: Final = 120.0
 CHAOS_DELAY_S: Final = 0.012
 """Between the rows of a source while the cluster is broken: 2,880 rows take longer than a leader's death and return."""
+
+
+REPORT_DELAY_S: Final = 0.004
+"""Between the rows of a source where the run is to be seen over time: 2,880 rows take some 12 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +67,13 @@ def demonstrate(
     kafka_version: str | None = None,
     offline: bool = False,
     with_chaos: bool = False,
+    report: Path | None = None,
     stop: threading.Event | None = None,
     listener: Listener = ignore,
 ) -> Demonstration:
     """Run the whole lab once; with ``keep`` the cluster and the captured files stay. ``with_chaos`` kills a leader
-    while rows are published and captured, and brings it back.
+    while rows are published and captured, and brings it back. ``report``: write there what it has shown, as a page of
+    HTML; rows are published more slowly then, so that there is something to see over time.
 
     Raises Interrupted, LocalClusterError and whatever else ends it early; nothing is left running then.
     """
@@ -90,7 +98,7 @@ def demonstrate(
             bootstrap=up.bootstrap,
             topics=sensor_topics(),
             group=DEFAULT_GROUP,
-            delay=CHAOS_DELAY_S if with_chaos else 0.0,
+            delay=CHAOS_DELAY_S if with_chaos else REPORT_DELAY_S if report is not None else 0.0,
         )
         listener(Notice("2. create the topics AIR, EARTH and WATER: two partitions, three replicas"))
         topics = admin.create_topics(settings, settings.topics)
@@ -98,11 +106,13 @@ def demonstrate(
         captured = folder / "captured"
         job = _job(settings, folder, captured, up.bootstrap)
         broken = None
-        if with_chaos:
-            listener(Notice("   and meanwhile the leader of AIR-0 is killed"))
-            lab, broken = _run_broken(cluster, settings, job, stop, listener)
-        else:
-            lab = run(open_client(settings), settings, job, stop=stop, listener=listener)
+        with ExitStack() as watching:
+            observer = watching.enter_context(watch(settings)) if report is not None else None
+            if with_chaos:
+                listener(Notice("   and meanwhile the leader of AIR-0 is killed"))
+                lab, broken = _run_broken(cluster, settings, job, stop, listener)
+            else:
+                lab = run(open_client(settings), settings, job, stop=stop, listener=listener)
         if stop.is_set():
             raise Interrupted("interrupted before the verdict")
         listener(Notice("4. compare every captured row with its source"))
@@ -110,6 +120,11 @@ def demonstrate(
         verification = verify(sources, [captured], sources_given=True, listener=listener, stop=stop)
         passed = lab.replay.delivered and lab.captured and verification.exactly_once
         passed = passed and (broken is None or (broken.healthy and broken.faults > 0))
+        if report is not None and observer is not None:
+            verdict = "Passed: every row was captured exactly once." if passed else "Failed: see below."
+            view = observer.view
+            shown = Report("sensorstream demo", verdict, passed, lab, settings.group, view, verification, broken)
+            write_report(report, shown)
         stays = keep
         return Demonstration(
             up,
