@@ -154,10 +154,11 @@ def test_exports_hold_no_secret_and_are_written_for_other_shells(half: Path) -> 
     (half / "client.properties.json").write_text(json.dumps({"admin": {"sasl.password": "hush"}}))
     assert "hush" not in repr(environment("half"))
     command = [sys.executable, "-m", "sensorstream", "cluster", "env", "half", "--shell"]
-    fish, power = (
+    fish, power, dotenv = (
         subprocess.run([*command, shell], capture_output=True, text=True, check=True, timeout=60).stdout
-        for shell in ("fish", "powershell")
+        for shell in ("fish", "powershell", "dotenv")
     )
+    assert "SENSORSTREAM_BOOTSTRAP=cluster:half" in dotenv.splitlines()
     assert "set -gx SENSORSTREAM_BOOTSTRAP 'cluster:half'" in fish
     assert "it\\'s state" in fish
     assert "it''s state" in power

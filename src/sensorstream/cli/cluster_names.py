@@ -17,11 +17,15 @@ __all__ = ["cluster"]
 
 
 class Shell(StrEnum):
-    """Whose words the exports are written in; ``bash`` is understood by zsh and sh, too."""
+    """Whose words the exports are written in; ``bash`` is understood by zsh and sh, too.
+
+    ``dotenv`` is a line ``NAME=value`` each, as ``.env`` files and the environment file of GitHub Actions have it.
+    """
 
     BASH = "bash"
     FISH = "fish"
     POWERSHELL = "powershell"
+    DOTENV = "dotenv"
 
 
 def _fish(value: str) -> str:
@@ -36,6 +40,7 @@ _EXPORTS: Final[dict[Shell, Callable[[str, str], str]]] = {
     Shell.BASH: lambda name, value: f"export {name}={shlex.quote(value)}",
     Shell.FISH: lambda name, value: f"set -gx {name} {_fish(value)}",
     Shell.POWERSHELL: lambda name, value: f"$Env:{name} = {_powershell(value)}",
+    Shell.DOTENV: lambda name, value: f"{name}={value}",
 }
 
 
