@@ -26,7 +26,7 @@ class KafkaCluster:
 
     @property
     def name(self) -> str:
-        """Its name: ``sensorstream -b cluster:NAME ...`` goes to it while the tests run."""
+        """Its name: ``-b cluster:NAME`` goes to it while the tests run."""
         return self._local.name
 
     @property
