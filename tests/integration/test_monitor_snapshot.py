@@ -108,6 +108,8 @@ def kafkas_own(bootstrap: Sequence[str], topic: str) -> dict[tuple[str, int], tu
     try:
         classes = class_path()
     except Exception as error:  # the tool is a peer and no part of the product
+        if os.environ.get("CI"):
+            raise
         pytest.skip(f"Kafka's own tools can't be had here: {error}")
     command = [str(java_executable().executable), "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", classes]
     command += ["org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", "--describe", "--all-groups"]
