@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from running import until
 from sensorstream.clients.memory import MemoryBroker, MemoryClient
 from sensorstream.clients.memory.publisher import MemoryPublisher
 from sensorstream.clients.partitioner import partition_for_key
@@ -263,7 +264,7 @@ def test_an_unknown_topic_stops_before_any_source_is_sent(broker: MemoryBroker, 
 def test_loop_ends_when_no_row_can_be_used(broker: MemoryBroker, tmp_path: Path, limit: int | None) -> None:
     (tmp_path / "bad.csv").write_text("a,b\n1\n" if limit is None else "a,b\n1\n1,2\n", encoding="utf-8")
     stop = threading.Event()
-    guard = threading.Timer(3.0, stop.set)
+    guard = threading.Timer(60.0, stop.set)
     guard.start()
     result = produce(broker, tmp_path, f"AIR={tmp_path / 'bad.csv'}", loop=True, limit=limit, stop=stop)
     guard.cancel()
@@ -288,8 +289,14 @@ def test_the_callers_stop_event_is_left_alone(broker: MemoryBroker, tmp_path: Pa
 def test_a_stop_behind_the_last_row_leaves_nothing_to_go_on_with(broker: MemoryBroker, tmp_path: Path) -> None:
     broker.hold()
     stop = threading.Event()
-    threading.Timer(0.5, stop.set).start()
-    threading.Timer(1.0, broker.release).start()
+
+    def stop_behind_the_last_row() -> None:
+        until(lambda: broker.held == 3, "rows that are sent")
+        stop.set()
+        threading.Event().wait(0.3)  # it is seen before the answers come
+        broker.release()
+
+    threading.Thread(target=stop_behind_the_last_row).start()
     result = produce(broker, tmp_path, file_of(tmp_path, "AIR", 3), stop=stop)
     assert (result.acknowledged, result.complete, result.sources[0].next_row) == (3, True, 3)
 

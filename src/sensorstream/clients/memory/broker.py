@@ -241,6 +241,12 @@ class MemoryBroker:
         with self.changed:
             self._held = []
 
+    @property
+    def held(self) -> int:
+        """How many records are held."""
+        with self.changed:
+            return len(self._held or [])
+
     def release(self) -> None:
         """Write the held records and settle their deliveries, in order."""
         with self.changed:
