@@ -154,7 +154,9 @@ def test_with_zookeeper_any_broker_may_leave_and_one_that_is_dead_is_no_hindranc
     well(local)
     assert state.load_state(local.folder).ports.keys() == {2}  # type: ignore[union-attr]
     assert add_broker(local.name).broker == 1
-    os.kill(local.status().brokers[0].pid or 0, 9)
+    pid = local.status().brokers[0].pid
+    assert pid is not None
+    os.kill(pid, 9)
     until(lambda: local.running_brokers() == (2,), "broker 1 is dead")
     assert remove_broker(local.name, 1).brokers == (2,)
     assert local.down().stopped == (2,)

@@ -185,7 +185,7 @@ def test_values_that_would_move_the_terminal_are_shown_and_not_obeyed(b: list[st
 def test_demo_ends_with_a_verdict_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     page = tmp_path / "report.html"
-    done = cli("demo", "--report", str(page), "--output", "json", timeout=170)
+    done = cli("demo", "--report", str(page), "--output", "json", timeout=400)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)["result"]
     assert result["passed"] is True

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from sensorstream.config import Settings
 
 
+# Kept: an object that is dropped while its process runs warns, which fails the tests of who makes warnings errors.
+_removers: list["subprocess.Popen[bytes]"] = []
+
+
 class KafkaCluster:
     """A real Kafka cluster on this machine, which tests may break.
 
@@ -83,12 +87,14 @@ class KafkaCluster:
         """
         up = self._local.up(brokers=brokers, kafka_version=version, ports="auto")
         if owner is not None and up.started:
-            subprocess.Popen(
-                [sys.executable, "-m", "sensorstream.testing.remover", self.name, str(owner)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # the terminal's Ctrl-C is not for it
+            _removers.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "sensorstream.testing.remover", self.name, str(owner)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,  # the terminal's Ctrl-C is not for it
+                )
             )
 
     def create_topic(

@@ -144,9 +144,10 @@ def pytest_testnodedown(node: Any) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End the cluster when the whole run has ended."""
-    if not config.stash[_names] or hasattr(config, "workerinput"):
+    names = config.stash.get(_names, None)  # None: another plug-in failed before this one was configured
+    if not names or hasattr(config, "workerinput"):
         return
     from sensorstream.testing.cluster import KafkaCluster
 
-    for name in config.stash[_names]:
+    for name in names:
         KafkaCluster(name).delete()

@@ -77,7 +77,7 @@ class Consume:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def __call__(self, topic: str, count: int | None = None, *, timeout_s: float = 10.0) -> list[Record]:
+    def __call__(self, topic: str, count: int | None = None, *, timeout_s: float = 30.0) -> list[Record]:
         """The first ``count`` records of all partitions, or all that are there now; in order for each partition.
 
         Fails the test when fewer than ``count`` have come within ``timeout_s``. Raises UnknownTopic and
