@@ -11,8 +11,13 @@ from sensorstream.admin.watched_groups import GroupSeen
 from sensorstream.admin.watching import PartitionSeen, Seen
 from sensorstream.clients.kafka_python.peek import first_timestamp
 from sensorstream.config import Settings
+from sensorstream.errors import BrokerError
 from sensorstream.monitor import gather
 from sensorstream.monitor.gather import Gatherer
+from sensorstream.monitor.prometheus import Collector, text_of
+from sensorstream.monitor.rates import History
+from sensorstream.monitor.report import report
+from sensorstream.monitor.web import payload
 from sensorstream.records import TopicPartition, commit_note
 
 AIR0, AIR1 = TopicPartition("AIR", 0), TopicPartition("AIR", 1)
@@ -132,6 +137,47 @@ def test_members_without_commits_and_commits_that_were_not_told(gatherer: Gather
     group = gatherer.take().group("g")
     assert group is not None
     assert (group.lag.total_lag, group.partitions) == (None, ())
+
+
+def test_members_that_were_not_told_are_unknown_and_not_nobody(gatherer: Gatherer) -> None:
+    seen = replace(SEEN, groups=(GroupSeen("g", "Stable", 1, None, {AIR0: (4, commit_note("AIR_0", "laptop"))}),))
+    Watching.seen = seen
+    history = History()
+    for at in range(0, 40, 4):
+        view = history.add(replace(gatherer.take(), taken_at=1000.0 + at))
+    group = view.snapshot.group("g")
+    assert group is not None
+    assert group.members is None
+    assert view.group_progress["g"].status == "UNKNOWN", "without its members, STOP can't be told from STALL"
+    assert report(view).groups[0].members is None
+    told = payload.group(view, "g")
+    assert told is not None
+    assert told["live"] is None
+    assert payload.overview(view)["groups"][0]["members"] is None
+    text = text_of(Collector(lambda: view))
+    assert "kafka_consumergroup_members{" not in text
+    assert 'sensorstream_capture_next_offset{consumergroup="g",partition="0",topic="AIR"} 4.0' in text
+    assert "sensorstream_capture_info{" not in text, "the host in a note is not the host of a member"
+    Watching.seen = replace(SEEN, groups=(), groups_whole=False)
+    group = gatherer.take().group("g")
+    assert group is not None
+    assert group.members is None
+
+
+def test_a_look_that_fails_is_followed_by_a_new_connection(gatherer: Gatherer, monkeypatch: pytest.MonkeyPatch) -> None:
+    gatherer.take()
+    made: list[object] = []
+    monkeypatch.setattr(Watching, "__init__", lambda one, *_: made.append(one))
+
+    def fail(*_: object, **__: object) -> Seen:
+        raise BrokerError("the client's thread has ended")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(Watching, "look", fail)
+        with pytest.raises(BrokerError):
+            gatherer.take()
+    assert gatherer.take().reachable
+    assert len(made) == 1
 
 
 def batch(offset: int, stamps: Mapping[int, int], compression: int = 0) -> bytes:

@@ -125,7 +125,7 @@ def _show_list(console: "Console", result: "GroupList") -> None:
         rows.add_row(
             known(group.group),
             known(group.state),
-            str(group.members),
+            known(group.members),
             known(group.coordinator),
             known(group.total_lag),
             known(", ".join(group.topics)),
@@ -141,12 +141,14 @@ def _show_group(console: "Console", result: "GroupDescribed") -> None:
     from sensorstream.monitor.lag import GroupLag
 
     rows = table("MEMBER ID", "CLIENT ID", "HOST", "PARTITIONS")
-    for member in result.members:
+    for member in result.members or ():
         assigned = ", ".join(map(str, member.partitions)) or "none"
         rows.add_row(known(member.member_id), known(member.client_id), known(member.host), known(assigned))
     show_lag(console, GroupLag(result.group, result.state, result.total_lag, result.partitions))
     console.print(f"Coordinator: broker {known(result.coordinator)}")
-    if result.members:
+    if result.members is None:
+        console.print("Members: unknown")
+    elif result.members:
         console.print(rows)
 
 

@@ -141,7 +141,7 @@ def show_groups(console: "Console", groups: "tuple[GroupReport, ...]") -> None:
             known(group.group),
             known(group.state),
             group.status,
-            str(group.members),
+            known(group.members),
             known(group.total_lag),
             *rates(group.rate_in, group.rate_out, group.catch_up_s, group.age_s),
         )

@@ -15,7 +15,6 @@ from sensorstream.admin import GroupDescription
 from sensorstream.admin.watched_groups import GroupSeen
 from sensorstream.admin.watching import Seen, Watcher
 from sensorstream.config import Settings
-from sensorstream.errors import ClusterUnreachable
 from sensorstream.events import Listener, ignore
 from sensorstream.monitor.lag import lag_of
 from sensorstream.monitor.snapshot import BrokerState, GroupState, PartitionState, Snapshot, TopicState
@@ -35,7 +34,7 @@ def take(settings: Settings, *, listener: Listener = ignore) -> Snapshot:
 
 
 class Gatherer:
-    """One connection for many snapshots, made with the first one and made anew when nobody answers; for one thread."""
+    """One connection for many snapshots, made with the first one and made anew when a look fails; for one thread."""
 
     def __init__(self, settings: Settings, *, listener: Listener = ignore) -> None:
         self._settings = settings
@@ -57,7 +56,7 @@ class Gatherer:
             self._watcher = Watcher(self._settings, self._listener)
 
     def take(self) -> Snapshot:
-        """A snapshot of now. Raises ClusterUnreachable when nobody answers; the next call connects anew."""
+        """A snapshot of now. Raises ClusterUnreachable, CredentialsRefused, BrokerError; then it connects anew."""
         began, at = time.monotonic(), time.time()
         self.connect()
         watcher = self._watcher
@@ -66,7 +65,7 @@ class Gatherer:
         sized = self._sizes_at is None or began - self._sizes_at >= SIZES_EVERY_S
         try:
             seen = watcher.look(sizes=sized)
-        except ClusterUnreachable:
+        except Exception:  # a client whose thread has ended fails for ever
             self.close()
             raise
         if seen.sizes is not None:
@@ -161,12 +160,11 @@ class Gatherer:
 
 
 def _group_state(group: GroupSeen, seen: Seen) -> GroupState:
-    members = group.members or ()
-    described = GroupDescription(group.group, group.state, members, group.committed or {})
+    described = GroupDescription(group.group, group.state, group.members or (), group.committed or {})
     lag = lag_of(described, seen.end)
     if group.committed is None:
         lag = replace(lag, total_lag=None)
-    return GroupState(lag, members, group.coordinator)
+    return GroupState(lag, group.members, group.coordinator)
 
 
 def _unknown(before: GroupState, seen: Seen) -> GroupState:
@@ -174,7 +172,7 @@ def _unknown(before: GroupState, seen: Seen) -> GroupState:
         replace(one, lag=None, current_offset=None, end_offset=seen.end.get(TopicPartition(one.topic, one.partition)))
         for one in before.partitions
     )
-    return GroupState(replace(before.lag, state="Unknown", total_lag=None, partitions=partitions), (), None)
+    return GroupState(replace(before.lag, state="Unknown", total_lag=None, partitions=partitions), None, None)
 
 
 def _oldest_unread(groups: Iterable[GroupState], seen: Seen) -> dict[tuple[str, TopicPartition], int]:

@@ -13,11 +13,14 @@ from sensorstream.monitor.snapshot import GroupState
 
 @dataclass(frozen=True, slots=True)
 class GroupSummary:
-    """One group of a list; ``members`` are live ones, ``topics`` what it has commits of or is assigned."""
+    """One group of a list.
+
+    ``members`` are live ones (None: not known), ``topics`` what it has commits of or is assigned.
+    """
 
     group: str
     state: str
-    members: int
+    members: int | None
     coordinator: int | None
     topics: tuple[str, ...]
     total_lag: int | None
@@ -33,13 +36,13 @@ class GroupList:
 
 @dataclass(frozen=True, slots=True)
 class GroupDescribed:
-    """One group with its live members and its lag."""
+    """One group with its live members (None: not known) and its lag."""
 
     group: str
     state: str
     coordinator: int | None
     total_lag: int | None
-    members: tuple[GroupMember, ...]
+    members: tuple[GroupMember, ...] | None
     partitions: tuple[PartitionLag, ...]
 
 
@@ -51,7 +54,8 @@ def list_groups(settings: Settings, *, listener: Listener = ignore) -> GroupList
 
 def _summary(group: GroupState) -> GroupSummary:
     topics = tuple(sorted({one.topic for one in group.partitions}))
-    return GroupSummary(group.name, group.state, len(group.members), group.coordinator, topics, group.lag.total_lag)
+    members = None if group.members is None else len(group.members)
+    return GroupSummary(group.name, group.state, members, group.coordinator, topics, group.lag.total_lag)
 
 
 def describe(settings: Settings, name: str, *, listener: Listener = ignore) -> GroupDescribed:

@@ -106,7 +106,7 @@ def gauges(view: View | None, jobs: Sequence[Job] = ()) -> list[_Gauge]:
     if view is None:
         return []
     up.add(view.snapshot.reachable)
-    brokers.add(sum(broker.alive for broker in view.snapshot.brokers))
+    brokers.add(None if view.snapshot.refusal else sum(broker.alive for broker in view.snapshot.brokers))
     if not view.snapshot.reachable:
         # What was last known is no more what is.
         return [up, brokers]
@@ -225,7 +225,7 @@ def _of_groups(view: View) -> Iterable[_Gauge]:
         for topic, known in offsets.items():
             offset_sum.add(_sum(known), group.name, topic)
             lag_sum.add(_sum(lags[topic]), group.name, topic)
-        members.add(len(group.members), group.name)
+        members.add(None if group.members is None else len(group.members), group.name)
         info.add(group.state == "Stable", group.name, group.state, _known(group.coordinator))
         whole = view.group_progress.get(group.name)
         if whole is not None:
@@ -240,14 +240,16 @@ def _of_captures(groups: Iterable[GroupState]) -> Iterable[_Gauge]:
     stored = _Gauge("sensorstream_capture_next_offset", "All before this offset is stored in a file", _OF_GROUP)
     waiting = _Gauge("sensorstream_capture_waiting_rows", "Offsets that are not stored yet", _OF_GROUP)
     for group in groups:
-        captures = {member.member_id for member in group.members if _CAPTURE.fullmatch(member.client_id)}
-        others = {member.member_id for member in group.members} - captures
+        live = group.members or ()
+        captures = {member.member_id for member in live if _CAPTURE.fullmatch(member.client_id)}
+        others = {member.member_id for member in live} - captures
         for row in group.partitions:
             # One that is no member is known by the note that it leaves with its commits.
             if row.consumer_id is None or row.consumer_id in others or row.current_offset is None:
                 continue
             labels = (group.name, row.topic, row.partition)
-            info.add(1, *labels, _known(row.host))
+            # A member's host has another form than the one in its note.
+            info.add(None if group.members is None else 1, *labels, _known(row.host))
             stored.add(row.current_offset, *labels)
             waiting.add(row.lag, *labels)
     return (info, stored, waiting)

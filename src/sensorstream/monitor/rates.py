@@ -9,7 +9,8 @@ which need no thresholds. They look at a group's commits on a partition within a
   read. STALL: a live member has the partition. STOP: nobody has; a pinned consumer is no member, so its silence is
   STOP.
 - WARN: the offset moves, but from commit to commit the lag never fell.
-- UNKNOWN: there is no commit, no end offset, or not yet enough time to tell.
+- UNKNOWN: there is no commit, no end offset, or not yet enough time to tell; or nothing moves, and the group's members
+  are not known.
 
 Burrow reads each commit as it is made. Here commits are seen in snapshots, so one that repeats its offset is not seen,
 and liveness is told by membership; and as a consumer may commit as seldom as every five seconds (Kafka's default),
@@ -92,7 +93,7 @@ class _Commits:
         while len(self.moves) > 1 and self.moves[1][0] <= at - window_s:
             self.moves.popleft()
 
-    def status(self, at: float, lag: int, *, live: bool, window_s: float, evidence_s: float) -> Status:
+    def status(self, at: float, lag: int, *, live: bool | None, window_s: float, evidence_s: float) -> Status:
         """By the rules that stand at the top of this file."""
         if lag == 0 or (self.caught_up_at is not None and at - self.caught_up_at < window_s):
             return "OK"
@@ -100,7 +101,7 @@ class _Commits:
             return "REWIND"
         quiet, span = at - self.moves[-1][0], self.moves[-1][0] - self.moves[0][0]
         if quiet >= max(evidence_s, span):
-            return "STALL" if live else "STOP"
+            return "UNKNOWN" if live is None else "STALL" if live else "STOP"
         lags = [one[2] for one in self.moves]
         if any(later < earlier for earlier, later in pairwise(lags)):
             return "OK"
@@ -208,7 +209,8 @@ class History:
     ) -> dict[TopicPartition, Progress]:
         """How a group does on each of its partitions."""
         at = snapshot.taken_at
-        live = {where for member in group.members for where in member.partitions}
+        members = group.members
+        owned = None if members is None else {where for member in members for where in member.partitions}
         found = {}
         for one in group.partitions:
             where = TopicPartition(one.topic, one.partition)
@@ -220,7 +222,8 @@ class History:
             commits = self._commits.setdefault((group.name, where), _Commits(at))
             commits.add(at, one.current_offset, lag, self._window_s)
             rate_out = commits.offsets.rate()
-            status = commits.status(at, lag, live=where in live, window_s=self._window_s, evidence_s=self._evidence_s)
+            live = None if owned is None else where in owned
+            status = commits.status(at, lag, live=live, window_s=self._window_s, evidence_s=self._evidence_s)
             stamp = snapshot.oldest_unread_ms.get((group.name, where))
             age = 0.0 if lag == 0 else None if stamp is None else max(0.0, at - stamp / 1000)
             found[where] = Progress(lag, rate_in, rate_out, catch_up(lag, rate_in, rate_out), age, status)

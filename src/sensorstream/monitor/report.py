@@ -60,7 +60,7 @@ class GroupPartitionReport:
 
 @dataclass(frozen=True, slots=True)
 class GroupReport:
-    """One group; ``members`` counts those that are live."""
+    """One group; ``members`` counts those that are live, None where they are not known."""
 
     group: str
     state: str
@@ -71,7 +71,7 @@ class GroupReport:
     rate_out: float | None
     catch_up_s: float | None
     age_s: float | None
-    members: int
+    members: int | None
     coordinator: int | None
 
 
@@ -161,7 +161,7 @@ def group_report(view: View, group: GroupState) -> GroupReport:
         whole.rate_out,
         whole.catch_up_s,
         whole.age_s,
-        len(group.members),
+        None if group.members is None else len(group.members),
         group.coordinator,
     )
 

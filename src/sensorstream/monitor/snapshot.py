@@ -106,10 +106,13 @@ class TopicState:
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
-    """One consumer group: ``lag`` has its partitions, of live, pinned and stopped consumers."""
+    """One consumer group: ``lag`` has its partitions, of live, pinned and stopped consumers.
+
+    ``members`` None: they are not known.
+    """
 
     lag: GroupLag
-    members: tuple[GroupMember, ...]
+    members: tuple[GroupMember, ...] | None
     coordinator: int | None
 
     @property
@@ -132,8 +135,9 @@ class GroupState:
 class Snapshot:
     """A cluster at ``taken_at`` (Unix seconds); gathering it took ``took_s`` and ``requests`` requests.
 
-    ``reachable`` False: nobody answered; brokers, topics and groups are those of the last answer then, all brokers not
-    ``alive``. ``problems`` says in a line each what could not be learnt.
+    ``reachable`` False: nothing was learnt; brokers, topics and groups are those of the last answer then, all brokers
+    not ``alive``. ``refusal`` says why where somebody answered all the same, and is None where nobody did.
+    ``problems`` says in a line each what could not be learnt.
     """
 
     taken_at: float
@@ -151,6 +155,7 @@ class Snapshot:
     """By group and partition: the timestamp of the oldest record that the group has not read, in ms since 1970."""
     newest_ms: Mapping[TopicPartition, int] = field(default_factory=dict)
     """The newest timestamp of a partition's records, in ms since 1970; not of empty ones."""
+    refusal: str | None = None
 
     def topic(self, name: str) -> TopicState | None:
         """The topic of this name."""

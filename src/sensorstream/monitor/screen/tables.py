@@ -252,8 +252,8 @@ def groups(view: View) -> Table[GroupRow]:
             Column("state", lambda one: name(one.group.state), lambda one: one.group.state, "e"),
             Column(
                 "members",
-                lambda one: Cell(str(len(one.group.members))),
-                lambda one: len(one.group.members),
+                lambda one: figure(figures.count(_members(one))),
+                _members,
                 "m",
                 True,
                 True,
@@ -279,6 +279,10 @@ def groups(view: View) -> Table[GroupRow]:
 
 def _lag(one: GroupRow) -> int | None:
     return one.group.lag.total_lag
+
+
+def _members(one: GroupRow) -> int | None:
+    return None if one.group.members is None else len(one.group.members)
 
 
 def _worst(one: GroupRow) -> int:
@@ -326,7 +330,7 @@ def group_partitions(view: View, group: GroupState | None) -> Table[ReadingRow]:
     """A group's partitions: who reads them, how far; the first columns are those of rpk's ``group describe``."""
     rows = []
     if group is not None:
-        clients = {member.member_id: member.client_id for member in group.members}
+        clients = {member.member_id: member.client_id for member in group.members or ()}
         for one in group.partitions:
             progress = view.progress.get((group.name, TopicPartition(one.topic, one.partition)), _NO_PROGRESS)
             rows.append(ReadingRow(one, progress, clients.get(one.consumer_id or "")))

@@ -109,7 +109,9 @@ def group(view: View, name: str) -> dict[str, Any] | None:
             }
             for row in found.partitions
         ],
-        "live": [
+        "live": None
+        if found.members is None
+        else [
             {
                 "member_id": one.member_id,
                 "client_id": one.client_id,
@@ -174,7 +176,7 @@ def _group_line(view: View, one: GroupState) -> dict[str, Any]:
     return {
         "name": one.name,
         "state": one.state,
-        "members": len(one.members),
+        "members": None if one.members is None else len(one.members),
         "coordinator": one.coordinator,
         "topics": sorted({row.topic for row in one.partitions}),
         "partitions": len(one.partitions),

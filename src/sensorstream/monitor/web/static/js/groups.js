@@ -100,7 +100,8 @@ function openOne(place, group) {
       ]);
       plot.update(one.series.x, [{ name: group, y: one.series.y }]);
       partitions.update(one.parts);
-      members.update(one.live);
+      members.update(one.live ?? []);
+      members.element.hidden = one.live === null;
     },
     (error) => {
       problem.hidden = false;
