@@ -2,15 +2,19 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 
 from running import until
 from sensorstream.config import Settings
-from sensorstream.errors import ClusterUnreachable
+from sensorstream.errors import BrokerError, ClusterUnreachable, CredentialsRefused, NotAllowed, SensorstreamError
 from sensorstream.monitor import observer as observers
+from sensorstream.monitor.conditions import parse
 from sensorstream.monitor.gather import Gatherer
+from sensorstream.monitor.judging import value_of
 from sensorstream.monitor.observer import Observer
+from sensorstream.monitor.prometheus import Collector, text_of
 from sensorstream.monitor.snapshot import BrokerState, Snapshot
 
 SETTINGS = Settings(bootstrap=("nobody:1",))
@@ -22,8 +26,13 @@ class Gathered(Gatherer):
 
     work_s = 0.0
     away = False
+    error: Exception | None = None
+    asked = 0
 
     def connect(self) -> None:
+        Gathered.asked += 1
+        if self.error is not None:
+            raise self.error
         if self.away:
             raise ClusterUnreachable("nobody answers")
 
@@ -38,7 +47,7 @@ class Gathered(Gatherer):
 def _no_brokers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(observers, "Gatherer", Gathered)
     yield
-    Gathered.work_s, Gathered.away = 0.0, False
+    Gathered.work_s, Gathered.away, Gathered.error, Gathered.asked = 0.0, False, None, 0
 
 
 def test_it_takes_no_more_than_its_share() -> None:
@@ -79,5 +88,44 @@ def test_it_keeps_the_last_answer_while_nobody_answers() -> None:
         assert view.snapshot.problems == ("nobody answers",)
         assert observer.error is not None
         Gathered.away = False
+        until(lambda: observer.view is not None and observer.view.snapshot.reachable, "a view of the cluster", 60)
+        assert observer.error is None
+
+
+@pytest.mark.parametrize("error", [CredentialsRefused("wrong password"), NotAllowed("no right")])
+def test_it_does_not_ask_again_with_credentials_that_are_refused(error: SensorstreamError) -> None:
+    Gathered.error = error
+    with Observer(SETTINGS, every_s=0.001, share=1.0) as observer:
+        view = observer.wait(60)
+        until(lambda: not cast(Any, observer)._thread.is_alive(), "it asks no more", 60)
+        assert (Gathered.asked, observer.refused) == (1, error)
+        assert view is not None
+        assert value_of(parse("brokers < 3").comparisons[0], view, "g") == (None, error.message)
+
+
+def test_an_error_of_a_broker_is_no_count_of_brokers() -> None:
+    with Observer(SETTINGS, every_s=0.01, share=1.0) as observer:
+        Gathered.error = BrokerError("not now")
+        until(lambda: observer.error is not None, "the error", 60)
+        view = observer.wait(60)
+        assert view is not None
+        assert (view.snapshot.refusal, observer.refused) == ("not now", None)
+        assert value_of(parse("brokers < 3").comparisons[0], view, "g")[0] is None
+        assert "kafka_brokers " not in text_of(Collector(lambda: view))
+        Gathered.error = ClusterUnreachable("nobody answers")
+        until(lambda: observer.view is not None and observer.view.snapshot.refusal is None, "nobody answers", 60)
+        view = observer.view
+        assert view is not None
+        assert value_of(parse("brokers < 3").comparisons[0], view, "g") == (0, None)
+
+
+def test_a_fault_of_its_own_is_told_and_does_not_end_it() -> None:
+    Gathered.error = KeyError("x")
+    with Observer(SETTINGS, every_s=0.01, share=1.0) as observer:
+        until(lambda: observer.error is not None, "the fault", 60)
+        assert "KeyError" in str(observer.error)
+        assert observer.view is not None
+        assert not observer.view.snapshot.reachable
+        Gathered.error = None
         until(lambda: observer.view is not None and observer.view.snapshot.reachable, "a view of the cluster", 60)
         assert observer.error is None

@@ -3,13 +3,13 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from sensorstream.cli.added import added
 from sensorstream.cli.command import Outcome, Session
-from sensorstream.errors import ExitCode
+from sensorstream.errors import ExitCode, Interrupted
 
 if TYPE_CHECKING:
     import threading
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sensorstream.monitor.judging import Verdict
     from sensorstream.monitor.observer import Observer
     from sensorstream.monitor.watching import Checked, Guard
+
+_LOOK_EVERY_S: Final = 0.3
 
 FailIf = Annotated[
     list[str] | None,
@@ -48,14 +50,21 @@ def seconds_of(lasting: str | None) -> float:
 
 
 def look(session: Session, seconds: float, watched: "Sequence[Condition]") -> "Checked":
-    """The cluster after watching it for so long, and for as long as the conditions need to be settled."""
+    """The cluster after watching it for so long, and for as long as the conditions need to be settled.
+
+    Raises Interrupted when somebody stops it before one holds.
+    """
     from sensorstream.monitor.once import view_after
     from sensorstream.monitor.watching import Checked, check
 
     with session.interruptible() as stop:
         if not watched:
             return Checked(view_after(session.settings, seconds, stop=stop, listener=session.listener), ())
-        return check(session.settings, watched, least_s=seconds, stop=stop, listener=session.listener)
+        checked = check(session.settings, watched, least_s=seconds, stop=stop, listener=session.listener)
+    if session.stop.is_set() and not any(verdict.holds for verdict in checked.verdicts):
+        # Success would say that a condition does not hold which nobody has looked at for long enough.
+        raise Interrupted("stopped before the conditions were settled", hint="start it again to judge them anew")
+    return checked
 
 
 def judged(outcome: Outcome, verdicts: "Sequence[Verdict]") -> Outcome:
@@ -115,7 +124,9 @@ def guarded(
 
 
 def watch(session: Session, watched: "Sequence[Condition]") -> Outcome:
-    """Watch the cluster, and nothing else, until a condition holds or somebody stops it."""
+    """Watch the cluster, and nothing else, until a condition holds or somebody stops it. Raises CredentialsRefused."""
     with session.interruptible() as stop, guarded(session, watched, stop) as guard:
-        stop.wait()
+        while not stop.wait(_LOOK_EVERY_S):
+            if guard is not None and guard.refused is not None:
+                raise guard.refused
     return judged(Outcome(None), () if guard is None else guard.verdicts)

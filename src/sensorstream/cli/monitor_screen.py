@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SHARE: Final = 0.03
 """What snapshots may take of a core; drawing them takes the rest of the 5 % that the screen is to keep to."""
 _LET_GO_S: Final = 1.0
+_LOOK_EVERY_S: Final = 0.3
 _ONCE: Final = "for a picture of the moment use: sensorstream monitor --once"
 
 
@@ -52,7 +53,7 @@ def show_screen(
 ) -> Outcome:
     """Show the screen until it is quit, or one of the conditions holds.
 
-    ``topic`` is whose rows are shown; ``light`` None: as the terminal is.
+    ``topic`` is whose rows are shown; ``light`` None: as the terminal is. Raises CredentialsRefused.
     """
     from sensorstream.transforms.event_time import parse_duration
 
@@ -74,9 +75,11 @@ def show_screen(
     given = session.flags.get("bootstrap")
     where = str(given) if str(given).startswith("cluster:") else ", ".join(settings.bootstrap)
     observer = Observer(settings, every_s=every_s, share=SHARE)
+    ended = threading.Event()
     with session.interruptible() as stop:
         observer.__enter__()
         try:
+            threading.Thread(target=_stop_when_refused, args=(observer, stop, ended), daemon=True).start()
             with fail_if.guarded(session, watched, stop, observer) as guard:
                 MonitorApp(
                     observer,
@@ -87,8 +90,19 @@ def show_screen(
                     stop=stop,
                 ).run()
         finally:
+            ended.set()
             _let_go(observer)
+    if observer.refused is not None:
+        raise observer.refused
     return fail_if.judged(Outcome(None), () if guard is None else guard.verdicts)
+
+
+def _stop_when_refused(observer: "Observer", stop: threading.Event, ended: threading.Event) -> None:
+    """A screen that asks no more shows nothing: it ends, and the reason is the command's error."""
+    while not ended.wait(_LOOK_EVERY_S):
+        if observer.refused is not None:
+            stop.set()
+            return
 
 
 def _is_light() -> bool:

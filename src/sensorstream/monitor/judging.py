@@ -77,6 +77,8 @@ class Judge:
 def value_of(comparison: Comparison, view: View, group: str) -> tuple[float | None, str | None]:
     """The value that is compared; or None, and why it is not known."""
     snapshot, name = view.snapshot, comparison.name
+    if snapshot.refusal is not None:
+        return None, snapshot.refusal
     if comparison.figure == "brokers":
         return sum(broker.alive for broker in snapshot.brokers), None
     if not snapshot.reachable:

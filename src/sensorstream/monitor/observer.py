@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from sensorstream.config import Settings
-from sensorstream.errors import SensorstreamError
+from sensorstream.errors import ClusterUnreachable, CredentialsRefused, SensorstreamError
 from sensorstream.events import Event, Listener, Notice, ignore
 from sensorstream.monitor.gather import Gatherer
 from sensorstream.monitor.rates import History
@@ -29,7 +29,8 @@ _END_S: Final = 30.0
 class Observer:
     """A context manager with a thread; ``view`` is the newest view, None before there is one.
 
-    ``error`` is why the cluster could not be reached the last time, None while it answers.
+    ``error`` is why the cluster could not be looked at the last time, None while it answers. After credentials that are
+    refused it asks no more: see ``refused``.
     """
 
     def __init__(
@@ -62,6 +63,11 @@ class Observer:
     def view(self) -> View | None:
         """The newest view."""
         return self._view
+
+    @property
+    def refused(self) -> CredentialsRefused | None:
+        """Why it asks no more: a broker has turned it away, and asking again could lock the account."""
+        return self.error if isinstance(self.error, CredentialsRefused) else None
 
     @property
     def paused(self) -> bool:
@@ -121,6 +127,8 @@ class Observer:
                 self._asked = self._happened = False
                 cost = self._take()
                 self.cpu_s += cost
+                if self.refused is not None:
+                    return
                 # What was spent ahead of its time is owed until later.
                 free_at = max(free_at, began) + cost / self._share if self._share > 0 else began
                 self._rest(began, free_at)
@@ -132,20 +140,34 @@ class Observer:
             self._gatherer.connect()
             connecting = time.thread_time() - began
             clocks = Clocks(self._gatherer.io_thread)
-            snapshot = self._gatherer.take()
+            view = self._history.add(self._gatherer.take())
         except SensorstreamError as error:
-            self.error = error
-            self._publish(self._history.add(self._unreachable(error)))
+            self._fail(error)
+            return 0.0 if first else time.thread_time() - began
+        except Exception as error:  # a thread that ends without a word would leave an old view for a new one
+            self._gatherer.close()
+            self._fail(SensorstreamError(f"the look at the cluster failed: {type(error).__name__}: {error}"))
             return 0.0 if first else time.thread_time() - began
         self.error = None
-        view = self._history.add(snapshot)
         cost = clocks.passed()
         self._publish(view)
         return cost if first else connecting + cost  # the first time it is imports that take long
 
+    def _fail(self, error: SensorstreamError) -> None:
+        self.error = error
+        self._publish(self._history.add(self._unreachable(error)))
+
     def _unreachable(self, error: SensorstreamError) -> Snapshot:
         last = None if self._view is None else self._view.snapshot
-        empty = Snapshot(taken_at=time.time(), took_s=0.0, requests=0, reachable=False, problems=(str(error),))
+        nobody = isinstance(error, ClusterUnreachable) and not isinstance(error, CredentialsRefused)
+        empty = Snapshot(
+            taken_at=time.time(),
+            took_s=0.0,
+            requests=0,
+            reachable=False,
+            problems=(str(error),),
+            refusal=None if nobody else error.message,
+        )
         if last is None:
             return empty
         return replace(

@@ -145,6 +145,11 @@ class Guard:
         self._thread = threading.Thread(target=self._run, name="conditions", daemon=True)
 
     @property
+    def refused(self) -> CredentialsRefused | None:
+        """Why nothing more is looked at, where the brokers have refused the credentials."""
+        return self._observer.refused
+
+    @property
     def fired(self) -> tuple[Verdict, ...]:
         """The conditions that hold; none while they don't."""
         return tuple(verdict for verdict in self.verdicts if verdict.holds)
