@@ -21,8 +21,8 @@ from sensorstream.monitor.view import View
 from sensorstream.monitor.web import server as serving
 from sensorstream.monitor.web.app import STATIC, Reading, make_app
 from sensorstream.monitor.web.changes import Changes
-from sensorstream.monitor.web.guard import CSP, Rules, is_loopback
-from sensorstream.monitor.web.server import PageOptions, PageServer, check_token, parse_listen, told
+from sensorstream.monitor.web.guard import CSP, Rules
+from sensorstream.monitor.web.server import PageOptions, PageServer, check_token, told
 
 HERE = "http://127.0.0.1:8765"
 TOKEN = "a-token-of-24-characters"
@@ -492,36 +492,11 @@ def test_watches_are_closed_when_nobody_asks(lab: Lab) -> None:
 # Small parts
 
 
-@pytest.mark.parametrize(
-    ("text", "where"),
-    [
-        ("127.0.0.1:8765", ("127.0.0.1", 8765)),
-        ("8765", ("127.0.0.1", 8765)),
-        (":0", ("127.0.0.1", 0)),
-        ("[::1]:80", ("::1", 80)),
-        ("0.0.0.0:1", ("0.0.0.0", 1)),
-    ],
-)
-def test_listen(text: str, where: tuple[str, int]) -> None:
-    assert parse_listen(text) == where
-
-
-@pytest.mark.parametrize("text", ["", "x", "127.0.0.1:", "127.0.0.1:99999", "http://x:1", "a b:1"])
-def test_listen_refuses(text: str) -> None:
-    with pytest.raises(UsageError, match="is no address"):
-        parse_listen(text)
-
-
 def test_tokens() -> None:
     assert check_token(TOKEN) == TOKEN
     for wrong in ("short", "x" * 15, "with spaces in it all", "with;semicolons;in;it", "ümlautümlautümlaut"):
         with pytest.raises(UsageError):
             check_token(wrong)
-
-
-def test_loopback() -> None:
-    assert all(map(is_loopback, ("127.0.0.1", "127.9.9.9", "::1", "localhost")))
-    assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.1.1", "box", "")))
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from sensorstream.admin import GroupMember
 from sensorstream.errors import UsageError
 from sensorstream.monitor import prometheus
 from sensorstream.monitor.lag import GroupLag, PartitionLag
-from sensorstream.monitor.metrics_page import Page, is_loopback, parse_listen
+from sensorstream.monitor.metrics_page import Page
 from sensorstream.monitor.prometheus import Collector, text_of
 from sensorstream.monitor.snapshot import BrokerState, GroupState, PartitionState, Snapshot, TopicState
 from sensorstream.monitor.view import Progress, View
@@ -160,21 +160,22 @@ def test_the_page_is_read_only_and_counts() -> None:
             pass
 
 
-@pytest.mark.parametrize(
-    ("text", "address", "loopback"),
-    [
-        ("127.0.0.1:9308", ("127.0.0.1", 9308), True),
-        ("[::1]:0", ("::1", 0), True),
-        ("localhost:1", ("localhost", 1), True),
-        ("0.0.0.0:9308", ("0.0.0.0", 9308), False),
-    ],
-)
-def test_where_to_listen(text: str, address: tuple[str, int], loopback: bool) -> None:
-    assert parse_listen(text) == address
-    assert is_loopback(address[0]) is loopback
+def test_a_name_that_was_pointed_at_the_loopback_is_not_answered() -> None:
+    with Page(Collector(view), "127.0.0.1", 0) as page:
+        for host, code in (("evil.example", 421), ("localhost:1", 200), ("127.0.0.1", 200)):
+            asked = urllib.request.Request(page.url, headers={"Host": host})
+            try:
+                with urllib.request.urlopen(asked, timeout=30) as answer:
+                    assert answer.status == code
+            except urllib.error.HTTPError as error:
+                assert error.code == code
+    with Page(Collector(view), "0.0.0.0", 0) as page:
+        url = page.url.replace("0.0.0.0", "127.0.0.1")
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"Host": "scraped"}), timeout=30) as answer:
+            assert answer.status == 200, "a container is asked by its service's name"
 
 
-@pytest.mark.parametrize("text", ["", "9308", "host", ":1", "h:x", "h:99999", "h:1/x", "u@h:1"])
-def test_what_is_no_address(text: str) -> None:
-    with pytest.raises(UsageError, match="HOST:PORT"):
-        parse_listen(text)
+@pytest.mark.parametrize("host", ["a..b", "x" * 64])
+def test_a_name_that_is_none_is_an_error_of_the_user(host: str) -> None:
+    with pytest.raises(UsageError, match="--listen"), Page(Collector(view), host, 0):
+        pass

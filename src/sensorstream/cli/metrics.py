@@ -58,12 +58,18 @@ def _jobs(session: Session) -> "Sequence[Job]":
 def _once(session: Session) -> Outcome:
     import sys
 
+    from sensorstream.errors import SensorstreamError
+    from sensorstream.events import Notice
     from sensorstream.monitor.gather import take
     from sensorstream.monitor.prometheus import Collector, text_of
     from sensorstream.monitor.rates import History
 
     view = History().add(take(session.settings, listener=session.listener))
-    jobs = _jobs(session)
+    jobs: Sequence[Job] = ()
+    try:
+        jobs = _jobs(session)
+    except SensorstreamError as error:  # the cluster's figures are known all the same
+        session.listener(Notice(f"the replay jobs are left out: {error.message}", "warning"))
     text = text_of(Collector(lambda: view, lambda: jobs))
 
     # Not through the console, which is for people.
@@ -77,11 +83,12 @@ def _serve(session: Session, listen: str, every: float) -> Outcome:
     import time
 
     from sensorstream.events import Notice
-    from sensorstream.monitor.metrics_page import Page, is_loopback, parse_listen
+    from sensorstream.monitor.listening import is_loopback, parse_listen
+    from sensorstream.monitor.metrics_page import Page
     from sensorstream.monitor.observer import Observer
     from sensorstream.monitor.prometheus import Collector, JobsSeen
 
-    host, port = parse_listen(listen)
+    host, port = parse_listen(listen, DEFAULT)
     settings, began = session.settings, time.monotonic()
     with (
         session.interruptible() as stop,
@@ -100,14 +107,13 @@ def _serve(session: Session, listen: str, every: float) -> Outcome:
 
 def _watch(observer: "Observer", stop: "threading.Event", session: Session) -> None:
     """Wait for ``stop``; tell when the cluster stops answering and why. Raises CredentialsRefused."""
-    from sensorstream.errors import CredentialsRefused
     from sensorstream.events import Notice
 
     told: str | None = None
     while not stop.wait(_LOOK_EVERY_S):
         error = observer.error
-        if isinstance(error, CredentialsRefused):
-            raise error
+        if observer.refused is not None:
+            raise observer.refused
         if error is not None and told is None:
             session.listener(Notice(f"no figures: {error.message}", "warning"))
         elif error is None and told is not None:

@@ -91,11 +91,11 @@ def alone(*, once: bool, lasting: str | None, conditions: list[str] | None) -> N
 def show_page(session: Session, asked: Asked) -> Outcome:
     """Serve the page until somebody stops it."""
     from sensorstream.errors import UsageError
-    from sensorstream.monitor.web.guard import is_loopback
-    from sensorstream.monitor.web.server import DEFAULT_LISTEN, PageOptions, check_token, parse_listen, serve
+    from sensorstream.monitor.listening import is_loopback, parse_listen
+    from sensorstream.monitor.web.server import DEFAULT_LISTEN, PageOptions, check_token, serve
     from sensorstream.secret_sources import looked_up
 
-    host, port = parse_listen(asked.listen or DEFAULT_LISTEN)
+    host, port = parse_listen(asked.listen or DEFAULT_LISTEN, DEFAULT_LISTEN)
     token = None if asked.token is None else check_token(looked_up(asked.token, "--token", "the command line"))
     if token is None and session.quiet and (asked.allow_changes or not is_loopback(host)):
         raise UsageError("with -q nobody would be told the token that is made", hint="give one with --token")

@@ -3,40 +3,19 @@
 import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.parse import urlsplit
 
 from sensorstream.addresses import bracketed
 from sensorstream.errors import UsageError
+from sensorstream.monitor.listening import is_loopback
 from sensorstream.monitor.prometheus import Collector, registry_of
+from sensorstream.monitor.web.guard import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from wsgiref.simple_server import WSGIServer
 
-_EXAMPLE: Final = "for example 127.0.0.1:9308, or 127.0.0.1:0 for a free port"
 _HELP: Final = b"Figures for Prometheus are at /metrics\n"
-
-
-def parse_listen(text: str) -> tuple[str, int]:
-    """Host and port of ``HOST:PORT``, an IPv6 host in brackets. Raises UsageError."""
-    try:
-        parts = urlsplit(f"//{text}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    if not host or port is None or parts.path or parts.username is not None:
-        raise UsageError(f"--listen {text!r} is not HOST:PORT", hint=_EXAMPLE)
-    return host, port
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine reaches the address."""
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+_OTHER_NAME: Final = b"This server does not answer to that host name; ask for 127.0.0.1 or localhost\n"
 
 
 class Page:
@@ -73,7 +52,14 @@ class Page:
             self._thread.join(5)
 
     def _app(self, inner: Any) -> "Callable[[dict[str, Any], Any], Iterable[bytes]]":
+        # A name that was pointed at the loopback lets pages of others in; beyond it, whoever reaches it may read.
+        rules = Rules() if is_loopback(self._host) else None
+
         def serve(environ: dict[str, Any], start_response: Any) -> "Iterable[bytes]":
+            asked = environ.get("HTTP_HOST")  # no browser leaves it out
+            if rules is not None and asked is not None and not rules.knows_host(asked):
+                start_response("421 Misdirected Request", [("Content-Type", "text/plain; charset=utf-8")])
+                return [_OTHER_NAME]
             if environ.get("PATH_INFO") != "/metrics" or environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
                 start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
                 return [_HELP]
@@ -111,8 +97,8 @@ def _server(host: str, port: int, app: Any) -> "WSGIServer":
 
     try:
         return make_server(host, port, app, Server, handler_class=Quiet)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that is none
         raise UsageError(
-            f"--listen {bracketed(host, port)} can't be listened on: {error.strerror or error}",
+            f"--listen {bracketed(host, port)} can't be listened on: {getattr(error, 'strerror', None) or error}",
             hint="another program may have the port; give another --listen",
         ) from error

@@ -13,6 +13,8 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlsplit
 
+from sensorstream.monitor.listening import is_loopback
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,14 +34,6 @@ HEADERS: Final[Mapping[str, str]] = {
 }
 LOOPBACK_NAMES: Final = frozenset({"localhost"})
 _SAFE: Final = frozenset({"GET", "HEAD"})
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address or name is this machine's own, for itself alone."""
-    if host.lower() in LOOPBACK_NAMES:
-        return True
-    address = _address(host)
-    return address is not None and address.is_loopback
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from urllib.parse import quote
 from sensorstream.config import Settings
 from sensorstream.errors import SensorstreamError, UsageError
 from sensorstream.events import Listener, Notice, ignore
-from sensorstream.monitor.web.guard import Rules, is_loopback
+from sensorstream.monitor.listening import is_loopback
+from sensorstream.monitor.web.guard import Rules
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -59,15 +60,6 @@ def require_web() -> None:
             "the page needs libraries that are not installed", hint="install them: pip install 'sensorstream[monitor]'"
         ) from error
     _ = starlette
-
-
-def parse_listen(text: str) -> tuple[str, int]:
-    """``HOST:PORT``, ``[::1]:PORT``, ``:PORT`` or ``PORT`` as host and port. Raises UsageError."""
-    host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
-    if not (port.isascii() and port.isdecimal() and int(port) < 65_536) or any(c in host for c in "/@[] "):
-        raise UsageError(f"--listen {text!r} is no address", hint="write it as 127.0.0.1:8765")
-    return host, int(port)
 
 
 def check_token(token: str) -> str:
@@ -170,7 +162,7 @@ class PageServer:
 def serve(settings: Settings, options: PageOptions, stop: threading.Event, *, listener: Listener = ignore) -> Served:
     """Serve the page until ``stop`` is set.
 
-    Raises UsageError for an address that can't be had and where the extra is missing.
+    Raises UsageError for an address that can't be had and where the extra is missing, CredentialsRefused.
     """
     from sensorstream.monitor.observer import Observer
 
@@ -180,7 +172,8 @@ def serve(settings: Settings, options: PageOptions, stop: threading.Event, *, li
         for line in told(server, options):
             listener(line)
         while server.running and not stop.wait(0.5):
-            pass
+            if observer.refused is not None:
+                raise observer.refused
         if not stop.is_set():
             raise SensorstreamError("the page's server has ended by itself", hint="start it with -v to see why")
         return Served(server.address, options.allow_changes, round(time.monotonic() - began, 3))
@@ -206,7 +199,7 @@ def told(server: PageServer, options: PageOptions) -> Sequence[Notice]:
 def _bound(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that is none
         raise UsageError(f"--listen: {host} is no address of this machine", hint="take 127.0.0.1") from error
     made = socket.socket(family, kind, protocol)
     try:
