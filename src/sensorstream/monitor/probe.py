@@ -19,7 +19,14 @@ from typing import Final
 from sensorstream import admin
 from sensorstream.clients.base import Client, Delivery, Publisher
 from sensorstream.config import Settings, TopicSettings
-from sensorstream.errors import ClusterUnreachable, DeliveryError, SensorstreamError, UnknownTopic, UsageError
+from sensorstream.errors import (
+    ClusterUnreachable,
+    DeliveryError,
+    NotAllowed,
+    SensorstreamError,
+    UnknownTopic,
+    UsageError,
+)
 from sensorstream.events import Listener, Notice, Progress, ignore
 from sensorstream.monitor.histogram import LatencyHistogram
 from sensorstream.monitor.latency import Latency
@@ -229,6 +236,8 @@ class _Run:
                 self._publish(publisher, number, -1 - self._warm, time.perf_counter())
                 self._warm += 1
             self._await_open(_BACK_WITHIN_S, stop)
+            if self._open:
+                break
         self._reap(wait_s=0.0)
         with self._lock:
             if self._open and not stop.is_set() and self._problem is None:
@@ -263,11 +272,16 @@ class _Run:
         self._deliveries.append(publisher.publish(self._topic, json.dumps(value).encode(), partition=partition))
 
     def _reap(self, *, wait_s: float | None) -> None:
-        """Look at deliveries whose outcome is known; with ``wait_s`` at all of them, so long each."""
+        """Look at deliveries whose outcome is known; with ``wait_s`` at all of them, so long each.
+
+        Raises NotAllowed: who may not write measures nothing.
+        """
         while self._deliveries and (wait_s is not None or self._deliveries[0].done()):
             delivery = self._deliveries.popleft()
             try:
                 delivery.wait(wait_s or 0.0)
+            except NotAllowed:
+                raise
             except DeliveryError:
                 self._failed += delivery.done()
 
@@ -281,6 +295,7 @@ class _Run:
     def _wait(self, event: threading.Event, within_s: float, stop: threading.Event) -> bool:
         deadline, stopped = time.monotonic() + within_s, stop.is_set()
         while not event.wait(0.05):
+            self._reap(wait_s=None)
             if not self._open and event is self._came:
                 return True
             if time.monotonic() >= deadline or self._problem is not None or (stop.is_set() and not stopped):
