@@ -3,6 +3,10 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+
+OWN_TIME_S: Final = 600.0
+"""A timestamp that is further than this from the moment of reading is the data's own, not that of its publishing."""
 
 
 @dataclass(frozen=True, slots=True)

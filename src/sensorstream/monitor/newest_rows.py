@@ -24,6 +24,7 @@ from sensorstream.errors import (
     SensorstreamError,
     UnknownTopic,
 )
+from sensorstream.monitor.latency import OWN_TIME_S
 from sensorstream.records import ConsumedRecord, TopicPartition
 
 ROWS: Final = 200
@@ -34,8 +35,6 @@ VALUE_BYTES: Final = 16 * 1024
 """So much of a value is kept; what is longer is cut."""
 RATE: Final = 200
 """Rows a second that are read at the most."""
-OWN_TIME_S: Final = 600.0
-"""A row that is older than this when it arrives carries the time of its data, not of its publishing."""
 _LOOK_AGAIN_S: Final = 1.0
 _POLL_S: Final = 0.5
 _FIRST_POLL_S: Final = 0.2

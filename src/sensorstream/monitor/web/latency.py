@@ -13,7 +13,7 @@ from typing import Any, Final
 from sensorstream.clients.base import Client, Reader
 from sensorstream.errors import ClusterUnreachable, CredentialsRefused, OffsetOutOfRange, SensorstreamError
 from sensorstream.events import Listener, ignore
-from sensorstream.monitor.latency import summarise
+from sensorstream.monitor.latency import OWN_TIME_S, summarise
 from sensorstream.records import ConsumedRecord, TopicPartition
 
 OVER_S: Final = 60.0
@@ -21,8 +21,6 @@ OVER_S: Final = 60.0
 KEPT: Final = 20_000
 STEPS: Final = 300
 """Seconds that are plotted."""
-OWN_TIMES_S: Final = 3600.0
-"""A timestamp older than this was not written when its record was published."""
 _POLL_S: Final = 0.25
 _AGAIN_S: Final = 1.0
 _FETCH_MS: Final = 100
@@ -86,7 +84,7 @@ class LatencyTail:
             for record in records:
                 took = now - record.timestamp_ms / 1000
                 self._rows += 1
-                if took > OWN_TIMES_S or took < -OWN_TIMES_S:
+                if abs(took) > OWN_TIME_S:
                     self._old += 1
                     continue
                 if took < 0:
