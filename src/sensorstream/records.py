@@ -148,9 +148,15 @@ def commit_note(client_id: str, host: str, file: str = "", since: int = 0) -> st
     return f"sensorstream 1 {client_id} {host}{place}"
 
 
+def note_in(metadata: str | None) -> str:
+    """The note in a commit's metadata, as it was given, whichever client has committed it."""
+    # confluent-kafka 2.16 commits the zero byte at the end of its string, too.
+    return (metadata or "").rstrip("\0")
+
+
 def read_commit_note(note: str) -> CommitNote | None:
     """What :func:`commit_note` has made; None for anybody else's commit metadata."""
-    parts = note.split(" ")
+    parts = note_in(note).split(" ")
     if len(parts) not in (4, 6) or parts[:2] != ["sensorstream", "1"]:
         return None
     if len(parts) == 4:

@@ -14,7 +14,7 @@ from contract_labs import FROM_THE_START, KafkaLab, Lab, group_name, numbered, p
 from sensorstream.clients.base import Rebalance
 from sensorstream.clients.kafka_python.reader import KafkaPythonReader
 from sensorstream.errors import BrokerError, UsageError
-from sensorstream.records import Commit, ConsumedRecord, TopicPartition
+from sensorstream.records import Commit, ConsumedRecord, TopicPartition, commit_note
 
 
 def test_what_a_group_has_committed_is_there_for_the_next_reader(lab: Lab) -> None:
@@ -37,6 +37,17 @@ def test_what_a_group_has_committed_is_there_for_the_next_reader(lab: Lab) -> No
         assert reader.commits([]) == {}
         reader.commit({zero: 4}, note="n")
     assert lab.note(group, topic, 0) == "n"
+
+
+def test_a_note_is_the_same_whichever_client_reads_what_another_has_committed(lab: Lab) -> None:
+    topic, group = lab.topic(1), group_name()
+    where, note = TopicPartition(topic, 0), commit_note("AIR_Consumer_0", "here", "0a1b", 300)
+    with lab.client.reader(group=group) as reader:
+        reader.commit({where: 3}, note=note)
+    for client in lab.clients():
+        with client.reader(group=group) as reader:
+            assert reader.commits([where]) == {where: Commit(3, note)}
+    assert lab.note(group, topic, 0) == note
 
 
 def test_without_a_group_nothing_can_be_committed_or_shared(lab: Lab) -> None:

@@ -45,6 +45,8 @@ def test_a_note_comes_back_and_another_programs_metadata_is_none() -> None:
     note = commit_note("AIR_Consumer_0", "laptop", "0a1b", 300)
     assert parse_commit_note(note) == ("AIR_Consumer_0", "laptop")
     assert read_commit_note(note) == CommitNote("AIR_Consumer_0", "laptop", "0a1b", 300)
+    assert read_commit_note(note + "\0") == read_commit_note(note), "as confluent-kafka commits it"
+    assert parse_commit_note(commit_note("AIR_Consumer_0", "laptop") + "\0") == ("AIR_Consumer_0", "laptop")
     for other in (
         "",
         "sensorstream",

@@ -9,7 +9,7 @@ from sensorstream.clients.kafka_python.admin import Session, administer
 from sensorstream.config import Settings, nearest
 from sensorstream.errors import BrokerError, SensorstreamError, UsageError
 from sensorstream.events import Listener, ignore
-from sensorstream.records import TopicPartition
+from sensorstream.records import TopicPartition, note_in
 
 
 def list_groups(settings: Settings, *, listener: Listener = ignore) -> tuple[str, ...]:
@@ -28,8 +28,7 @@ def describe_group(settings: Settings, group: str, *, listener: Listener = ignor
         committed = session.client.list_group_offsets(group).get(group, {})
         told = _describe(session, group)
         offsets = {
-            # confluent-kafka 2.16 commits the zero byte at the end of its string, too.
-            TopicPartition(*where): (int(one.offset), str(one.metadata or "").rstrip("\0"))
+            TopicPartition(*where): (int(one.offset), note_in(one.metadata))
             for where, one in committed.items()
             if one.offset >= 0
         }

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sensorstream.admin.asking import Asker, words
 from sensorstream.admin.results import GroupMember
-from sensorstream.records import TopicPartition
+from sensorstream.records import TopicPartition, note_in
 
 _MANY_GROUPS: Final = 8
 """The version of OffsetFetch that takes many groups at once (KIP-709, Kafka 3.0)."""
@@ -132,9 +132,8 @@ def _committed(topics: Any) -> dict[TopicPartition, tuple[int, str]]:
     for topic in topics:
         for one in topic.partitions:
             if one.committed_offset >= 0 and not one.error_code:
-                # confluent-kafka 2.16 commits the zero byte at the end of its string, too.
-                note = str(one.metadata or "").rstrip("\0")
-                offsets[TopicPartition(topic.name, one.partition_index)] = (int(one.committed_offset), note)
+                where = TopicPartition(topic.name, one.partition_index)
+                offsets[where] = (int(one.committed_offset), note_in(one.metadata))
     return offsets
 
 

@@ -53,7 +53,7 @@ from sensorstream.clients.own_thread import end_within
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.errors import BrokerError, ClusterUnreachable, UnknownTopic, UsageError
 from sensorstream.events import Listener
-from sensorstream.records import Commit, ConsumedRecord, TopicIdentity, TopicPartition
+from sensorstream.records import Commit, ConsumedRecord, TopicIdentity, TopicPartition, note_in
 
 DEFAULTS: Final = {
     "metadata_max_age_ms": 5000,  # how late a topic that was deleted and made again is noticed
@@ -415,7 +415,7 @@ class KafkaPythonReader:
         except kafka_errors.KafkaError as error:
             raise broker_error(f"{refusals.whose(offsets)} can't be read", error) from error
         known = {
-            TopicPartition(*one): Commit(int(stored.offset), stored.metadata or "")
+            TopicPartition(*one): Commit(int(stored.offset), note_in(stored.metadata))
             for one, stored in found.items()
             if stored.offset >= 0
         }

@@ -41,7 +41,7 @@ from sensorstream.clients.own_thread import end_within, on_own_thread
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.errors import BrokerError, ClusterUnreachable, SensorstreamError, UnknownTopic, UsageError
 from sensorstream.events import Listener
-from sensorstream.records import Commit, ConsumedRecord, TopicIdentity, TopicPartition
+from sensorstream.records import Commit, ConsumedRecord, TopicIdentity, TopicPartition, note_in
 
 DEFAULTS: Final = {
     "max.partition.fetch.bytes": 4 * 1024 * 1024,
@@ -443,7 +443,7 @@ class LibrdkafkaReader:
 
         found = _ask(what, ask, topic, self.partitions_for)
         known = {
-            TopicPartition(one.topic, one.partition): Commit(int(one.offset), one.metadata or "")
+            TopicPartition(one.topic, one.partition): Commit(int(one.offset), note_in(one.metadata))
             for one in found
             if one.offset >= 0
         }
