@@ -150,8 +150,16 @@ def commit_note(client_id: str, host: str, file: str = "", since: int = 0) -> st
 
 def note_in(metadata: str | None) -> str:
     """The note in a commit's metadata, as it was given, whichever client has committed it."""
-    # confluent-kafka 2.16 commits the zero byte at the end of its string, too.
-    return (metadata or "").rstrip("\0")
+    return (metadata or "").partition("\0")[0]
+
+
+def metadata_of(note: str) -> str:
+    """What kafka-python is to commit for this note.
+
+    confluent-kafka 2.16 commits the zero byte at the end of its string, too, and where it finds none it reads on behind
+    the string. What other programs have committed stays as it is.
+    """
+    return note if read_commit_note(note) is None else f"{note}\0"
 
 
 def read_commit_note(note: str) -> CommitNote | None:

@@ -1,6 +1,14 @@
 from sensorstream.admin import GroupDescription, GroupMember
 from sensorstream.monitor.lag import lag, lag_of
-from sensorstream.records import CommitNote, TopicPartition, commit_note, parse_commit_note, read_commit_note
+from sensorstream.records import (
+    CommitNote,
+    TopicPartition,
+    commit_note,
+    metadata_of,
+    note_in,
+    parse_commit_note,
+    read_commit_note,
+)
 
 AIR0, AIR1 = TopicPartition("AIR", 0), TopicPartition("AIR", 1)
 
@@ -46,6 +54,8 @@ def test_a_note_comes_back_and_another_programs_metadata_is_none() -> None:
     assert parse_commit_note(note) == ("AIR_Consumer_0", "laptop")
     assert read_commit_note(note) == CommitNote("AIR_Consumer_0", "laptop", "0a1b", 300)
     assert read_commit_note(note + "\0") == read_commit_note(note), "as confluent-kafka commits it"
+    assert (metadata_of(note), note_in(metadata_of(note))) == (note + "\0", note)
+    assert (metadata_of(""), metadata_of("another's"), note_in(None)) == ("", "another's", "")
     assert parse_commit_note(commit_note("AIR_Consumer_0", "laptop") + "\0") == ("AIR_Consumer_0", "laptop")
     for other in (
         "",

@@ -14,7 +14,7 @@ from sensorstream.config import Settings
 from sensorstream.errors import BrokerError, UnknownPartition, UsageError
 from sensorstream.events import Listener, ignore
 from sensorstream.pipelines.start_at import StartAt
-from sensorstream.records import TopicPartition, parse_commit_note
+from sensorstream.records import TopicPartition, metadata_of, parse_commit_note
 
 SETTLE_S: Final = 2.5
 """How long a group's commits are watched for a pinned consumer at work: one of ours commits every second."""
@@ -108,7 +108,7 @@ def reset(settings: Settings, plan: GroupReset, *, listener: Listener = ignore) 
 
         offsets = {
             KafkaPartition(one.topic, one.partition): OffsetAndMetadata(
-                one.after, notes.get(TopicPartition(one.topic, one.partition), ""), -1
+                one.after, metadata_of(notes.get(TopicPartition(one.topic, one.partition), "")), -1
             )
             for one in plan.partitions
         }

@@ -53,7 +53,7 @@ from sensorstream.clients.own_thread import end_within
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.errors import BrokerError, ClusterUnreachable, UnknownTopic, UsageError
 from sensorstream.events import Listener
-from sensorstream.records import Commit, ConsumedRecord, TopicIdentity, TopicPartition, note_in
+from sensorstream.records import Commit, ConsumedRecord, TopicIdentity, TopicPartition, metadata_of, note_in
 
 DEFAULTS: Final = {
     "metadata_max_age_ms": 5000,  # how late a topic that was deleted and made again is noticed
@@ -426,7 +426,8 @@ class KafkaPythonReader:
         if self._group is None:
             raise UsageError("a reader without a group can't commit", hint="name a group with -g")
         offsets = {
-            KafkaPartition(*one): OffsetAndMetadata(offset, note_of(note, one), -1) for one, offset in positions.items()
+            KafkaPartition(*one): OffsetAndMetadata(offset, metadata_of(note_of(note, one)), -1)
+            for one, offset in positions.items()
         }
         try:
             self._consumer.commit(offsets, timeout_ms=_COMMIT_MS)
