@@ -4,6 +4,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,11 @@ def test_a_broker_joins_takes_its_share_and_leaves(cluster: LocalCluster, monkey
             )
         assert "start it" in caught.value.hint
         assert any("broker 4 does not run" in line for line in told)
+        assert all(4 not in one and len(one) == 2 for one in replicas(settings, name))
+
+        # Of a plan with a topic that is gone since, nothing goes on.
+        with pytest.raises(BrokerError, match=r"JOINED_GONE\[0\] was not moved"):
+            carry_out(settings, [replace(plan[0], topic="JOINED_GONE", partition=0), *plan], stop=threading.Event())
         assert all(4 not in one and len(one) == 2 for one in replicas(settings, name))
         cluster.start_broker(4)
 

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from kafka.errors import UnknownTopicOrPartitionError
 
-from sensorstream.admin import moving
+from sensorstream.admin import MovedPartition, moving
 from sensorstream.cluster import state
 from sensorstream.cluster.membership import add_broker, check_removable, forget_broker
 from sensorstream.cluster.plan import Wanted, make_plan
 from sensorstream.cluster.properties import Listens, server_properties
 from sensorstream.cluster.secure import Security
 from sensorstream.config import Settings
-from sensorstream.errors import BrokerError, Interrupted, LocalClusterError, UsageError
+from sensorstream.errors import BrokerError, ClusterUnreachable, Interrupted, LocalClusterError, UsageError
 from sensorstream.events import Notice
 from sensorstream.records import TopicPartition
 
@@ -229,3 +230,40 @@ def test_ctrl_c_takes_back_what_has_not_moved(clock: Clock, monkeypatch: pytest.
     assert told[-2:] == [
         "cancelled", "cancelled: 1 of 2 partitions have moved, the others stay; run it again to go on"
     ]  # fmt: skip
+
+
+class Controller:
+    """It knows no topic GONE, and moves the others for as long as nobody takes that back."""
+
+    def __init__(self, *, dies: bool = False) -> None:
+        self.moving: set[object] = set()
+        self.client = self
+        self.dies = dies
+
+    def alter_partition_reassignments(
+        self, asked: dict[tuple[str, int], list[int] | None]
+    ) -> dict[tuple[str, int], type[Exception] | None]:
+        answers: dict[tuple[str, int], type[Exception] | None] = {}
+        for where, brokers in asked.items():
+            if where[0] == "GONE":
+                answers[where] = UnknownTopicOrPartitionError
+                continue
+            answers[where] = None
+            (self.moving.discard if brokers is None else self.moving.add)(tuple(where))
+        return answers
+
+    def list_partition_reassignments(self, asked: list[tuple[str, int]]) -> dict[tuple[str, int], dict[str, list[int]]]:
+        if self.dies:
+            raise ClusterUnreachable("no broker answers")
+        return {where: {"adding_replicas": [4]} for where in asked if tuple(where) in self.moving}
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_nothing_moves_on_where_a_part_of_the_move_was_refused(monkeypatch: pytest.MonkeyPatch, dies: bool) -> None:
+    controller = Controller(dies=dies)
+    monkeypatch.setattr(moving, "administer", lambda _, __, action, *___: action(controller))
+    plan = [MovedPartition(topic, 0, (1,), (4,)) for topic in ("GONE", "T")]
+    with pytest.raises(BrokerError, match=r"GONE\[0\] was not moved: UnknownTopicOrPartitionError") as caught:
+        moving.carry_out(Settings(), plan, stop=threading.Event())
+    assert bool(controller.moving) is dies
+    assert ("goes on by itself" in caught.value.hint) is dies

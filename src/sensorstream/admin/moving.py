@@ -10,7 +10,7 @@ from sensorstream.admin.leaders import elect_leaders
 from sensorstream.admin.results import MovedPartition
 from sensorstream.clients.kafka_python.admin import Session, administer, answered
 from sensorstream.config import Settings
-from sensorstream.errors import BrokerError, ClusterUnreachable, Interrupted
+from sensorstream.errors import BrokerError, ClusterUnreachable, Interrupted, SensorstreamError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.records import TopicPartition
 
@@ -66,7 +66,10 @@ def carry_out(
     def begin(session: Session) -> None:
         _alter(session, {where: list(after) for where, after in wanted.items()})
 
-    administer(settings, _WHAT, begin, listener)
+    try:
+        administer(settings, _WHAT, begin, listener)
+    except SensorstreamError as error:
+        raise _refused(settings, wanted, error, listener) from error
     wait_moved(settings, wanted, stop=stop, listener=listener, patience_s=patience_s)
     elect_leaders(settings, sorted({one.topic for one in plan}), listener=listener)
 
@@ -178,6 +181,18 @@ def _give_up(
     if not look.away:
         hint = "look at the brokers (sensorstream brokers, topics describe), then run it again"
     raise BrokerError(f"{why}: {total - left} of {total} partitions have moved, the others stay", hint=hint)
+
+
+def _refused(
+    settings: Settings, partitions: Collection[TopicPartition], error: SensorstreamError, listener: Listener
+) -> SensorstreamError:
+    """The error of a move that did not begin as a whole, when what did begin is taken back: nobody would watch it."""
+    try:
+        _cancel(settings, partitions, listener)
+    except SensorstreamError:  # it is in the way of this, too: the first error says more
+        hint = error.hint or "what has begun goes on by itself; look at: sensorstream topics describe"
+        return type(error)(error.message, hint=hint)
+    return error
 
 
 def _cancel(settings: Settings, partitions: Collection[TopicPartition], listener: Listener) -> int:
