@@ -7,6 +7,7 @@ there already keeps its mode, also when a new file takes its place.
 
 import errno
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -43,6 +44,20 @@ def durable(path: Path, *, like: Path | None = None) -> Iterator[BinaryIO]:
         yield out
         out.flush()
         os.fsync(out.fileno())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Put ``content`` in place of what is at ``path``, whole or not at all; see :func:`durable`. Raises OSError."""
+    # Nobody can have put a link there before, and the name is not longer than the target's may be.
+    beside = path.with_name(f".{path.name[:20]}.{secrets.token_hex(8)}")
+    try:
+        with durable(beside, like=path if path.exists() else None) as out:
+            out.write(content)
+        beside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink()
+        raise
 
 
 def make_folder(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -119,8 +121,49 @@ def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     write_whole(target, b"two")
     assert target.read_bytes() == b"two"
     assert list(tmp_path.iterdir()) == [target]
-    with pytest.raises(SinkError, match="can't be written"):
-        write_whole(tmp_path / "no" / "air.svg", b"x")
+    (tmp_path / "folder").mkdir()
+    for place in ("no/air.svg", "air.svg/x.svg", "x" * 300 + ".svg", "folder"):
+        with pytest.raises(SinkError, match="can't be written"):
+            write_whole(tmp_path / place, b"x")
+    write_whole(tmp_path / ("x" * 250 + ".svg"), b"a name as long as it may be")
+
+
+def test_a_picture_keeps_the_mode_of_the_one_before_and_follows_no_link(tmp_path: Path) -> None:
+    target, other = tmp_path / "air.svg", tmp_path / "other"
+    other.write_bytes(b"another's")
+    (tmp_path / f".air.svg.{os.getpid()}.tmp").symlink_to(other)
+    target.write_bytes(b"one")
+    target.chmod(0o640)
+    write_whole(target, b"two")
+    assert (target.read_bytes(), stat.S_IMODE(target.stat().st_mode)) == (b"two", 0o640)
+    assert other.read_bytes() == b"another's"
+
+
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        (["INF", "1", "-inf", "2", "1e308"], [math.nan, 1, math.nan, 2, math.nan]),
+        (["", "5", ""], [math.nan, 5, math.nan]),
+        (["7", "7", "7"], [7, 7, 7]),
+        (["5"], [5]),
+    ],
+)
+def test_any_column_with_a_number_is_drawn_in_the_terminal(
+    tmp_path: Path, cells: list[str], values: list[float]
+) -> None:
+    rows = "".join(f"2023-08-31 00:0{n}:00,A,{cell},1\n" for n, cell in enumerate(cells))
+    plot, _ = read_plot([write(tmp_path / "air.csv", HEAD + rows)], ["PM2.5"])
+    assert list(plot.panels[0].curves[0].y) == pytest.approx(values, nan_ok=True)
+    shown = text_plot(plot, 60, colour=False)
+    assert any(mark in shown for mark in "▖▗▘▝▄▀▞▚"), shown
+    assert ("00:02:00" in shown) is (len(cells) == 3), "times below the axis are those of all rows"
+
+
+def test_infinity_alone_is_no_number_and_nor_is_what_no_float_can_hold(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has no numbers"):
+        read_plot([write(tmp_path / "air.csv", HEAD + "2023-08-31 00:00:00,A,inf,1\n")], ["PM2.5"])
+    plot, _ = read_plot([write(tmp_path / "a.jsonl", f'{{"n": {10**400}}}\n{{"n": 2}}\n')], ["n"])
+    assert list(plot.panels[0].curves[0].y) == pytest.approx([math.nan, 2], nan_ok=True)
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

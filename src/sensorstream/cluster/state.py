@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from sensorstream.errors import Interrupted, LocalClusterError, UsageError
-from sensorstream.own_files import make_folder
+from sensorstream.own_files import make_folder, write_whole
 from sensorstream.state_folder import state_folder
 
 DEFAULT_NAME: Final = "default"
@@ -214,9 +214,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a file so that a reader sees the old content or the new. Raises OSError."""
     make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def _unreadable(path: Path, reason: str) -> LocalClusterError:

@@ -23,6 +23,8 @@ _PANELS: Final = 4
 """So many columns are drawn where none is named."""
 _CURVES: Final = 8
 """So many curves in a panel can be told apart."""
+_LARGEST: Final = 1e300
+"""What is larger is not drawn, nor is infinity: such an axis has no length that is a number."""
 _X: Final = "\0x"
 _BY: Final = "\0by"
 
@@ -146,7 +148,10 @@ def _time(times: RowTimes | None, row: Any) -> float:
 def _numbers(cells: list[Any], name: str, path: str) -> "pandas.Series[float]":
     import pandas
 
+    # JSON has whole numbers that no float can hold.
+    cells = [None if isinstance(cell, int) and abs(cell) >= _LARGEST else cell for cell in cells]
     numbers = pandas.to_numeric(pandas.Series(cells, dtype=object), errors="coerce").astype(float)
+    numbers = numbers.where(numbers.abs() < _LARGEST)
     if len(numbers) and numbers.notna().sum() == 0:
         raise UsageError(f"column {name!r} of {path} has no numbers", hint="name another one with --columns")
     return numbers

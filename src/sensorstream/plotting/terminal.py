@@ -49,6 +49,9 @@ def _ticks(panel: Panel, plotext: object) -> None:
     if not xs:
         return
     first, last = min(xs), max(xs)
+    if first < last:
+        # Over all rows, also where only some have a value: else a time stands below a point that is not its own.
+        plotext.xlim(first, last)  # type: ignore[attr-defined]
     places = [first + (last - first) * part / 3 for part in range(4)]
     form = "%H:%M:%S" if last - first < 600 else "%d %b %H:%M" if last - first < 8 * 86400 else "%Y-%m-%d"
     plotext.xticks(places, [datetime.fromtimestamp(one, UTC).strftime(form) for one in places])  # type: ignore[attr-defined]

@@ -1,6 +1,7 @@
 """Station 5: files that hold secrets: their owner's alone from the first byte on, never behind a link."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from sensorstream.errors import LocalClusterError
@@ -39,5 +40,6 @@ def write_private(path: Path, content: bytes | str) -> None:
             file.write(data)
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise LocalClusterError(f"{path} can't be written: {error.strerror}") from error
