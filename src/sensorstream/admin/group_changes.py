@@ -15,6 +15,7 @@ from sensorstream.errors import BrokerError, UnknownPartition, UsageError
 from sensorstream.events import Listener, ignore
 from sensorstream.pipelines.start_at import StartAt
 from sensorstream.records import TopicPartition, metadata_of, parse_commit_note
+from sensorstream.wording import counted
 
 SETTLE_S: Final = 2.5
 """How long a group's commits are watched for a pinned consumer at work: one of ours commits every second."""
@@ -199,8 +200,7 @@ def _place(
 
 def _members(described: GroupDescription) -> str:
     names = ", ".join(sorted({f"{one.client_id} on {one.host}" for one in described.members})[:3])
-    count = len(described.members)
-    return f"it has {count} live {'member' if count == 1 else 'members'} ({names})"
+    return f"it has {counted(len(described.members), 'live member')} ({names})"
 
 
 def _settled(settings: Settings, plan: GroupReset, listener: Listener) -> dict[TopicPartition, str]:

@@ -13,6 +13,7 @@ from sensorstream.config import Settings
 from sensorstream.errors import BrokerError, ClusterUnreachable, Interrupted, SensorstreamError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.records import TopicPartition
+from sensorstream.wording import numbered
 
 PATIENCE_S: Final = 60.0
 """How long a broker that the move needs may be away: long enough to be restarted."""
@@ -43,8 +44,7 @@ class _Look:
     def hindrance(self) -> str:
         """What keeps it from going on; empty when nothing does."""
         if self.away:
-            which = ", ".join(map(str, self.away))
-            return f"broker {which} does not run" if len(self.away) == 1 else f"brokers {which} do not run"
+            return f"{numbered('broker', self.away)} {'does' if len(self.away) == 1 else 'do'} not run"
         return f"{_named(self.headless)} without a leader to copy from" if self.headless else ""
 
 
@@ -220,7 +220,7 @@ def _alter(session: Session, replicas: Mapping[TopicPartition, Any]) -> None:
 
 def _brokers(look: _Look) -> str:
     takers = sorted({broker for brokers in look.adding.values() for broker in brokers})
-    return f"broker{'s' if len(takers) > 1 else ''} {', '.join(map(str, takers))}"
+    return numbered("broker", takers)
 
 
 def _named(partitions: Sequence[TopicPartition]) -> str:

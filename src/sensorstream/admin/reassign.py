@@ -13,6 +13,7 @@ from sensorstream.config import Settings
 from sensorstream.errors import BrokerError, UsageError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.records import TopicPartition, check_topic_name
+from sensorstream.wording import counted
 
 
 def plan_reassignment(
@@ -97,7 +98,7 @@ def move_off(
             if len(before) > len(onto):
                 raise UsageError(
                     f"{where} has {len(before)} replicas, and without broker {broker} there would be "
-                    f"{len(onto)} broker{'s' if len(onto) != 1 else ''}",
+                    f"{counted(len(onto), 'broker')}",
                     hint="add another broker first, or delete the topic",
                 )
             if leaders[where] < 0:

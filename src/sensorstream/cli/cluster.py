@@ -9,6 +9,7 @@ import typer
 from sensorstream.cli import cluster_containers as containers
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import ExitCode, UsageError
+from sensorstream.wording import counted, numbered
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -125,7 +126,7 @@ def up(
 
     def text(console: "Console") -> None:
         what = "is already running" if result.already_running else f"is ready after {result.seconds:.1f} s"
-        count = f"{result.brokers} broker{'s' if result.brokers > 1 else ''}"
+        count = counted(result.brokers, "broker")
         leader = "quorum leader" if result.mode == "kraft" else "with ZooKeeper, controller"
         console.print(f"cluster {name} {what}: Kafka {result.kafka_version}, {count}, {leader} {result.quorum_leader}")
         console.print(f"bootstrap {','.join(result.bootstrap)}", soft_wrap=True)
@@ -198,8 +199,7 @@ def down(
 
     def text(console: "Console") -> None:
         if result.stopped:
-            stopped = ", ".join(map(str, result.stopped))
-            console.print(f"cluster {name} is down: stopped broker{'s' if len(result.stopped) > 1 else ''} {stopped}")
+            console.print(f"cluster {name} is down: stopped {numbered('broker', result.stopped)}")
         else:
             console.print(unknown or f"cluster {name} was not running")
         if result.schema_registry_stopped:

@@ -12,10 +12,24 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from sensorstream.cli.outcome import Outcome
 from sensorstream.cli.session import Session
 from sensorstream.cli.terminal import visible, write
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+__all__ = [
+    "SCHEMA",
+    "console",
+    "counted",
+    "envelope",
+    "error_line",
+    "finish",
+    "known",
+    "shown_path",
+    "size",
+    "table",
+]
 
 SCHEMA: Final = 1
 
@@ -31,11 +45,6 @@ def envelope(command: str, status: str, result: object, errors: list[dict[str, A
         # A file name that is not UTF-8, or a terminal that is not: JSON has escapes for both.
         return json.dumps(document, default=str)
     return text
-
-
-def counted(count: int, thing: str) -> str:
-    """So many of them, in words: ``1 row``, ``1,440 rows``."""
-    return f"1 {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
 def finish(session: Session, outcome: Outcome) -> None:

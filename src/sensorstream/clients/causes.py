@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from sensorstream.records import TopicPartition
+from sensorstream.wording import numbered
 
 _NAMED: Final = 3
 """So many of several like things are named; the others are counted."""
@@ -103,8 +104,7 @@ def words(causes: Sequence[Cause]) -> str:
 
 def brokers(numbers: Iterable[int]) -> str:
     """``broker 2``, ``brokers 1, 2``."""
-    names = [str(number) for number in sorted(numbers)]
-    return f"broker{'s' if len(names) > 1 else ''} {', '.join(names)}"
+    return numbered("broker", sorted(numbers))
 
 
 def _likeness(cause: Cause) -> object:

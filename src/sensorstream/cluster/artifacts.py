@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from sensorstream.errors import ArtifactError, Interrupted, UsageError
 from sensorstream.events import Listener, Notice, ignore
+from sensorstream.wording import counted
 
 DEFAULT_VERSION: Final = "4.4.0"
 PINS: Final = Path(__file__).parent / "pins"
@@ -163,9 +164,7 @@ def fetch_files(
 
 def _download(what: str, jars: list[Jar], folder: Path, listener: Listener, stop: threading.Event) -> None:
     counter = _Counter(what, sum(jar.size for jar in jars), listener)
-    listener(
-        Notice(f"downloading {what}: {len(jars)} file{'s' if len(jars) > 1 else ''}, {counter.total / 1e6:.0f} MB")
-    )
+    listener(Notice(f"downloading {what}: {counted(len(jars), 'file')}, {counter.total / 1e6:.0f} MB"))
     cancel = threading.Event()
     # Workers stop at the next chunk once `cancel` is set; a KeyboardInterrupt sets it on the way out as well.
     with _system_trust(), ThreadPoolExecutor(_DOWNLOADS, thread_name_prefix="download") as pool:

@@ -38,6 +38,7 @@ from sensorstream.cluster.starting import configure_node, open_links, start_node
 from sensorstream.cluster.zookeeper import ZooKeeper
 from sensorstream.errors import ClusterUnreachable, Interrupted, LocalClusterError, PortTaken, UsageError
 from sensorstream.events import Listener, Notice, ignore
+from sensorstream.wording import counted
 
 _READY_S: Final = 90.0
 _ANSWER_S: Final = 10.0
@@ -134,9 +135,8 @@ def check_removable(name: str, broker: int) -> Remaining:
     left = tuple(one for one in there if one != broker)
     needed = default_replicas(formatted.brokers)
     if len(left) < needed:
-        count = f"{len(left)} broker{'s' if len(left) != 1 else ''}"
         raise UsageError(
-            f"{count} would be left, and Kafka's own topics are kept on {needed}",
+            f"{counted(len(left), 'broker')} would be left, and Kafka's own topics are kept on {needed}",
             hint=f"add another first: sensorstream cluster add-broker{name_flag(name)}",
         )
     live, _ = processes(folder, known)

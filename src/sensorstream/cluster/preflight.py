@@ -10,6 +10,7 @@ from typing import Final
 
 from sensorstream.cluster.properties import LOOPBACK
 from sensorstream.errors import LocalClusterError, PortTaken
+from sensorstream.wording import counted
 
 MEGABYTES_PER_BROKER: Final = 300
 """What a broker needs to start and work; it may grow to about 450 MB."""
@@ -133,8 +134,8 @@ def require_memory(brokers: int) -> None:
     needed = brokers * MEGABYTES_PER_BROKER << 20
     if free < needed:
         raise LocalClusterError(
-            f"too little memory: {brokers} broker{'s' if brokers > 1 else ''} need about {needed >> 20} MB, "
-            f"{free >> 20} MB are available",
+            f"too little memory: {counted(brokers, 'broker')} {'needs' if brokers == 1 else 'need'} "
+            f"about {needed >> 20} MB, {free >> 20} MB are available",
             hint="close something, or start fewer with --brokers 1",
         )
 

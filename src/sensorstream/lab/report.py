@@ -17,6 +17,7 @@ from sensorstream.plotting.curves import Curve, Panel, Plot
 from sensorstream.plotting.page import figure, page
 from sensorstream.plotting.table import read_plot
 from sensorstream.plotting.written import write_whole
+from sensorstream.wording import counted
 
 WATCH_EVERY_S: Final = 0.5
 """How often a run that is reported is looked at."""
@@ -160,8 +161,7 @@ def _curve(label: str, points: Sequence[Point], begin: float) -> Curve:
 def _broken(chaos: ChaosResult) -> str:
     events = [(f"{one.at_s:.1f} s", one.text) for one in chaos.events]
     end = "all well at the end" if chaos.healthy else "; ".join(chaos.problems)
-    faults = "1 fault" if chaos.faults == 1 else f"{chaos.faults:,} faults"
-    return f"<p>{faults}; {escape(end)}.</p>{_table(('at', 'what happened'), events)}"
+    return f"<p>{counted(chaos.faults, 'fault')}; {escape(end)}.</p>{_table(('at', 'what happened'), events)}"
 
 
 def _sensors(run: LabRun) -> list[Plot]:
