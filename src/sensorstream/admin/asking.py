@@ -13,8 +13,9 @@ K = TypeVar("K", bound=Hashable)
 
 PATIENCE_S: Final = 2.0
 """How long a broker may take for an answer."""
-FIRST_PATIENCE_S: Final = 4.0
-"""How long when it is asked for the first time, and may be the only one."""
+FIRST_PATIENCE_S: Final = 10.0
+"""How long when it is asked for the first time: a command that looks once has no later look to find out what a busy
+machine told too late. A broker that hangs costs this once, as it gets ``SHORT_S`` from then on."""
 SHORT_S: Final = 0.4
 """How long one may take that gave none the last time."""
 HEDGE_S: Final = 0.7

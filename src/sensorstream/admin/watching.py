@@ -27,7 +27,7 @@ from sensorstream.events import Listener, ignore
 from sensorstream.records import TopicPartition
 
 FIRST_ANSWER_S: Final = 3.0
-"""How long to wait for the first broker that says what the cluster is."""
+"""How long to wait for the first broker that says what the cluster is; the first time, as long as for any answer."""
 _IN_FLIGHT: Final = 1000
 
 
@@ -108,7 +108,7 @@ class Watcher:
     def _look(self, sizes: bool, peek: bool) -> Seen:
         asker = self._asker
         problems: list[str] = []
-        answer = asker.any(_metadata_request, asker.known(), FIRST_ANSWER_S)
+        answer = asker.any(_metadata_request, asker.known(), max(FIRST_ANSWER_S, asker.patience_s))
         if answer is None:
             raise ClusterUnreachable("no broker answers", hint="look at the cluster with: sensorstream cluster status")
         brokers = {int(one.node_id): (str(one.host), int(one.port)) for one in answer.brokers}
@@ -159,7 +159,7 @@ class Watcher:
         if not self._asker.supports(quorum_request(), 0):
             return told if told >= 0 else None
         for broker in sorted(brokers, key=lambda one: one in self._asker.silent_since)[:1]:
-            answer = self._asker.ask(broker, quorum_request(), PATIENCE_S / 2)
+            answer = self._asker.ask(broker, quorum_request(), self._asker.patience_s / 2)
             leader = None if answer is None else leader_told(answer)
             if leader is not None:
                 return leader
