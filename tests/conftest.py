@@ -73,6 +73,15 @@ def broker(cluster: LocalCluster) -> tuple[str, ...]:
     return cluster.bootstrap
 
 
+@pytest.fixture
+def patient_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks at a cluster from this process wait as long as a busy machine may need; brokers that hang cost as long."""
+    from sensorstream.admin import asking, watching
+
+    monkeypatch.setattr(asking, "FIRST_PATIENCE_S", 60.0)
+    monkeypatch.setattr(watching, "PATIENCE_S", 60.0)
+
+
 @pytest.fixture(autouse=True)
 def _whole_again(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test that left a shared broker stopped must not spoil the next one."""

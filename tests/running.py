@@ -30,6 +30,13 @@ def ok(*arguments: str, cwd: Path | None = None, timeout: float = 300) -> dict[s
     return result
 
 
+def total_lag(group: str, *options: str) -> int | None:
+    """A group's lag as ``lag`` tells it; None where it is not known, also because the command was not answered."""
+    done = cli("lag", "-g", group, *options, "--output", "json")
+    lag: int | None = json.loads(done.stdout)["result"]["total_lag"] if done.returncode == 0 else None
+    return lag
+
+
 def until(holds: Callable[[], object], what: str, deadline_s: float = 120) -> None:
     """Wait for a condition. Fails, naming it, after the deadline."""
     end = time.monotonic() + deadline_s

@@ -14,7 +14,7 @@ import pytest
 from faults.counting import Watch, count_files, write_source
 from faults.figures import Figures, kafka_version, write
 from faults.workloads import CLIENTS, END_S, rows_for
-from running import Started, ok, started, until
+from running import Started, ok, started, total_lag, until
 from sensorstream.cluster import LocalCluster
 from sensorstream.errors import ExitCode
 
@@ -64,7 +64,7 @@ def test_members_that_join_and_leave_store_each_row_once(
         for member in members:
             leave(member, kill=False)
     with started(*capture) as last:  # the others' partitions are its own when those that were killed are missed
-        until(lambda: ok("lag", "-g", group, *b)["total_lag"] == 0, "all that was published is stored", END_S)
+        until(lambda: total_lag(group, *b) == 0, "all that was published is stored", END_S)
         leave(last, kill=False)
     count = count_files(out, range(sent), PARTITIONS)
     if long:

@@ -15,7 +15,7 @@ import pytest
 from faults.counting import Count, Watch, captured_numbers, compare, write_source
 from faults.figures import Figures, kafka_version, write
 from faults.workloads import CLIENTS, END_S, rows_for
-from running import Started, ok, started, until
+from running import Started, ok, started, total_lag, until
 from sensorstream.cluster import LocalCluster
 from sensorstream.errors import ExitCode
 
@@ -101,7 +101,7 @@ def test_members_with_folders_of_their_own_store_each_row_once(
         for number in list(group.running):
             group.leave(number)
         group.join(0)
-        until(lambda: ok("lag", "-g", topic, *b)["total_lag"] == 0, "all that was published is stored", END_S)
+        until(lambda: total_lag(topic, *b) == 0, "all that was published is stored", END_S)
         group.leave(0)
     count = group.count(sent)
     if long:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from looking import commit
 from running import until
 from sensorstream import admin
 from sensorstream.cli.app import run
@@ -16,7 +17,7 @@ from sensorstream.clients.base import Rebalance
 from sensorstream.config import Settings, TopicSettings
 from sensorstream.records import TopicPartition, commit_note
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.usefixtures("patient_looks")]
 _numbers = itertools.count()
 NOTE = commit_note("AIR_Consumer_0", "laptop")
 
@@ -36,7 +37,7 @@ def topic(settings: Settings) -> Iterator[str]:
         for number in range(20):
             publisher.publish(name, b"x", partition=number % 2, timestamp_ms=1_693_526_340_000 + number // 2 * 1000)
     with client.reader(group=name) as reader:
-        reader.commit({TopicPartition(name, 0): 3}, note=NOTE)
+        commit(reader, {TopicPartition(name, 0): 3}, NOTE)
     yield name
     admin.delete_topics(settings, [name])
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from looking import commit
+from running import until
 from sensorstream import admin
 from sensorstream.cli.app import run
 from sensorstream.clients import open_client
@@ -42,7 +44,7 @@ def test_a_pinned_consumer_is_shown_while_it_runs_and_after_it_stopped(settings:
     group = f"{topic}-pinned"
     with open_client(settings).reader(group=group) as reader:
         reader.assign({TopicPartition(topic, 0): 0})
-        reader.commit({TopicPartition(topic, 0): 2}, note=NOTE)
+        commit(reader, {TopicPartition(topic, 0): 2}, NOTE)
         running = group_lag(settings, group)
     assert running == group_lag(settings, group)
     (row,) = running.partitions
@@ -63,11 +65,8 @@ def test_a_live_member_is_shown_with_its_host_and_an_uncommitted_partition_as_un
 
     with open_client(settings).reader(group=group, client_id="lab-7") as reader:
         reader.subscribe([topic], Rebalance(assigned, lambda _: None, lambda _: None))
-        for _ in range(100):
-            reader.poll(0.2)
-            if len(owned) == 2:
-                break
-        reader.commit({TopicPartition(topic, 0): 5}, note=NOTE)
+        until(lambda: reader.poll(0.2) is not None and len(owned) == 2, "an assignment")
+        commit(reader, {TopicPartition(topic, 0): 5}, NOTE)
         result = group_lag(settings, group)
     assert result.state == "Stable"
     first, second = result.partitions
@@ -80,7 +79,7 @@ def test_a_live_member_is_shown_with_its_host_and_an_uncommitted_partition_as_un
 
 def test_an_unknown_group_is_an_error_with_the_nearest_name(settings: Settings, topic: str) -> None:
     with open_client(settings).reader(group=f"{topic}-known") as reader:
-        reader.commit({TopicPartition(topic, 0): 1})
+        commit(reader, {TopicPartition(topic, 0): 1})
     with pytest.raises(UsageError) as caught:
         group_lag(settings, f"{topic}-knwon")
     assert f"{topic}-knwon" in caught.value.message
@@ -92,7 +91,7 @@ def test_the_command_shows_a_table_and_json_with_these_keys(
 ) -> None:
     group = f"{topic}-cli"
     with open_client(settings).reader(group=group) as reader:
-        reader.commit({TopicPartition(topic, 0): 5, TopicPartition(topic, 1): 0}, note=NOTE)
+        commit(reader, {TopicPartition(topic, 0): 5, TopicPartition(topic, 1): 0}, NOTE)
     words = ["lag", "-g", group, "-b", ",".join(broker)]
     assert run([*words, "--output", "json"]) == 0
     result = json.loads(capsys.readouterr().out)["result"]

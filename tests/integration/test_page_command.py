@@ -36,9 +36,14 @@ def get(url: str, **headers: str) -> Any:
 def test_it_serves_until_it_is_stopped(broker: tuple[str, ...]) -> None:
     with started("monitor", "--web", "--listen", "127.0.0.1:0", "-b", ",".join(broker)) as running:
         url = address(running)
-        until(lambda: get(f"{url}api/overview"), "a look at the cluster")
-        told = get(f"{url}api/overview")
-        assert [one["alive"] for one in told["brokers"]] == [True] * 3
+        views: list[Any] = []
+
+        def all_alive() -> bool:
+            views.append(get(f"{url}api/overview"))
+            return views[-1] is not None and [one["alive"] for one in views[-1]["brokers"]] == [True] * 3
+
+        until(all_alive, "a look at three brokers")
+        told = views[-1]
         assert f"{told['brokers'][0]['host']}:{told['brokers'][0]['port']}" in broker
         assert get(f"{url}api/about")["changes"] is False
         running.signal(signal.SIGTERM)

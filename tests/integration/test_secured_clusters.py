@@ -16,7 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from running import cli, ok, until
+from looking import commit, seen, whole
+from running import cli, ok
 from sensorstream import admin
 from sensorstream.cli.app import run
 from sensorstream.clients import open_client
@@ -28,6 +29,7 @@ from sensorstream.cluster.secure.certificates import LOOPBACK_NAMES, Authority
 from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import ClusterUnreachable, CredentialsRefused
 from sensorstream.monitor.gather import take
+from sensorstream.monitor.snapshot import Snapshot
 from sensorstream.pipelines.replay.job_records import JOBS_TOPIC
 from sensorstream.pipelines.replay.once_lane import GIVE_UP_S
 from sensorstream.records import TopicPartition
@@ -313,25 +315,31 @@ def denied(secured: Secured, kind: str, name: str, *operations: str) -> Iterator
             session.client.delete_acls([ACLFilter(operation=ACLOperation.ANY, resource_pattern=pattern, **who)])
 
 
+@pytest.mark.usefixtures("patient_looks")
 def test_a_snapshot_says_what_this_user_may_not_see(secured: Secured) -> None:
     ours, theirs = secured.settings("kafka-python"), secured.settings("kafka-python", "user")
     admin.create_topics(ours, [TopicSettings("seen", 1, 1)])
     for group in ("open", "closed"):
         with open_client(ours).reader(group=group) as reader:
-            reader.commit({TopicPartition("seen", 0): 0})
-    assert not take(theirs).problems
+            commit(reader, {TopicPartition("seen", 0): 0})
+
+    def told(*words: str) -> Snapshot:
+        """A snapshot with a problem of these words."""
+        return seen(
+            lambda: take(theirs),
+            lambda snapshot: any(all(word in problem for word in words) for problem in snapshot.problems),
+            f"{words} among the problems",
+        )
+
+    whole(lambda: take(theirs))
     with denied(secured, "GROUP", "closed", "DESCRIBE", "READ"):
-        until(lambda: take(theirs).problems, "a right that is missing")
-        snapshot = take(theirs)
-        assert any("closed" in problem and "no right" in problem for problem in snapshot.problems)
+        snapshot = told("closed", "no right")
         lags = {group.name: group.lag.total_lag for group in snapshot.groups}
         assert lags["open"] == 0
         assert lags.get("closed") is None
-    until(lambda: not take(theirs).problems, "the right back")
+    whole(lambda: take(theirs))  # the right is back
     with denied(secured, "CLUSTER", "kafka-cluster", "DESCRIBE"):
-        until(lambda: take(theirs).problems, "a right that is missing")
-        snapshot = take(theirs)
-        assert any("may not describe the cluster" in problem for problem in snapshot.problems)
+        snapshot = told("may not describe the cluster")
         assert snapshot.controller is None
         assert [one.size_bytes for one in snapshot.brokers] == [None]
         topic = snapshot.topic("seen")

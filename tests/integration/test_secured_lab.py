@@ -116,6 +116,7 @@ def test_chaos_comes_as_the_super_user_and_starts_a_secured_broker_again(local: 
 def test_links_that_were_killed_are_missed_and_come_back(local: LocalCluster) -> None:
     pid = ok("cluster", "status", "--name", NAME)["links"]["pid"]
     os.kill(pid, signal.SIGKILL)
+    until(lambda: (links := local.status().links) is not None and links.state == "stopped", "the end of the links")
     status = cli("cluster", "status", "--name", NAME)
     assert status.returncode == ExitCode.FAILED
     assert "the process of its links is stopped" in status.stderr
