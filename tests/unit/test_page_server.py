@@ -171,12 +171,46 @@ def test_the_token_moves_from_the_address_into_a_cookie(lab: Lab) -> None:
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
         cookie = answer.headers["set-cookie"]
         assert "HttpOnly" in cookie
-        assert "samesite=strict" in cookie.lower()
+        assert "samesite=lax" in cookie.lower()
         assert "sensorstream-8765" in cookie
         assert client.get("/").status_code == 200
         assert said(client, "/api/about")["changes"] is False
         client.cookies.clear()
         assert client.get("/api/about", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
+
+
+@pytest.mark.parametrize("before", ['foo={"a": 1}; ', "a b=c; ", "[x]=1; =; ", 'q="; ', ""])
+@pytest.mark.parametrize("after", ["", '; bar={"b": [2]}'])
+def test_cookies_of_other_programs_are_passed_over(lab: Lab, before: str, after: str) -> None:
+    with lab.client(Rules.of("127.0.0.1", 8765, token=TOKEN)) as client:
+        cookies = f"{before}sensorstream-8765={TOKEN}{after}"
+        assert client.get("/", headers={"cookie": cookies}).status_code == 200
+        assert client.get("/", headers={"cookie": cookies.replace(TOKEN, "wrong")}).status_code == 401
+
+
+def test_the_address_opens_from_a_page_of_another_site(lab: Lab) -> None:
+    """A browser names the other site with the redirect's question, too, and sends a lax cookie with it."""
+    with lab.client(Rules.of("127.0.0.1", 8765, token=TOKEN)) as client:
+        cross = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+        moved = client.get(f"/?token={TOKEN}", headers=cross)
+        assert (moved.status_code, moved.headers["location"]) == (303, "/")
+        assert "samesite=lax" in moved.headers["set-cookie"].lower()
+        assert client.get("/", headers=cross).status_code == 200
+
+
+def test_a_change_from_another_site_is_refused_though_it_has_the_cookie(lab: Lab) -> None:
+    with lab.client(Rules.of("127.0.0.1", 8765, token=TOKEN), changes=True) as client:
+        assert client.get(f"/?token={TOKEN}").status_code == 303
+        path, body = "/api/changes/delete-topic", {"name": "AIR", "confirm": "AIR"}
+        for headers in (
+            {"origin": "http://evil.example"},
+            {"origin": "http://127.0.0.1:9999"},
+            {"origin": "null"},
+            {"origin": HERE, "sec-fetch-site": "cross-site"},
+            {"sec-fetch-site": "cross-site"},
+            {},
+        ):
+            assert client.post(path, json=body, headers=headers).status_code == 403, headers
 
 
 def test_methods_that_are_not_there_are_refused(lab: Lab) -> None:

@@ -9,7 +9,6 @@ import hmac
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -127,7 +126,9 @@ class Guarded:
             if rules.knows_token(given):
                 # Out of the address bar and the history, into a cookie that no script can read.
                 response = RedirectResponse("/", 303)
-                response.set_cookie(rules.cookie, given, httponly=True, samesite="strict", path="/")
+                # Lax, not strict: who opens the address from a chat or a mail comes from another site, and a strict
+                # cookie would not be sent with the redirect. A change needs the page's own Origin anyway.
+                response.set_cookie(rules.cookie, given, httponly=True, samesite="lax", path="/")
                 return response
         return PlainTextResponse(
             "A token is asked for: open the address that the program printed when it was started.\n",
@@ -136,11 +137,11 @@ class Guarded:
         )
 
     def _cookie(self, headers: Mapping[str, str]) -> str:
-        try:
-            found = SimpleCookie(headers.get("cookie", "")).get(self._rules.cookie)
-        except CookieError:
-            return ""
-        return found.value if found is not None else ""
+        # All programs on this machine share their cookies; the standard library's parser gives up at one such as
+        # JSON, and ours after it would be lost.
+        from starlette.requests import cookie_parser
+
+        return cookie_parser(headers.get("cookie", "")).get(self._rules.cookie, "")
 
 
 def _bearer(headers: Mapping[str, str]) -> str:
