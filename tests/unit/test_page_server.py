@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from running import until
 from sensorstream.clients.memory import MemoryBroker, MemoryClient
 from sensorstream.config import Settings, TopicSettings, sensor_topics
 from sensorstream.errors import ClusterUnreachable, UsageError
-from sensorstream.monitor.view import View
+from sensorstream.monitor.view import Progress, View
 from sensorstream.monitor.web import server as serving
 from sensorstream.monitor.web.app import STATIC, Reading, make_app
 from sensorstream.monitor.web.changes import Changes
@@ -276,6 +277,31 @@ def test_overview(lab: Lab) -> None:
     assert [one["lag"] for one in told["groups"]] == [40, None], "what is not known is no 0"
     assert told["series"]["rate"]["y"] == [0.0, None, 20.0]
     assert [one["name"] for one in told["series"]["topics"]] == ["AIR", "POSTS_SCORED"]
+
+
+def test_of_all_groups_nothing_is_known_where_it_is_not_known_of_one(lab: Lab) -> None:
+    known, unknown = lab.shown.view.snapshot.groups if lab.shown.view else ()
+    progress = Progress(40, 10.0, 12.0, 0.0, 4.0, "OK")
+
+    def shown(**ages: float | None) -> tuple[float | None, float | None]:
+        made = view()
+        groups = {"known": known, "unknown": unknown}
+        lab.shown.view = replace(
+            made,
+            snapshot=replace(made.snapshot, groups=tuple(groups[name] for name in ages)),
+            group_progress={
+                groups[name].name: replace(progress, lag=40 if name == "known" else None, age_s=age)
+                for name, age in ages.items()
+            },
+        )
+        told = said(client, "/api/overview")
+        return told["lag"], told["oldest_s"]
+
+    with lab.client() as client:
+        assert shown(known=0.0, unknown=None) == (None, None)
+        assert shown(known=4.0) == (40, 4.0)
+        assert shown(known=None) == (40, None)
+        assert shown() == (0, None)
 
 
 def test_broker_topic_and_group(lab: Lab) -> None:

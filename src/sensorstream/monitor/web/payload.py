@@ -18,6 +18,9 @@ MOST_SERIES: Final = 8
 def overview(view: View) -> dict[str, Any]:
     """The cluster, its brokers, its topics and its groups, each in a line."""
     shot = view.snapshot
+    groups = [_group_line(view, one) for one in shot.groups]
+    # Of all groups nothing is known where it is not known of one.
+    lags, ages = ([one[key] for one in groups] for key in ("lag", "age_s"))
     return {
         "at": time.time(),
         "taken_at": shot.taken_at,
@@ -34,7 +37,9 @@ def overview(view: View) -> dict[str, Any]:
         "offline": shot.offline,
         "brokers": [_broker_line(one) for one in shot.brokers],
         "topics": [_topic_line(view, one) for one in shot.topics],
-        "groups": [_group_line(view, one) for one in shot.groups],
+        "groups": groups,
+        "lag": None if None in lags else sum(lags),
+        "oldest_s": None if None in ages else max(ages, default=None),
     }
 
 

@@ -25,8 +25,6 @@ export function open(place) {
   return {
     update(cluster) {
       const alive = cluster.brokers.filter((one) => one.alive).length;
-      const lags = cluster.groups.map((one) => one.lag);
-      const oldest = cluster.groups.map((one) => one.age_s).filter((one) => one !== null);
       tiles.update([
         ["Brokers", `${cluster.reachable ? alive : 0} of ${cluster.brokers.length}`, alive < cluster.brokers.length ? "bad" : "plain"],
         ["Kafka", cluster.version],
@@ -36,8 +34,8 @@ export function open(place) {
         ["Out of sync", count(cluster.under_replicated), cluster.under_replicated ? "warn" : "plain"],
         ["Without leader", count(cluster.offline), cluster.offline ? "bad" : "plain"],
         ["Rows a second", rate(cluster.rate)],
-        ["Lag, all groups", lags.includes(null) ? null : count(lags.reduce((sum, one) => sum + one, 0))],
-        ["Oldest not read", oldest.length ? span(Math.max(...oldest)) : null],
+        ["Lag, all groups", count(cluster.lag)],
+        ["Oldest not read", span(cluster.oldest_s)],
       ]);
       brokers.update(cluster.brokers);
       groups.update(cluster.groups);
