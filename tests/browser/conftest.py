@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 
+from running import until
 from sensorstream import admin
 from sensorstream.clients import open_client
+from sensorstream.clients.base import Reader
 from sensorstream.cluster import LocalCluster
 from sensorstream.config import SENSOR_TIME_FORMAT, Settings, TopicSettings
+from sensorstream.errors import BrokerError
 from sensorstream.monitor.observer import Observer
 from sensorstream.monitor.web.server import PageOptions, PageServer
 from sensorstream.records import TopicPartition
@@ -85,9 +88,7 @@ def lab(cluster: LocalCluster) -> Iterator[Lab]:
     quiet.publish(SCORED, *map(scored, range(60)))
     for group, offset in ((SCRIPT, 10), (RED, ROWS // 2)):
         with open_client(settings).reader(group=group) as reader:
-            where = TopicPartition(AIR, 0)
-            reader.assign({where: offset})
-            reader.commit({where: offset})
+            until(lambda: committed(reader, offset), f"{group} has committed")  # noqa: B023  # it is called at once
     with (
         Observer(settings, every_s=1.0, share=0.3) as observer,
         PageServer(observer, settings, PageOptions(port=0)) as page,
@@ -95,6 +96,17 @@ def lab(cluster: LocalCluster) -> Iterator[Lab]:
         assert observer.wait(60) is not None
         yield Lab(page.url, settings, cluster)
     admin.delete_topics(settings, [AIR, ODD, SCORED])
+
+
+def committed(reader: Reader, offset: int) -> bool:
+    """Commit; the first group of a cluster has no settled coordinator for a moment."""
+    where = TopicPartition(AIR, 0)
+    try:
+        reader.assign({where: offset})
+        reader.commit({where: offset})
+    except BrokerError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from browser.conftest import AIR, ODD, RED, ROWS, SCORED, SCRIPT, Lab, scored, sized, themed
+from running import until
 from sensorstream import admin
 from sensorstream.monitor.observer import Observer
 from sensorstream.monitor.web.server import PageOptions, PageServer
@@ -18,7 +18,6 @@ from sensorstream.records import TopicPartition
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
 
 AXE = Path(__file__).parent / "axe" / "axe-4.14.1.min.js"
-WITHIN_S = 90.0
 VIEWS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "overview": (("overview",), ("3 of 3", "Rows a second, by topic", SCRIPT, RED)),
     "brokers": (("brokers",), ("127.0.0.1:", "alive", "leads")),
@@ -36,13 +35,6 @@ VIEWS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 def text(browser: Any) -> str:
     return str(browser.execute_script("return document.body.textContent"))
-
-
-def until(holds: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + WITHIN_S
-    while not holds():
-        assert time.monotonic() < end, f"{what} did not come about within {WITHIN_S:g} s"
-        time.sleep(0.1)
 
 
 def show(browser: Any, lab: Lab, name: str) -> None:
