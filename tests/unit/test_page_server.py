@@ -1,5 +1,6 @@
 """The page's server: who is let in, what its answers forbid, what each of them says. No browser in it."""
 
+import asyncio
 import http.client
 import json
 import re
@@ -20,10 +21,12 @@ from sensorstream.config import Settings, TopicSettings, sensor_topics
 from sensorstream.errors import ClusterUnreachable, UsageError
 from sensorstream.monitor.view import Progress, View
 from sensorstream.monitor.web import server as serving
-from sensorstream.monitor.web.app import STATIC, Reading, make_app
+from sensorstream.monitor.web.app import STATIC, Busy, Reading, make_app
 from sensorstream.monitor.web.changes import Changes
 from sensorstream.monitor.web.guard import CSP, Rules
+from sensorstream.monitor.web.rows import Ask, Found
 from sensorstream.monitor.web.server import PageOptions, PageServer, check_token, told
+from sensorstream.monitor.web.watching import Watches
 
 HERE = "http://127.0.0.1:8765"
 TOKEN = "a-token-of-24-characters"
@@ -547,6 +550,67 @@ def test_watches_are_closed_when_nobody_asks(lab: Lab) -> None:
         watches._clock = lambda: 1e12
         watches.sweep()
     assert "latency-tail" not in {thread.name for thread in threading.enumerate()}
+
+
+class Stubborn:
+    """A watch that waits for a broker that is away: it does not end by itself."""
+
+    def __init__(self) -> None:
+        self.stopped = threading.Event()
+        self.waited = 0.0
+        self.seen: list[bool] = []
+        self.others: list[Stubborn] = []
+
+    def payload(self) -> dict[str, Any]:
+        return {}
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+    def close(self, within_s: float = 60.0) -> None:
+        self.waited = within_s
+        self.seen += [one.stopped.is_set() for one in self.others]
+        threading.Event().wait(within_s)
+
+
+def test_watches_end_together_and_within_the_time_of_one() -> None:
+    made = [Stubborn() for _ in range(4)]
+    waiting = iter(made)
+    watches = Watches(lambda *_: next(waiting))
+    for number, one in enumerate(made):
+        one.others = made
+        watches.payload("latency", f"T{number}")
+    watches.close(0.5)
+    assert sum(one.waited for one in made) < 1.0, "they share the time"
+    assert all(one.seen and all(one.seen) for one in made), "each was told before any was waited for"
+
+
+def test_the_end_does_not_work_off_the_questions_that_wait(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, began, go_on = lab.reading, threading.Event(), threading.Event()
+    asked: list[Ask] = []
+
+    def read(ask: Ask) -> Found:
+        asked.append(ask)
+        began.set()
+        go_on.wait(60)
+        return Found((), {}, 1, True)
+
+    monkeypatch.setattr(reading._rows, "read", read)
+
+    async def ask_and_end() -> list[object]:
+        questions = [asyncio.ensure_future(reading.rows(Ask("AIR"))) for _ in range(4)]
+        await asyncio.to_thread(began.wait, 60)
+        reading.stop()
+        late = asyncio.ensure_future(reading.rows(Ask("AIR")))
+        await asyncio.wait([*questions[1:], late], timeout=60)
+        reading.close(0.1)  # it does not wait for the one that is being read
+        go_on.set()
+        return await asyncio.gather(*questions, late, return_exceptions=True)
+
+    first, *others = asyncio.run(ask_and_end())
+    assert isinstance(first, Found)
+    assert [type(one) for one in others] == [Busy] * 4
+    assert len(asked) == 1
 
 
 # Small parts

@@ -23,7 +23,7 @@ EVERY_S: Final = 2.0
 SHARE: Final = 0.05
 _SOONEST_S: Final = 0.5
 """How soon after a snapshot the next one may follow when something has happened."""
-_END_S: Final = 30.0
+_END_S: Final = 20.0
 
 
 class Observer:
@@ -52,6 +52,7 @@ class Observer:
         self._news = threading.Condition()
         self._wake = threading.Event()
         self._stop = threading.Event()
+        self._ends_at = 0.0
         self._paused = False
         self._asked = False
         self._happened = False
@@ -94,14 +95,20 @@ class Observer:
         self._asked = True
         self._wake.set()
 
-    def close(self) -> None:
-        """End the thread."""
+    def stop(self) -> None:
+        """Have the thread end; does not wait. From then on :meth:`close` has so long at the most."""
+        if not self._stop.is_set():
+            self._ends_at = time.monotonic() + _END_S
         self._stop.set()
         self._wake.set()
         with self._news:
             self._news.notify_all()
+
+    def close(self) -> None:
+        """End the thread."""
+        self.stop()
         if self._thread.is_alive():
-            self._thread.join(_END_S)
+            self._thread.join(max(0.0, self._ends_at - time.monotonic()))
 
     def __enter__(self) -> Self:
         self._thread.start()

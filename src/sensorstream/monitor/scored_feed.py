@@ -99,10 +99,14 @@ class ScoredFeed:
     ) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Stop reading, and wait until the thread has ended."""
+    def stop(self) -> None:
+        """Have it stop reading; does not wait."""
         self._stop.set()
-        self._thread.join(CLOSE_S)
+
+    def close(self, within_s: float = CLOSE_S) -> None:
+        """Stop reading, and wait until the thread has ended, so long at the most."""
+        self.stop()
+        self._thread.join(within_s)
 
     @property
     def state(self) -> SourceState:

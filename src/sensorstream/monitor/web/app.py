@@ -7,13 +7,15 @@ one thread, one question after another; a question that finds too many before it
 import asyncio
 import json
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sensorstream.clients.base import Client
+from sensorstream.clients.own_thread import on_own_thread
 from sensorstream.config import Settings
 from sensorstream.errors import ExitCode, SensorstreamError, UnknownTopic
 from sensorstream.events import Listener, ignore
@@ -41,6 +43,8 @@ BEAT_S: Final = 2.0
 """A page that hears nothing for longer than a few of these takes the server for gone."""
 MOST_WAITING: Final = 8
 CURVE_ROWS: Final = 600
+CLOSE_S: Final = 12.0
+"""Longer than one question to a cluster stays open: 10 s."""
 _STATUS: Final = {ExitCode.USAGE: 400, ExitCode.UNREACHABLE: 503}
 
 
@@ -63,6 +67,7 @@ class Reading:
         self._rows = RowReader(make_client, settings, listener)
         self._thread = ThreadPoolExecutor(1, "page-rows")
         self._waiting = 0
+        self._stopped = False
 
         def make(kind: str, topic: str) -> Watch:
             return (LatencyTail if kind == "latency" else SentimentFeed)(make_client, topic, listener)
@@ -76,14 +81,32 @@ class Reading:
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._rows.read, ask)
+        except (asyncio.CancelledError, RuntimeError):
+            if self._stopped:  # it was waiting still, or came too late
+                raise Busy from None
+            raise
         finally:
             self._waiting -= 1
 
-    def close(self) -> None:
-        """Let go of all connections."""
-        self.watches.close()
-        self._thread.submit(self._rows.close)
-        self._thread.shutdown(wait=True, cancel_futures=False)
+    def stop(self) -> None:
+        """Have everything that reads stop, and forget the questions that wait; does not wait itself."""
+        self._stopped = True
+        self._rows.stop()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self.watches.stop()
+
+    def close(self, within_s: float = CLOSE_S) -> None:
+        """Let go of all connections, within this time: what waits for a broker that is away is left behind."""
+        deadline = time.monotonic() + within_s
+        self.stop()
+
+        def close_rows() -> None:
+            self._thread.shutdown(wait=True, cancel_futures=True)
+            self._rows.close()
+
+        closing = on_own_thread("page-rows-close", close_rows)
+        self.watches.close(within_s)
+        wait([closing], max(0.0, deadline - time.monotonic()))
 
 
 class Page:

@@ -45,10 +45,14 @@ class LatencyTail:
         self._thread = threading.Thread(target=self._run, name="latency-tail", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """Stop reading, and wait until the thread has ended."""
+    def stop(self) -> None:
+        """Have it stop reading; does not wait."""
         self._stop.set()
-        self._thread.join(_CLOSE_S)
+
+    def close(self, within_s: float = _CLOSE_S) -> None:
+        """Stop reading, and wait until the thread has ended, so long at the most."""
+        self.stop()
+        self._thread.join(within_s)
 
     def payload(self) -> dict[str, Any]:
         """The figures now, for the page."""

@@ -3,6 +3,7 @@
 One reader is kept for all that ask; it reads on one thread, and nothing is assigned to it between two questions.
 """
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -94,6 +95,7 @@ class RowReader:
         self._listener = listener
         self._reader: Reader | None = None
         self._decoders: dict[str, Decoder] = {}
+        self._stopped = threading.Event()
 
     def read(self, ask: Ask) -> Found:
         """Read what is asked for.
@@ -108,6 +110,10 @@ class RowReader:
             # What has failed is not trusted with the next question.
             self.close()
             raise
+
+    def stop(self) -> None:
+        """Have what is being read end soon, with what was found; from any thread, and does not wait."""
+        self._stopped.set()
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -132,7 +138,7 @@ class RowReader:
                 starts[tp] = max(firsts[tp], ends[tp] - each)
             else:
                 starts[tp] = min(max(resolve(ask.start, reader, tp, firsts[tp], ends[tp]), firsts[tp]), ends[tp])
-        records, whole = _gather(reader, starts, ends, each)
+        records, whole = _gather(reader, starts, ends, each, self._stopped)
         if ask.start == "newest":
             records.sort(key=lambda one: (-one.timestamp_ms, one.partition, -one.offset))
             if ask.partition is not None:
@@ -176,7 +182,11 @@ class RowReader:
 
 
 def _gather(
-    reader: Reader, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], each: int
+    reader: Reader,
+    starts: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+    each: int,
+    stopped: threading.Event,
 ) -> tuple[list[ConsumedRecord], bool]:
     """``each`` records of each partition, or those before its end; and whether that was all of them."""
     open_ = {tp for tp, start in starts.items() if start < ends[tp]}
@@ -188,7 +198,7 @@ def _gather(
         return found, True
     reader.assign({tp: starts[tp] for tp in open_})
     try:
-        while open_ and size < _MOST_BYTES and (left := deadline - time.monotonic()) > 0:
+        while open_ and size < _MOST_BYTES and not stopped.is_set() and (left := deadline - time.monotonic()) > 0:
             for tp, records in reader.poll(min(0.5, left), 1000).items():
                 for record in records:
                     if counts[tp] >= each or record.offset >= ends[tp]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sensorstream.clients.base import Client
 from sensorstream.events import Listener, ignore
-from sensorstream.monitor.scored_feed import FeedJob, ScoredFeed
+from sensorstream.monitor.scored_feed import CLOSE_S, FeedJob, ScoredFeed
 from sensorstream.pipelines.start_at import StartAt
 from sensorstream.sentiment.feed import KINDS, Feed
 
@@ -29,9 +29,13 @@ class SentimentFeed:
         self._source = ScoredFeed(make_client(), job, listener)
         self._source.__enter__()
 
-    def close(self) -> None:
-        """Stop reading, and wait until the thread has ended."""
-        self._source.close()
+    def stop(self) -> None:
+        """Have it stop reading; does not wait."""
+        self._source.stop()
+
+    def close(self, within_s: float = CLOSE_S) -> None:
+        """Stop reading, and wait until the thread has ended, so long at the most."""
+        self._source.close(within_s)
 
     def payload(self) -> dict[str, Any]:
         """The counts, each page's trend and the newest posts."""

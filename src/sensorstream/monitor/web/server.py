@@ -153,6 +153,7 @@ class PageServer:
         """Stop serving and let go of everything."""
         self._stop.set()
         self._server.should_exit = True
+        self._reading.stop()
         if self._thread.ident is not None:
             self._thread.join(_END_S)
         self._reading.close()
@@ -171,9 +172,12 @@ def serve(settings: Settings, options: PageOptions, stop: threading.Event, *, li
     with Observer(settings) as observer, PageServer(observer, settings, options) as server:
         for line in told(server, options):
             listener(line)
-        while server.running and not stop.wait(0.5):
-            if observer.refused is not None:
-                raise observer.refused
+        try:
+            while server.running and not stop.wait(0.5):
+                if observer.refused is not None:
+                    raise observer.refused
+        finally:
+            observer.stop()  # it ends while the server does
         if not stop.is_set():
             raise SensorstreamError("the page's server has ended by itself", hint="start it with -v to see why")
         return Served(server.address, options.allow_changes, round(time.monotonic() - began, 3))

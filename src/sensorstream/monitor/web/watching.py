@@ -16,8 +16,11 @@ class Watch(Protocol):
     def payload(self) -> dict[str, Any]:
         """What it shows now."""
 
-    def close(self) -> None:
-        """Stop, and wait until it has."""
+    def stop(self) -> None:
+        """Have it stop; does not wait."""
+
+    def close(self, within_s: float = ...) -> None:
+        """Stop, and wait until it has, so long at the most."""
 
 
 class Watches:
@@ -53,10 +56,18 @@ class Watches:
         for one in gone:
             one.close()
 
-    def close(self) -> None:
-        """Close all of them."""
+    def stop(self) -> None:
+        """Have all of them stop; does not wait."""
+        with self._lock:
+            for watch, _ in self._open.values():
+                watch.stop()
+
+    def close(self, within_s: float) -> None:
+        """Close all of them: they stop at the same time, and are waited for so long together."""
+        deadline = time.monotonic() + within_s
+        self.stop()
         with self._lock:
             gone = [watch for watch, _ in self._open.values()]
             self._open.clear()
         for one in gone:
-            one.close()
+            one.close(max(0.0, deadline - time.monotonic()))
