@@ -131,3 +131,26 @@ def test_a_fault_of_its_own_is_told_and_does_not_end_it() -> None:
         Gathered.error = None
         until(lambda: observer.view is not None and observer.view.snapshot.reachable, "a view of the cluster", 60)
         assert observer.error is None
+
+
+def test_it_is_told_to_end_without_waiting_and_then_waited_for_within_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    looking, answered = threading.Event(), threading.Event()
+
+    class Waiting(Gathered):
+        def take(self) -> Snapshot:
+            looking.set()
+            answered.wait(60)
+            return super().take()
+
+    monkeypatch.setattr(observers, "Gatherer", Waiting)
+    monkeypatch.setattr(observers, "_END_S", 0.1)
+    observer = Observer(SETTINGS)
+    try:
+        with observer:
+            assert looking.wait(60)
+            observer.stop()
+            assert observer._thread.is_alive(), "it is not waited for"
+        assert observer._thread.is_alive(), "nor for longer than the time"
+    finally:
+        answered.set()
+    until(lambda: not observer._thread.is_alive(), "its end", 60)

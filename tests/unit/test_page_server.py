@@ -613,6 +613,24 @@ def test_the_end_does_not_work_off_the_questions_that_wait(lab: Lab, monkeypatch
     assert len(asked) == 1
 
 
+def test_rows_ask_the_cluster_nothing_more_once_they_are_stopped(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = lab.reading
+    asyncio.run(reading.rows(Ask("AIR")))
+    reader = reading._rows._reader
+    assert reader is not None
+
+    def away(*_: object) -> Any:
+        reading.stop()
+        return {}
+
+    def unasked(*_: object) -> Any:
+        pytest.fail("it has asked on")
+
+    monkeypatch.setattr(reader, "beginning_offsets", away)
+    monkeypatch.setattr(reader, "end_offsets", unasked)
+    assert reading._rows.read(Ask("AIR")) == Found((), {}, 2, False)
+
+
 # Small parts
 
 

@@ -130,7 +130,13 @@ class RowReader:
             raise UnknownPartition(f"{ask.topic} has no partition {ask.partition}", hint=f"it has 0 to {count - 1}")
         numbers = range(count) if ask.partition is None else (ask.partition,)
         parts = [TopicPartition(ask.topic, number) for number in numbers[:MOST_PARTITIONS]]
-        firsts, ends = reader.beginning_offsets(parts), reader.end_offsets(parts)
+        # Each of these questions may wait for a broker that is away.
+        if self._stopped.is_set():
+            return Found((), {}, count, False)
+        firsts = reader.beginning_offsets(parts)
+        if self._stopped.is_set():
+            return Found((), {}, count, False)
+        ends = reader.end_offsets(parts)
         each = max(1, min(ask.limit, MOST_READ // len(parts)))
         starts = {}
         for tp in parts:
