@@ -23,15 +23,19 @@ KEPT = ("SENSORSTREAM_CACHE_DIR", "SENSORSTREAM_JAVA", "SENSORSTREAM_TEST_KAFKA_
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The fast files first; of those with brokers the long ones first, so that none is waited for at the end."""
-    places: dict[Path, int] = {}
+    """Mix the files that wait for brokers evenly among those that compute, the long ones first.
+
+    Several processes take file after file: so waiting and computing overlap, and no long file is begun at the end.
+    """
+    files: dict[Path, list[pytest.Item]] = {}
     for item in items:
-        place = 2 if item.get_closest_marker("broker") else 0
-        if item.get_closest_marker("long"):
-            place = 1
-        before = places.get(item.path, place)
-        places[item.path] = min(before, place) if before and place else max(before, place)
-    items.sort(key=lambda item: places[item.path])
+        files.setdefault(item.path, []).append(item)
+    waiting = [path for path, there in files.items() if any(one.get_closest_marker("broker") for one in there)]
+    waiting.sort(key=lambda path: not any(one.get_closest_marker("long") for one in files[path]))
+    places = {path: number / len(waiting) for number, path in enumerate(waiting)}
+    computing = [path for path in files if path not in places]
+    places.update({path: (number + 0.5) / len(computing) for number, path in enumerate(computing)})
+    items[:] = [item for path in sorted(files, key=lambda path: places[path]) for item in files[path]]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,7 +15,7 @@ from sensorstream.monitor.observer import Observer
 from sensorstream.monitor.web.server import PageOptions, PageServer
 from sensorstream.records import TopicPartition
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.broker, pytest.mark.long, pytest.mark.timeout(600)]
 
 AXE = Path(__file__).parent / "axe" / "axe-4.14.1.min.js"
 VIEWS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

@@ -21,7 +21,7 @@ from faults.proxy import END_TXN, Proxies, Trap
 from faults.workloads import CLIENTS, MODES, Load
 from running import until
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 
 SEED = 2308
 RATE = 200

@@ -18,7 +18,7 @@ from sensorstream.lab.chaos.plan import LINKS, ChaosPlan, Fault, Target
 from sensorstream.lab.chaos.results import ChaosResult
 from sensorstream.records import TopicPartition
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 
 RATE = 200
 SEED = 2308

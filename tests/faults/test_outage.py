@@ -20,7 +20,7 @@ from faults.workloads import END_S, MODES, Lane, Load
 from running import until
 from sensorstream.errors import ExitCode
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 
 SHORT = ("-X", "delivery.timeout.ms=6000", "-X", "request.timeout.ms=2000")
 FORMS = [

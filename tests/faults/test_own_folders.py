@@ -19,7 +19,7 @@ from running import Started, ok, started, total_lag, until
 from sensorstream.cluster import LocalCluster
 from sensorstream.errors import ExitCode
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 
 PARTITIONS = 6
 RATE = 400

@@ -12,7 +12,7 @@ from running import cli, ok, started
 from sensorstream.cluster import LocalCluster
 from stream_cases import PARTITIONS, Feed, check, progress
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 
 CAMPAIGN = [(1,), (2,), (3,), (1, 2, 3), (2,), (1, 2, 3)]
 ROUNDS = [

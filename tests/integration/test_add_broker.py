@@ -18,7 +18,7 @@ from sensorstream.config import Settings, samples_folder
 from sensorstream.errors import BrokerError
 from sensorstream.lab.membership import remove_broker
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 ROWS = 60
 
 

@@ -14,7 +14,7 @@ from sensorstream.cluster.node import Launch
 from sensorstream.errors import Interrupted
 from sensorstream.events import Event, Notice, ignore
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 VERSION = artifacts.DEFAULT_VERSION
 
 

@@ -195,7 +195,13 @@ def test_demo_ends_with_a_verdict_and_leaves_nothing(tmp_path: Path, monkeypatch
     assert [topic["captured"] for topic in result["verification"]["topics"]] == [2880] * 3
     assert list(tmp_path.iterdir()) == [page]
     told = page.read_text(encoding="utf-8")
-    for part in ("Passed: every row was captured exactly once.", "2,880", "rows published", "PM2.5", "each row once"):
+    for part in (
+        "Passed: every row was captured exactly once.",
+        "2,880",
+        "rows published",
+        "Temperature",
+        "each row once",
+    ):
         assert part in told
     assert "http" not in told.replace("http://www.w3.org/", "").replace("http://purl.org/", "").replace(
         "http://creativecommons.org/", ""

@@ -13,7 +13,7 @@ import pytest
 from running import until
 from sensorstream.cluster.state import cluster_names
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "tested-pipeline"
 
 

@@ -34,7 +34,7 @@ from sensorstream.pipelines.replay.job_records import JOBS_TOPIC
 from sensorstream.pipelines.replay.once_lane import GIVE_UP_S
 from sensorstream.records import TopicPartition
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 WAIT_S = 60.0
 NAME = "secured"
 DAY = datetime.timedelta(days=1)

@@ -25,7 +25,7 @@ from sensorstream.lab.chaos.chaos import chaos
 from sensorstream.lab.chaos.plan import ChaosPlan, Fault, Target
 from sensorstream.records import TopicPartition
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 
 NAME = "linked"
 RATE = 50

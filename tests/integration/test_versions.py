@@ -9,9 +9,10 @@ from running import ok
 from sensorstream.cluster import LocalCluster
 from sensorstream.cluster.artifacts import DEFAULT_VERSION, choose_version
 
-pytestmark = pytest.mark.broker
-ALWAYS = ["3.7.0", "3.9", DEFAULT_VERSION]
-SELDOM = ["3.6", "3.7", "3.8", "4.0", "4.1", "4.2", "4.3"]
+pytestmark = [pytest.mark.broker, pytest.mark.long]
+# The default version is what all other tests run.
+ALWAYS = ["3.7.0", "3.9"]
+SELDOM = ["3.6", "3.7", "3.8", "4.0", "4.1", "4.2", "4.3", DEFAULT_VERSION]
 LINES = [*ALWAYS, *(pytest.param(line, marks=pytest.mark.campaign) for line in SELDOM)]
 
 

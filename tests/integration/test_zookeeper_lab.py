@@ -10,7 +10,7 @@ from running import cli, ok, started, until
 from sensorstream.cluster import LocalCluster
 from sensorstream.errors import LocalClusterError
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 CLIENTS = ("kafka-python", "librdkafka")
 ROWS = 400
 
