@@ -248,6 +248,7 @@ def test_changes_are_made_with_the_token_alone(lab: Lab, wide: Any) -> None:
         until(lambda: "not confirmed" in text(wide), "a refusal")
         wide.execute_script(delete, "PAGE_MADE")
         until(lambda: "PAGE_MADE" not in {one.name for one in admin.list_topics(lab.settings).topics}, "it is gone")
+        until(lambda: wide.current_url.endswith("#/topics"), "the page of all topics")
         wide.get(f"{page.address}#/groups/{quote(RED, safe='')}")
         until(lambda: "Let this group go on" in text(wide), "the form")
         reset = """

@@ -49,8 +49,10 @@ export function deleteTopic(topic) {
     el("button", { class: "danger" }, "Delete it with all its rows"),
     [field(`To delete it, type ${topic}`, confirm)],
     async () => {
+      const here = location.hash;
       await change("delete-topic", { name: topic, confirm: confirm.value });
-      location.hash = link("topics");
+      // Whoever has gone elsewhere meanwhile stays there.
+      if (location.hash === here) location.hash = link("topics");
       return `${topic} is deleted.`;
     },
   );
