@@ -220,7 +220,7 @@ def test_a_taken_port_names_its_owner() -> None:
 
 def test_too_little_memory_is_said_before_anything_starts() -> None:
     preflight.require_memory(1)
-    with pytest.raises(LocalClusterError, match="too little memory: 100000 brokers need") as caught:
+    with pytest.raises(LocalClusterError, match="too little memory: 100,000 brokers need") as caught:
         preflight.require_memory(100_000)
     assert "--brokers 1" in caught.value.hint
 
