@@ -218,6 +218,13 @@ def test_a_taken_port_names_its_owner() -> None:
     assert "--ports" in caught.value.hint
 
 
+def test_a_folder_below_a_file_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "cluster", tmp_path / "file" / "clusters" / "one"):
+        with pytest.raises(LocalClusterError, match="can't be made"), state.locked(folder, wait_s=10_000):
+            pass
+
+
 def test_too_little_memory_is_said_before_anything_starts() -> None:
     preflight.require_memory(1)
     with pytest.raises(LocalClusterError, match="too little memory: 100,000 brokers need") as caught:
