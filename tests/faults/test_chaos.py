@@ -56,7 +56,7 @@ def test_a_killed_leader_is_replaced_and_nothing_is_lost(breaker: Breaker, tmp_p
     breaker.in_sync()
     hit = TopicPartition("chaos-at-kafka-python", 0)
     plan = ChaosPlan((Fault("kill", Target("leader", hit)),), every_s=12, for_s=1, hold_s=9, seed=SEED)
-    result, outcomes = lives_through(breaker, tmp_path, plan, "chaos", 20_000)
+    result, outcomes = lives_through(breaker, tmp_path, plan, "chaos", 10_000)
     assert all(one.is_zero for one in outcomes), outcomes
     assert result.faults == 1
     story = next(one for one in result.partitions if (one.topic, one.partition) == hit)

@@ -28,8 +28,8 @@ CAMPAIGN = [
     for form in ("csv", "jsonl")
 ]
 KILLS = [
-    pytest.param("kafka-python", "csv", 2308, 5, id="short-csv"),
-    pytest.param("librdkafka", "jsonl", 2308, 5, id="short-jsonl"),
+    pytest.param("kafka-python", "csv", 2308, 3, id="short-csv"),
+    pytest.param("librdkafka", "jsonl", 2308, 3, id="short-jsonl"),
     *CAMPAIGN,
 ]
 

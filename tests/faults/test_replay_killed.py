@@ -24,7 +24,7 @@ pytestmark = pytest.mark.broker
 
 RATE = 1000
 RESUMES_WITHIN_S = 5.0
-KILLS = [pytest.param(2308, 4, id="short"), pytest.param(9, 100, id="campaign", marks=pytest.mark.campaign)]
+KILLS = [pytest.param(2308, 3, id="short"), pytest.param(9, 100, id="campaign", marks=pytest.mark.campaign)]
 KILLS_AT_LEAST_ONCE = [
     pytest.param("kafka-python", 2308, 2, id="short"),
     *(pytest.param(client, 9, 25, id=f"campaign-{client}", marks=pytest.mark.campaign) for client in CLIENTS),

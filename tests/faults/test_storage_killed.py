@@ -59,7 +59,7 @@ def parquet_numbers(target: Path) -> dict[int, list[int]]:
 NUMBERS: dict[str, Callable[[Path], dict[int, list[int]]]] = {"sqlite": sqlite_numbers, "parquet": parquet_numbers}
 ROTATED = {"parquet": ["--rotate-rows", "700"]}
 KILLS = [
-    pytest.param("librdkafka", "sqlite", 2308, 5, id="short-sqlite"),
+    pytest.param("librdkafka", "sqlite", 2308, 3, id="short-sqlite"),
     pytest.param("librdkafka", "parquet", 2308, 2, id="short-parquet"),
     *(
         pytest.param(client, form, 11, 50, id=f"campaign-{client}-{form}", marks=pytest.mark.campaign)
