@@ -56,7 +56,8 @@ def draw(plot: Plot, form: Literal["png", "svg"], theme: Theme = "light", *, wid
         axes[-1].set_xlabel(plot.x_label)
         written = io.BytesIO()
         # No date: the same rows give the same bytes.
-        figure.savefig(written, format=form, dpi=144, metadata={"Date": None} if form == "svg" else None)
+        told = {"Date": None, "Creator": "sensorstream"} if form == "svg" else None
+        figure.savefig(written, format=form, dpi=144, metadata=told)
     return written.getvalue()
 
 
