@@ -195,7 +195,7 @@ WRONG: list[tuple[Sequence[str], ExitCode, str]] = [
     (["run", "--fail-if", "lag > 1 for ever"], ExitCode.USAGE, "'ever'"),
     (["wait", "rows > 1"], ExitCode.USAGE, "rows(AIR)"),
     (["wait", "lag == 0", "--timeout", "0"], ExitCode.USAGE, "--timeout"),
-    (["metrics", "--listen", "9308"], ExitCode.USAGE, "HOST:PORT"),
+    (["metrics", "--listen", "127.0.0.1:99999"], ExitCode.USAGE, "HOST:PORT"),
     (["monitor", "--for", "3s"], ExitCode.USAGE, "--once"),
     (["monitor"], ExitCode.USAGE, "monitor --once"),
     (["monitor", "--every", "soon"], ExitCode.USAGE, "--every"),
