@@ -61,7 +61,11 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, where they are missing; what is there keeps its mode. Raises OSError."""
+    """Make a folder, and those above it, where they are missing; what is there keeps its mode.
+
+    Raises OSError: FileExistsError where something else has its name, NotADirectoryError where that stands above it.
+    """
+    wanted = path
     missing = []
     while not path.is_dir():
         missing.append(path)
@@ -72,8 +76,12 @@ def make_folder(path: Path) -> None:
         try:
             folder.mkdir(mode=0o750 if _is_a_groups(folder.parent) else 0o700)
         except FileExistsError:
-            if not folder.is_dir():
-                raise
+            if folder.is_dir():
+                continue
+            # What has just been deleted is no hindrance: whoever tries again may have the name.
+            if folder != wanted and folder.exists():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
+            raise
 
 
 def _is_a_groups(folder: Path) -> bool:

@@ -100,6 +100,8 @@ def test_folders_that_are_made_are_their_owners_alone(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="exists"):
         own_files.make_folder(tmp_path / "file")
+    with pytest.raises(NotADirectoryError):
+        own_files.make_folder(tmp_path / "file" / "a" / "b")
 
 
 @pytest.mark.parametrize("form", SINKS)

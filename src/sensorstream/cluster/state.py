@@ -163,7 +163,9 @@ def locked(folder: Path, stop: threading.Event | None = None, wait_s: float = _L
             opened = path.open("a+")
         except OSError as error:
             # The holder before us may delete the folder just now, between two of these steps.
-            passing = isinstance(error, FileExistsError | FileNotFoundError) and _may_be_made(folder)
+            passing = isinstance(error, FileExistsError | FileNotFoundError) and (
+                folder.is_dir() or not folder.exists()
+            )
             if passing and time.monotonic() <= deadline and not stop.wait(0.001):
                 continue
             raise LocalClusterError(
@@ -188,11 +190,6 @@ def locked(folder: Path, stop: threading.Event | None = None, wait_s: float = _L
             if _is_there(path, os.fstat(file.fileno()).st_ino):
                 yield
                 return
-
-
-def _may_be_made(folder: Path) -> bool:
-    """Whether the folder, or what there is above it, is a folder."""
-    return next((one.is_dir() for one in (folder, *folder.parents) if one.exists()), False)
 
 
 def _is_there(path: Path, inode: int) -> bool:
