@@ -6,16 +6,22 @@
 
 import json
 import shutil
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sensorstream.cluster import node
 from sensorstream.cluster.preflight import NODE_MARK
 from sensorstream.cluster.state import NodeProcess, write_json
+from sensorstream.errors import Interrupted, LocalClusterError
 
 if TYPE_CHECKING:
     import psutil
+
+_POLL_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,36 @@ class Companion:
     def remember(self, known: Known) -> None:
         """Remember it, so that a reader sees the old or the new."""
         write_json(self._state, asdict(known))
+
+    def wait(
+        self,
+        known: Known,
+        answers: Callable[[], bool],
+        name: str,
+        stop: threading.Event,
+        *,
+        within_s: float,
+        log_file: Path,
+        last_words: Callable[[], str],
+        many: bool = False,
+    ) -> None:
+        """Wait until it answers. ``name`` is what it is called, ``many`` says that this is a plural.
+
+        Raises Interrupted; LocalClusterError with its ``last_words`` when it has ended, or when it takes too long.
+        """
+        it_is, was = ("they are", "were") if many else ("it is", "was")
+        see_log = f"see {log_file}"
+        deadline = time.monotonic() + within_s
+        while not answers():
+            if stop.is_set():
+                raise Interrupted(f"stopped while {name} {was} starting", hint=f"{it_is} not left running")
+            if self.process(known) is None:
+                pronoun = it_is.partition(" ")[0]
+                words = last_words() or f"{pronoun} did not say why"
+                raise LocalClusterError(f"{name} ended while {pronoun} {was} starting: {words}", hint=see_log)
+            if time.monotonic() > deadline:
+                raise LocalClusterError(f"{name} {was} not ready within {within_s:g} s", hint=see_log)
+            stop.wait(_POLL_S)
 
     def _all(self) -> "list[psutil.Process]":
         import psutil

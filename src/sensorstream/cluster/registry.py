@@ -12,7 +12,6 @@ import contextlib
 import http.client
 import json
 import threading
-import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +22,7 @@ from sensorstream.cluster.preflight import NODE_MARK
 from sensorstream.cluster.properties import LOOPBACK
 from sensorstream.cluster.registry_files import RUNNER
 from sensorstream.cluster.results import RegistryStatus
-from sensorstream.errors import Interrupted, LocalClusterError
+from sensorstream.errors import LocalClusterError
 from sensorstream.own_files import make_folder
 
 DEFAULT_PORT: Final = 8081
@@ -34,7 +33,6 @@ COMPATIBILITY: Final = "BACKWARD"
 _NAME: Final = "schema-registry"
 _READY_S: Final = 120.0
 _ANSWER_S: Final = 5.0
-_POLL_S: Final = 0.1
 _HEAP_MB: Final = 192
 
 
@@ -133,20 +131,15 @@ class Registry(Companion):
         return [*words, "-jar", str(program / RUNNER)]
 
     def _wait(self, known: Known, stop: threading.Event) -> None:
-        deadline = time.monotonic() + _READY_S
-        while _ask(known.port, "GET", "/subjects") is None:
-            if stop.is_set():
-                raise Interrupted("stopped while the schema registry was starting", hint="it is not left running")
-            if self.process(known) is None:
-                raise LocalClusterError(
-                    f"the schema registry ended while it was starting: {self._last_error()}",
-                    hint=f"see {self.log_file}",
-                )
-            if time.monotonic() > deadline:
-                raise LocalClusterError(
-                    f"the schema registry was not ready within {_READY_S:g} s", hint=f"see {self.log_file}"
-                )
-            stop.wait(_POLL_S)
+        self.wait(
+            known,
+            lambda: _ask(known.port, "GET", "/subjects") is not None,
+            "the schema registry",
+            stop,
+            within_s=_READY_S,
+            log_file=self.log_file,
+            last_words=self._last_error,
+        )
 
     def _last_error(self) -> str:
         with contextlib.suppress(OSError):
@@ -155,7 +148,7 @@ class Registry(Companion):
                 hits = [line for line in lines if mark in line]
                 if hits:
                     return hits[-1].strip()[:300]
-        return "it did not say why"
+        return ""
 
 
 def address(port: int) -> str:

@@ -180,18 +180,15 @@ class ZooKeeper(Companion):
             )
 
     def _wait(self, known: Known, stop: threading.Event) -> None:
-        deadline = time.monotonic() + _READY_S
-        while not _serves(known.port):
-            if stop.is_set():
-                raise Interrupted("stopped while ZooKeeper was starting", hint="it is not left running")
-            if self.process(known) is None:
-                raise LocalClusterError(
-                    f"ZooKeeper ended while it was starting: {self._node.last_error() or 'it did not say why'}",
-                    hint=f"see {self.log_file}",
-                )
-            if time.monotonic() > deadline:
-                raise LocalClusterError(f"ZooKeeper did not serve within {_READY_S:g} s", hint=f"see {self.log_file}")
-            stop.wait(_POLL_S)
+        self.wait(
+            known,
+            lambda: _serves(known.port),
+            "ZooKeeper",
+            stop,
+            within_s=_READY_S,
+            log_file=self.log_file,
+            last_words=self._node.last_error,
+        )
 
 
 def _choose_port(known: Known | None, *, any_port: bool, needed: bool, listener: Listener) -> int:

@@ -13,7 +13,6 @@ import os
 import socket
 import sys
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -24,11 +23,10 @@ from sensorstream.cluster.links.ways import FOLDER, Ways, load_ways, save_ways
 from sensorstream.cluster.preflight import NODE_MARK
 from sensorstream.cluster.properties import LOOPBACK
 from sensorstream.cluster.results import LinksStatus
-from sensorstream.errors import Interrupted, LocalClusterError
+from sensorstream.errors import LocalClusterError
 
 _READY_S: Final = 30.0
 _ANSWER_S: Final = 10.0
-_POLL_S: Final = 0.05
 
 
 class Links(Companion):
@@ -135,25 +133,21 @@ class Links(Companion):
         return False
 
     def _wait(self, known: Known, stop: threading.Event) -> None:
-        deadline = time.monotonic() + _READY_S
-        while not self._answers(known):
-            if stop.is_set():
-                raise Interrupted("stopped while the cluster's links were starting", hint="they are not left running")
-            if self.process(known) is None:
-                raise LocalClusterError(
-                    f"the cluster's links ended while they were starting: {self._last_words()}",
-                    hint=f"see {self.log_file}",
-                )
-            if time.monotonic() > deadline:
-                raise LocalClusterError(
-                    f"the cluster's links were not ready within {_READY_S:g} s", hint=f"see {self.log_file}"
-                )
-            stop.wait(_POLL_S)
+        self.wait(
+            known,
+            lambda: self._answers(known),
+            "the cluster's links",
+            stop,
+            within_s=_READY_S,
+            log_file=self.log_file,
+            last_words=self._last_words,
+            many=True,
+        )
 
     def _last_words(self) -> str:
         with contextlib.suppress(OSError, IndexError):
             return self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-1].strip()[:300]
-        return "they did not say why"
+        return ""
 
 
 @dataclass(slots=True)
