@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorstream.cli.command import Outcome, Session, command
+from sensorstream.cli.confirming import confirm
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -93,15 +94,11 @@ def delete(
 ) -> Outcome:
     """Delete groups with their committed offsets; refused while one has live members."""
     from sensorstream.admin.group_changes import delete_groups
-    from sensorstream.errors import UsageError
 
     settings = session.settings
     if not yes:
-        import sys
-
-        if session.json or not sys.stdin.isatty():
-            raise UsageError(f"deleting {', '.join(names)} is not confirmed", hint="add --yes")
-        typer.confirm(f"Delete {', '.join(names)} with the committed offsets?", abort=True, err=True)
+        told = ", ".join(names)
+        confirm(session, f"deleting {told}", f"Delete {told} with the committed offsets?")
     result = delete_groups(settings, names, listener=session.listener)
 
     def show(console: "Console") -> None:

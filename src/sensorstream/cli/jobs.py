@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorstream.cli.command import Outcome, Session, command
+from sensorstream.cli.confirming import confirm
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,15 +47,11 @@ def forget(
     """Forget a job: its rows stay, and the same replay would publish them again. A run that works on it is stopped."""
     from sensorstream.cli.render import known
     from sensorstream.clients import open_client
-    from sensorstream.errors import UsageError
     from sensorstream.pipelines.replay.jobs import forget_jobs
 
     if not yes:
-        import sys
-
-        if session.json or not sys.stdin.isatty():
-            raise UsageError(f"forgetting job {name} is not confirmed", hint="add --yes")
-        typer.confirm(f"Forget job {name}? The same replay would publish its rows again.", abort=True, err=True)
+        question = f"Forget job {name}? The same replay would publish its rows again."
+        confirm(session, f"forgetting job {name}", question)
     result = forget_jobs(open_client(session.settings, session.listener), name, session.listener)
 
     def show_names(console: "Console") -> None:

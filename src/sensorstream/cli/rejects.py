@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sensorstream.cli.command import Outcome, Session, command
-from sensorstream.errors import ExitCode, UsageError
+from sensorstream.cli.confirming import confirm
+from sensorstream.errors import ExitCode
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -223,15 +224,10 @@ def retry(
         return _outcome(work.result(dry_run=True))
     count = len(work.ready)
     if count and not yes:
-        import sys
-
         where = ", ".join(work.result(dry_run=True).topics)
-        if session.json or not sys.stdin.isatty():
-            raise UsageError(
-                f"sending {count:,} {'entry' if count == 1 else 'entries'} to {where} is not confirmed",
-                hint="add --yes, or look first with --dry-run",
-            )
-        typer.confirm(f"Send {count:,} entries to {where}?", abort=True, err=True)
+        doing = f"sending {count:,} {'entry' if count == 1 else 'entries'} to {where}"
+        hint = "add --yes, or look first with --dry-run"
+        confirm(session, doing, f"Send {count:,} entries to {where}?", hint=hint)
     client = open_client(settings, session.listener)
     with session.interruptible() as stop:
         result = run(client, work, partial(marks.make_topic, settings), stop=stop, listener=session.listener)

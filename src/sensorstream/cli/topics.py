@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorstream.cli.command import Outcome, Session, command
+from sensorstream.cli.confirming import confirm
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -137,15 +138,11 @@ def delete(
 ) -> Outcome:
     """Delete topics with all their records, on all brokers."""
     from sensorstream import admin
-    from sensorstream.errors import UsageError
 
     settings = session.settings
     if not yes:
-        import sys
-
-        if session.json or not sys.stdin.isatty():
-            raise UsageError(f"deleting {', '.join(names)} is not confirmed", hint="add --yes")
-        typer.confirm(f"Delete {', '.join(names)} with all records?", abort=True, err=True)
+        told = ", ".join(names)
+        confirm(session, f"deleting {told}", f"Delete {told} with all records?")
     result = admin.delete_topics(settings, names, listener=session.listener)
 
     def show(console: "Console") -> None:
