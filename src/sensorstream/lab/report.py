@@ -165,20 +165,16 @@ def _broken(chaos: ChaosResult) -> str:
 
 
 def _sensors(run: LabRun) -> list[Plot]:
-    """The first columns of numbers of each topic's captured files, all partitions together."""
-    files: dict[str, list[str]] = {}
+    """The first columns of numbers of the first captured file of each topic."""
+    firsts: dict[str, tuple[int, str]] = {}
     for one in run.consumers:
         if one.file is not None and one.rows:
-            files.setdefault(one.topic, []).append(one.file)
+            firsts.setdefault(one.topic, (one.partition, one.file))
     plots = []
-    for topic, paths in files.items():
+    for topic, (partition, path) in firsts.items():
         try:
-            plot, _ = read_plot([paths[0]])
+            plot, _ = read_plot([path])
         except (SourceError, UsageError):
             continue  # a topic without numbers has no curves
-        plots.append(Plot(f"{topic}, partition {_partition(run, paths[0])}", plot.panels[:3]))
+        plots.append(Plot(f"{topic}, partition {partition}", plot.panels[:3]))
     return plots
-
-
-def _partition(run: LabRun, file: str) -> int:
-    return next(one.partition for one in run.consumers if one.file == file)

@@ -12,7 +12,7 @@ from sensorstream.inspection.inspect import FileFound, described, inspect
 from sensorstream.plotting.curves import POINTS, Curve, Panel, Plot
 from sensorstream.serde.json import decode
 from sensorstream.sources.formats import WHOLE_OBJECTS, SourceForm
-from sensorstream.sources.row_times import RowTimes, look_at
+from sensorstream.sources.row_times import FirstTimes, RowTimes
 from sensorstream.sources.times import TimeRule
 
 if TYPE_CHECKING:
@@ -108,16 +108,15 @@ def _read(file: FileFound, wanted: Sequence[str], by: str | None, listener: List
             raise UsageError(f"{file.path} has no column {name!r}", hint=hint)
     form = SourceForm().over(described(file))
     objects = form.of(file.path) in WHOLE_OBJECTS
-    rule = None if file.time is None else TimeRule(file.time.column, file.time.format)
     cells: dict[str, list[Any]] = {name: [] for name in wanted}
     x: list[float] = []
     groups: list[str] = []
     with form.source(file.path, fields=tuple(names) if objects else (), listener=listener) as source:
         places = {name: at for at, name in enumerate(names if objects else source.columns)}
         times = None
-        if rule is not None:
-            with form.source(file.path, fields=tuple(names) if objects else (), listener=listener) as ahead:
-                first = look_at(ahead, rule)
+        if file.time is not None:
+            rule = TimeRule(file.time.column, file.time.format)
+            first = FirstTimes(rule, newest_first=file.time.order == "descending")
             times = RowTimes(first, rule.among(tuple(places), source.name))
         while batch := source.read(_BATCH):
             for row in batch.rows:
