@@ -207,6 +207,75 @@ def test_kafka_python_joins_once_though_it_knew_the_topic_before(broker: tuple[s
         lab.clean()
 
 
+@pytest.mark.broker
+def test_kafka_python_taken_out_while_it_rejoins_loses_what_it_had(broker: tuple[str, ...]) -> None:
+    """As one that is frozen in the middle of a rebalance: it may come back, but not with what it had."""
+    lab = KafkaLab(broker, "kafka-python")
+    topic, group = lab.topic(4), group_name()
+    everything = {TopicPartition(topic, number) for number in range(4)}
+    for number in range(4):
+        publish(lab, topic, numbered(5), partition=number)
+    first = Member(lab, group, topic, {})
+    others: list[Member] = []
+    try:
+
+        def first_has_all() -> bool:
+            first.poll()
+            return first.owned == everything and len(first.records) == 20
+
+        until(first_has_all, "the first member has read everything")
+        assert isinstance(first.reader, KafkaPythonReader)
+        coordinator = first.reader._consumer._coordinator
+        others.append(Member(lab, group, topic, {}))
+
+        def has_heard_of_the_other() -> bool:
+            others[0].poll()
+            return bool(coordinator.rejoin_needed)
+
+        until(has_heard_of_the_other, "a heartbeat has told the first that the group rebalances")
+        lab.evict(group)
+        others.pop().reader.close()
+
+        def is_back() -> bool:
+            first.poll()
+            return coordinator.stable() and not coordinator.rejoin_needed
+
+        until(is_back, "it is a member again")
+        all_of_it = sorted(everything)
+        assert first.told == [("assigned", all_of_it), ("lost", all_of_it), ("assigned", all_of_it)]
+        first.reader.membership()
+    finally:
+        first.reader.close()
+        for other in others:
+            other.reader.close()
+        lab.clean()
+
+
+@pytest.mark.broker
+def test_kafka_python_commits_nothing_of_what_the_caller_has_not_heard_to_be_lost(broker: tuple[str, ...]) -> None:
+    """The library joins again on a thread of its own: it is a member of the new generation before the next poll."""
+    lab = KafkaLab(broker, "kafka-python")
+    topic, group = lab.topic(1), group_name()
+    where = TopicPartition(topic, 0)
+    try:
+        publish(lab, topic, numbered(3))
+        with lab.client.reader(group=group) as reader:
+            assert isinstance(reader, KafkaPythonReader)
+            reader.subscribe([topic], FROM_THE_START)
+            read(reader, 3)
+            reader.membership()
+            reader._consumer._subscription.rebalance_listener.on_partitions_lost([where])
+            with pytest.raises(BrokerError):
+                reader.membership()
+            with pytest.raises(BrokerError):
+                reader.commit({where: 3})
+            reader.poll(0)
+            reader.membership()
+            assert reader.committed(where) is None
+    finally:
+        lab.clean()
+
+
 def test_a_group_member_can_not_be_assigned_partitions_by_hand(lab: Lab) -> None:
     topic = lab.topic()
     with lab.client.reader(group=group_name()) as reader:

@@ -82,9 +82,9 @@ def _granted(right: str) -> str:
     return f"come as another user, or have {right or 'the right'} granted by an ACL"
 
 
-def no_member(group: str) -> BrokerError:
-    """The reader has fallen out of its group, and others have its partitions."""
-    return BrokerError(f"the positions can't be sent with the transaction: no longer a member of group {group}")
+def no_member(group: str, what: str = "the positions can't be sent with the transaction") -> BrokerError:
+    """The reader has fallen out of its group, and others have its partitions; ``what`` did not happen for it."""
+    return BrokerError(f"{what}: no longer a member of group {group}")
 
 
 def out_of_range(partition: TopicPartition, wanted: int, first: int | None, end: int | None) -> OffsetOutOfRange:

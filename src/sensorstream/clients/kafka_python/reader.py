@@ -13,10 +13,13 @@ The mends of this file, by the fault they mend in kafka-python 3.0.12:
 - ``_GroupRounds.join``: a join that completes between two polls is thrown away, and the group joins all over
   again; one that began because a topic changed is forgotten when its poll times out, and the member waits for
   ever without partitions and without heartbeats.
+- ``_GroupRounds.join``: a member that is taken out of its group while it joins again, as one that is frozen in the
+  middle of a rebalance, is not told that it has lost its partitions. It comes back with them, or has them revoked,
+  and goes on where it was, though others have gone on meanwhile.
 - ``KafkaPythonReader.subscribe``: the first join does not wait for the topics' metadata, assigns nothing, and
   the group joins once more; metadata from before the subscription is not counted.
 - ``KafkaPythonReader.membership``: a heartbeat that is refused forgets the member, and its positions are sent with
-  a transaction all the same, as nobody's.
+  a transaction all the same, as nobody's; one that has come back between two polls sends them as the new member's.
 - ``KafkaPythonReader.poll``: a deleted topic gives empty polls for ever, a recreated one is read on as if it
   were the same.
 - ``KafkaPythonReader._offsets``: where the leader of only some partitions is known, the others are left out.
@@ -131,6 +134,8 @@ class _GroupRounds:
             self._unclaimed = None
             if generation == self._coordinator._generation:
                 return assignment
+        if self._coordinator._generation.is_lost() and self._consumer._subscription.assigned_partitions():
+            await self._coordinator._on_join_prepare_async(-1, "")  # tells that they are lost, and lets go of them
         assignment = await self._library_join()
         self._unclaimed = (self._coordinator._generation, assignment)
         return assignment
@@ -139,6 +144,11 @@ class _GroupRounds:
         """The result of the join has been taken."""
         self._unclaimed = None
         return await self._library_joined(*arguments)
+
+    @property
+    def loss_untold(self) -> bool:
+        """Whether the member has lost partitions that the caller still takes for its own."""
+        return any(what == "lost" for what, _ in list(self.notes.changes))
 
     def _sort_out(self) -> None:
         """Tell the caller, on its own thread, which of its partitions are gone, and note those that are new."""
@@ -205,10 +215,11 @@ class KafkaPythonReader:
         """The library's token for the group's member, for a transaction.
 
         Raises BrokerError when this reader has fallen out of its group: the library's heartbeat forgets the member
-        then, and brokers take positions of a member that is not named unchecked.
+        then, and brokers take positions of a member that is not named unchecked. It may be back by now, but not with
+        what the caller has.
         """
         member = self._consumer.group_metadata()
-        if self._rounds is not None and (member.generation_id < 0 or not member.member_id):
+        if self._rounds is not None and (member.generation_id < 0 or not member.member_id or self._rounds.loss_untold):
             raise refusals.no_member(str(self._group))
         return member
 
@@ -425,6 +436,9 @@ class KafkaPythonReader:
         """Commit positions for the group."""
         if self._group is None:
             raise UsageError("a reader without a group can't commit", hint="name a group with -g")
+        what = "the group's positions were not committed"
+        if self._rounds is not None and self._rounds.loss_untold:
+            raise refusals.no_member(self._group, what)
         offsets = {
             KafkaPartition(*one): OffsetAndMetadata(offset, metadata_of(note_of(note, one)), -1)
             for one, offset in positions.items()
@@ -432,7 +446,6 @@ class KafkaPythonReader:
         try:
             self._consumer.commit(offsets, timeout_ms=_COMMIT_MS)
         except (kafka_errors.KafkaError, RuntimeError) as error:
-            what = "the group's positions were not committed"
             refused = denied(error)
             if refused is not None:
                 raise refused.error(what, "Read") from error
