@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sensorstream.cluster import artifacts
 from sensorstream.cluster.java import java_executable
+from sensorstream.state_folder import cache_folder
 
 TOOLS = artifacts.Jar(
     "org.apache.kafka:kafka-tools:4.3.0",  # the newest that is published; it runs with the clients of 4.4.0
@@ -25,7 +26,7 @@ def class_path() -> str:
     from jgo.maven import MavenContext
 
     jars = artifacts.fetch(artifacts.DEFAULT_VERSION)
-    kept = artifacts.cache_folder() / "jars" / TOOLS.file_name
+    kept = cache_folder() / "jars" / TOOLS.file_name
     if not kept.exists():
         group, artifact, version = TOOLS.coordinate.split(":")
         with tempfile.TemporaryDirectory(dir=kept.parent) as folder:

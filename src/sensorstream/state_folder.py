@@ -1,4 +1,4 @@
-"""Where the program remembers its clusters and workers between two commands."""
+"""Where the program remembers its clusters and workers between two commands, and keeps what it can make again."""
 
 import os
 from pathlib import Path
@@ -12,3 +12,13 @@ def state_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_state_dir("sensorstream", appauthor=False)).resolve()
+
+
+def cache_folder() -> Path:
+    """What can be fetched or made again: ``SENSORSTREAM_CACHE_DIR``, or the user's cache folder."""
+    named = os.environ.get("SENSORSTREAM_CACHE_DIR")
+    if named:
+        return Path(named).absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("sensorstream", appauthor=False))

@@ -96,8 +96,8 @@ get_ready(ScoreTransform(scorer))
 assert begun() in ([], [thread]) and "numpy" not in sys.modules
 thread.join(60)
 from sensorstream.sentiment import language_file
-assert len(language_file._unpacked) == 1
-print(scorer.score_batch(["Das Essen war wirklich gut."])[0].language, len(language_file._unpacked))
+assert len(language_file._at_hand) == 1
+print(scorer.score_batch(["Das Essen war wirklich gut."])[0].language, len(language_file._at_hand))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
     assert (done.stdout, done.stderr) == ("de 0\n", "")

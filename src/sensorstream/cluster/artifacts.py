@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from sensorstream.errors import ArtifactError, Interrupted, UsageError
 from sensorstream.events import Listener, Notice, ignore
+from sensorstream.state_folder import cache_folder
 from sensorstream.wording import counted
 
 DEFAULT_VERSION: Final = "4.4.0"
@@ -48,16 +49,6 @@ class Jar:
         """The name in the cache; the group is part of it, as two groups may use one artifact name."""
         group, artifact, version = self.coordinate.split(":")
         return f"{group}.{artifact}-{version}{self.classifier and '-'}{self.classifier}.{self.ending}"
-
-
-def cache_folder() -> Path:
-    """Where jars are kept: ``SENSORSTREAM_CACHE_DIR``, or the user's cache folder."""
-    named = os.environ.get("SENSORSTREAM_CACHE_DIR")
-    if named:
-        return Path(named).absolute()
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("sensorstream", appauthor=False))
 
 
 def version_key(version: str) -> tuple[int, ...]:

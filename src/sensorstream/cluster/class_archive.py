@@ -26,6 +26,7 @@ from sensorstream.cluster.java import Java
 from sensorstream.cluster.preflight import free_ports, listens
 from sensorstream.errors import Interrupted, LocalClusterError, SensorstreamError
 from sensorstream.events import Listener, Notice
+from sensorstream.state_folder import cache_folder
 
 _NAMES: Final = ("java.jsa", "kafka.jsa")
 _DEADLINE_S: Final = 120.0
@@ -34,7 +35,7 @@ _POLL_S: Final = 0.05
 
 def archive_folder() -> Path:
     """Where archives are kept, a folder for each Kafka version and Java."""
-    return artifacts.cache_folder() / "classes"
+    return cache_folder() / "classes"
 
 
 def launch(java: Java, class_path: tuple[Path, ...], version: str) -> node.Launch:

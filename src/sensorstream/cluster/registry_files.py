@@ -13,9 +13,10 @@ import threading
 from pathlib import Path
 from typing import Any, Final
 
-from sensorstream.cluster.artifacts import Jar, cache_folder, fetch_files
+from sensorstream.cluster.artifacts import Jar, fetch_files
 from sensorstream.errors import ArtifactError
 from sensorstream.events import Listener, Notice, ignore
+from sensorstream.state_folder import cache_folder
 
 ARCHIVE: Final = Jar(
     "io.apicurio:apicurio-registry-app:2.6.13.Final",

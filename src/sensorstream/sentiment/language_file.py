@@ -1,21 +1,39 @@
-"""Station 8: the file of the language model, unpacked once in a process, if wanted before anybody asks for it.
+"""Station 8: the file of the language model, unpacked once on a machine, if wanted before anybody asks for it.
 
 Unpacking takes most of the time that the model's beginning takes, and lets other threads run meanwhile. So it stands
-apart from what needs numpy, whose import would hold them up.
+apart from what needs numpy, whose import would hold them up. What was unpacked is kept in the user's cache folder,
+68 MB of it, under the digest of what it was made from: whoever comes next maps it into memory, at no cost, and all
+processes share it. Where it can't be kept it is unpacked each time.
 """
 
+import hashlib
+import io
 import lzma
+import mmap
 import threading
+import zipfile
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
-_unpacked: list[bytes] = []
+from sensorstream.own_files import make_folder, write_whole
+from sensorstream.state_folder import cache_folder
+
+
+class Archive(NamedTuple):
+    """An archive of numpy arrays: all of it in memory, and the same to be read as a file."""
+
+    content: bytes | mmap.mmap
+    file: BinaryIO
+
+
+_at_hand: list[Archive] = []
 _ahead: list[threading.Thread] = []
 
 
 def begin() -> None:
-    """Begin to unpack it, on a thread that nobody waits for; only the first time in a process."""
+    """Begin to get it, on a thread that nobody waits for; only the first time in a process."""
     if not _ahead:
         _ahead.append(threading.Thread(target=_try, name="sensorstream-language-model", daemon=True))
         _ahead[0].start()
@@ -23,21 +41,41 @@ def begin() -> None:
 
 def _try() -> None:
     with suppress(Exception):  # who takes it meets the same
-        _unpacked.append(_unpack())
+        _at_hand.append(_get())
 
 
-def take() -> bytes:
-    """Its 68 MB, an archive of numpy arrays, for one taker at a time. They are not kept here.
+def take() -> Archive:
+    """Its 68 MB, for one taker at a time. They are not kept here.
 
-    Raises OSError or LZMAError where the installed package is broken.
+    Raises ImportError, OSError or LZMAError where the package is missing or broken.
     """
     for thread in _ahead:
         thread.join()
-    return _unpacked.pop() if _unpacked else _unpack()
+    return _at_hand.pop() if _at_hand else _get()
 
 
-def _unpack() -> bytes:
+def _get() -> Archive:
     package = find_spec("py3langid")
     if package is None or package.origin is None:
         raise ImportError("py3langid is not installed")
-    return lzma.decompress(Path(package.origin).with_name("data").joinpath("model.npz.xz").read_bytes())
+    packed = Path(package.origin).with_name("data").joinpath("model.npz.xz").read_bytes()
+    kept = _place() / f"{hashlib.blake2b(packed, digest_size=16).hexdigest()}.npz"
+    with suppress(OSError, ValueError):
+        return _mapped(kept)
+    content = lzma.decompress(packed)
+    with suppress(OSError):
+        make_folder(kept.parent)
+        write_whole(kept, content)
+    return Archive(content, io.BytesIO(content))
+
+
+def _place() -> Path:
+    return cache_folder() / "language-model"
+
+
+def _mapped(path: Path) -> Archive:
+    """Raises OSError, ValueError where it is not there or not whole."""
+    file = path.open("rb")
+    if not zipfile.is_zipfile(file):  # its end is looked at
+        raise ValueError(f"{path} is no archive")
+    return Archive(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), file)

@@ -9,7 +9,6 @@ property test holds them equal. Another version of the package may come with a m
 project depends on just this one.
 """
 
-import io
 import math
 import struct
 import threading
@@ -23,7 +22,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorstream.sentiment.language_file import take
+from sensorstream.sentiment.language_file import Archive, take
 
 REACH: Final = 6
 """The longest n-gram of the model, in bytes: further back the automaton remembers nothing."""
@@ -117,7 +116,7 @@ _reading: Final = threading.Lock()
 
 
 def model() -> LanguageModel:
-    """The one model of the process. Reading it takes about half a second, once; any thread may ask for it."""
+    """The one model of the process. Reading it takes about half a second, once on a machine; any thread may ask."""
     with _reading:
         return _read()
 
@@ -127,13 +126,13 @@ def _read() -> LanguageModel:
     return LanguageModel(_arrays(take()))
 
 
-def _arrays(archive: bytes) -> dict[str, NDArray[Any]]:
+def _arrays(archive: Archive) -> dict[str, NDArray[Any]]:
     """The arrays of an archive of numpy, by their names: views of it, as they are stored in one piece each.
 
     ``numpy.load`` would copy them, and check them once more.
     """
     found: dict[str, NDArray[Any]] = {}
-    with zipfile.ZipFile(io.BytesIO(archive)) as zipped:
+    with archive.file, zipfile.ZipFile(archive.file) as zipped:
         for member in zipped.infolist():
             with zipped.open(member) as file:
                 version = np.lib.format.read_magic(file)
@@ -142,8 +141,8 @@ def _arrays(archive: bytes) -> dict[str, NDArray[Any]]:
                 shape, _, kind = np.lib.format.read_array_header_1_0(file)
                 head = file.tell()
             # Ahead of its data each member has its own header, with a name and a field of these lengths.
-            name, field = struct.unpack_from("<HH", archive, member.header_offset + 26)
+            name, field = struct.unpack_from("<HH", archive.content, member.header_offset + 26)
             start = member.header_offset + 30 + name + field + head
-            flat = np.frombuffer(archive, kind, math.prod(shape), start)
+            flat = np.frombuffer(archive.content, kind, math.prod(shape), start)
             found[member.filename.removesuffix(".npy")] = flat.reshape(shape)
     return found
