@@ -14,8 +14,9 @@ from tkinter import filedialog, ttk
 from sensorstream.clients import open_client
 from sensorstream.clients.memory import MemoryBroker, MemoryClient
 from sensorstream.config import Settings
-from sensorstream.monitor import scored_feed
-from sensorstream.monitor.scored_feed import FeedJob, ScoredFeed
+from sensorstream.pipelines.scored_feed import scored_feed
+from sensorstream.pipelines.scored_feed.job import FeedJob
+from sensorstream.pipelines.scored_feed.scored_feed import ScoredFeed
 from sensorstream.pipelines.start_at import StartAt
 from sensorstream.records import ConsumedRecord, Number
 from sensorstream.sentiment.feed import Feed

@@ -280,7 +280,7 @@ KEYS: list[tuple[str, str]] = [
     ("sentiment stream", "sensorstream.pipelines.stream.job:StreamResult"),
     ("aggregate", "sensorstream.pipelines.aggregate.aggregate:AggregateResult"),
     ("sentiment score", "sensorstream.sentiment.scoring:TextsScored"),
-    ("sentiment watch", "sensorstream.monitor.watch:Watched"),
+    ("sentiment watch", "sensorstream.pipelines.scored_feed.watch:Watched"),
     ("sentiment app", "sensorstream.cli.sentiment.app:AppClosed"),
     ("query", "sensorstream.cli.query:QueryResult"),
     ("lag", "sensorstream.monitor.lag:GroupLag"),

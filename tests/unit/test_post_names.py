@@ -7,11 +7,11 @@ import pytest
 from sensorstream.clients.memory import MemoryBroker, MemoryClient
 from sensorstream.config import load
 from sensorstream.errors import UsageError
-from sensorstream.monitor.scored_feed import FeedJob
-from sensorstream.monitor.watch import watch
 from sensorstream.pipelines.aggregate.aggregate import aggregate
 from sensorstream.pipelines.aggregate.job import AggregateOptions, make_job
 from sensorstream.pipelines.aggregate.targets import Kept
+from sensorstream.pipelines.scored_feed.job import FeedJob
+from sensorstream.pipelines.scored_feed.watch import watch
 from sensorstream.pipelines.start_at import StartAt
 from sensorstream.records import ConsumedRecord, Number, Row, Value
 from sensorstream.sentiment.feed import PostFields, ScoredPost

@@ -17,9 +17,10 @@ from sensorstream.cli.sentiment.watch_screen import view
 from sensorstream.clients.memory import MemoryBroker, MemoryClient, MemoryReader
 from sensorstream.errors import ClusterUnreachable, SinkError, UnknownTopic, UsageError
 from sensorstream.events import Event, Listener, Notice, ignore
-from sensorstream.monitor import scored_feed
-from sensorstream.monitor.scored_feed import FeedJob, ScoredFeed
-from sensorstream.monitor.watch import watch
+from sensorstream.pipelines.scored_feed import scored_feed
+from sensorstream.pipelines.scored_feed.job import FeedJob
+from sensorstream.pipelines.scored_feed.scored_feed import ScoredFeed
+from sensorstream.pipelines.scored_feed.watch import watch
 from sensorstream.pipelines.start_at import StartAt
 from sensorstream.records import ConsumedRecord, Number, TopicPartition, Value
 from sensorstream.sentiment.export import export

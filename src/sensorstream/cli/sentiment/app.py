@@ -10,7 +10,7 @@ from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.cli.sentiment import feed_options, options
 
 if TYPE_CHECKING:
-    from sensorstream.monitor.watch import Watched
+    from sensorstream.pipelines.scored_feed.watch import Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ def app(
     """
     from sensorstream.clients import open_client
     from sensorstream.config import parse_pairs
-    from sensorstream.monitor.scored_feed import ScoredFeed
-    from sensorstream.monitor.watch import summary
+    from sensorstream.pipelines.scored_feed.scored_feed import ScoredFeed
+    from sensorstream.pipelines.scored_feed.watch import summary
     from sensorstream.sentiment.feed import Feed
     from sensorstream.sentiment.scorers import open_scorer
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 if TYPE_CHECKING:
-    from sensorstream.monitor.scored_feed import FeedJob
+    from sensorstream.pipelines.scored_feed.job import FeedJob
     from sensorstream.sentiment.feed import Kind
 
 DEFAULT_TOPIC: Final = "POSTS_SCORED"
@@ -99,7 +99,7 @@ class Chosen:
     ) -> "FeedJob":
         """What to read. Raises UsageError."""
         from sensorstream.errors import UsageError
-        from sensorstream.monitor.scored_feed import FeedJob
+        from sensorstream.pipelines.scored_feed.job import FeedJob
         from sensorstream.pipelines.start_at import StartAt, parse
         from sensorstream.records import check_topic_name
         from sensorstream.sentiment.feed import PostFields

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sensorstream.events import Listener
-    from sensorstream.monitor.watch import Watched
+    from sensorstream.pipelines.scored_feed.watch import Watched
     from sensorstream.sentiment.feed import Feed, ScoredPost, SourceState
 
 
@@ -49,7 +49,7 @@ def watch(
     --timeout ends it; Ctrl-C stops.
     """
     from sensorstream.clients import open_client
-    from sensorstream.monitor.watch import watch as run
+    from sensorstream.pipelines.scored_feed.watch import watch as run
 
     chosen = feed_options.Chosen(topic, offset, text_field, page_field, time_field, bucket)
     job = chosen.job(exit_at_end=exit_at_end, count=count, timeout=timeout)

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from sensorstream.clients.base import Client
 from sensorstream.events import Listener, ignore
-from sensorstream.monitor.scored_feed import CLOSE_S, FeedJob, ScoredFeed
+from sensorstream.pipelines.scored_feed.job import FeedJob
+from sensorstream.pipelines.scored_feed.scored_feed import CLOSE_S, ScoredFeed
 from sensorstream.pipelines.start_at import StartAt
 from sensorstream.sentiment.feed import KINDS, Feed
 

@@ -9,7 +9,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
@@ -27,9 +27,10 @@ from sensorstream.errors import (
 )
 from sensorstream.events import Event, Listener, Notice, ignore
 from sensorstream.pipelines.patience import Ended, Patience
+from sensorstream.pipelines.scored_feed.job import FeedJob
 from sensorstream.pipelines.start_at import StartAt, resolve
 from sensorstream.records import ConsumedRecord, TopicPartition
-from sensorstream.sentiment.feed import PostFields, ScoredPost, SourceState
+from sensorstream.sentiment.feed import ScoredPost, SourceState
 from sensorstream.serde import json as json_serde
 
 BATCH: Final = 250
@@ -41,24 +42,6 @@ COUNT_EVERY_S: Final = 10.0
 CLOSE_S: Final = 20.0
 """Longer than any question to a cluster stays open: 10 s."""
 _POLL_S: Final = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class FeedJob:
-    """What to read, and when to stop.
-
-    ``stop_at_end`` ends at the end of the partitions as it is at the start, ``count`` after so many posts,
-    ``idle_timeout_s`` when no record has come for that long. One that is ``patient`` looks on for a cluster or a
-    topic that is not there; else that is an error.
-    """
-
-    topic: str
-    start: StartAt = field(default_factory=lambda: StartAt("end"))
-    fields: PostFields = field(default_factory=PostFields)
-    stop_at_end: bool = False
-    count: int | None = None
-    idle_timeout_s: float | None = None
-    patient: bool = False
 
 
 class ScoredFeed:
