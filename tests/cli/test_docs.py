@@ -10,7 +10,6 @@ import shlex
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import pytest
 from typer.exceptions import Exit, TyperException
 from typer.main import get_command
 
+from command_lines import commands, parse
 from running import cli
 from sensorstream import admin
 from sensorstream.cli.app import app
@@ -33,7 +33,6 @@ FENCE = re.compile(
 INLINE = re.compile(r"`(sensorstream [^`\n]+)`")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 EXIT_CODE = re.compile(r"#.*\bexit code (\d+)")
-OPERATORS = ("|", "||", "&&", ";", "&", ">", ">>", "<", "2>", "(", ")")
 WITHIN_S = 90
 
 
@@ -63,32 +62,6 @@ def blocks(page: Path) -> list[Block]:
         Block(page, text[: found.start("text")].count("\n"), found["kind"], found["text"], found["reason"])
         for found in FENCE.finditer(text)
     ]
-
-
-def commands(line: str) -> Iterator[list[str]]:
-    """The arguments of each call of the program in a shell line."""
-    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
-    lexer.whitespace_split = True
-    lexer.commenters = "#"
-    words: list[str] = []
-    for word in [*lexer, ";"]:
-        if word not in OPERATORS:
-            words.append(word)
-            continue
-        if "sensorstream" in words:
-            yield words[words.index("sensorstream") + 1 :]
-        words = []
-
-
-def parse(arguments: list[str]) -> None:
-    """Parse a command line as the program would, without running it. Raises TyperException."""
-    command: Any = get_command(app)
-    context = command.make_context("sensorstream", list(arguments))
-    # A group such as monitor does something by itself, too.
-    while hasattr(command, "commands") and (context._protected_args or context.args):
-        name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
-        assert command is not None
-        context = command.make_context(name, rest, parent=context)
 
 
 SHELL = [block for page in PAGES for block in blocks(page) if block.kind in ("sh", "console")]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorstream.cli import options
+from sensorstream.cli import options, panels
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import ExitCode
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from sensorstream.pipelines.aggregate.aggregate import AggregateResult
     from sensorstream.records import Row, Value
 
-MEASURES = "Measures"
-
 
 def add_to(app: typer.Typer) -> None:
     """Make it a command of the program."""
@@ -27,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
 
 def _measure(flag: str, what: str) -> typer.models.OptionInfo:
     made: typer.models.OptionInfo = typer.Option(
-        flag, metavar="COLUMN", help=f"{what} (repeatable, or A,B).", rich_help_panel=MEASURES
+        flag, metavar="COLUMN", help=f"{what} (repeatable, or A,B).", rich_help_panel=panels.MEASURES
     )
     return made
 
@@ -38,33 +36,37 @@ def aggregate(
     topic: options.Topic,
     window: Annotated[
         str | None,
-        typer.Option("--window", metavar="TIME", help="The length of a window: 500ms, 10s, 1m, 2h, 1d."),
+        typer.Option("--window", metavar="TIME", help="Length of a window: 500ms, 10s, 1m, 2h, 1d."),
     ] = None,
     by: Annotated[
         list[str] | None,
-        typer.Option("--by", metavar="COLUMN", help="Windows of their own for each value (repeatable, or A,B)."),
+        typer.Option(
+            "--by", metavar="COLUMN", help="Separate windows for each value of this column (repeatable, or A,B)."
+        ),
     ] = None,
     count: Annotated[
         bool,
         typer.Option(
-            "--count", help="Just count the rows; each window has its count anyway.", rich_help_panel=MEASURES
+            "--count",
+            help="Only count the rows; each window has its count in any case.",
+            rich_help_panel=panels.MEASURES,
         ),
     ] = False,
-    mean: Annotated[list[str] | None, _measure("--mean", "The mean of a column")] = None,
-    sum_: Annotated[list[str] | None, _measure("--sum", "The sum of a column, exact in decimal")] = None,
-    min_: Annotated[list[str] | None, _measure("--min", "The least value of a column")] = None,
-    max_: Annotated[list[str] | None, _measure("--max", "The greatest value of a column")] = None,
-    first: Annotated[list[str] | None, _measure("--first", "The value of a column that is first in event time")] = None,
-    last: Annotated[list[str] | None, _measure("--last", "The value of a column that is last in event time")] = None,
+    mean: Annotated[list[str] | None, _measure("--mean", "Mean of a column")] = None,
+    sum_: Annotated[list[str] | None, _measure("--sum", "Sum of a column, exact in decimal")] = None,
+    min_: Annotated[list[str] | None, _measure("--min", "Least value of a column")] = None,
+    max_: Annotated[list[str] | None, _measure("--max", "Greatest value of a column")] = None,
+    first: Annotated[list[str] | None, _measure("--first", "First value of a column in event time")] = None,
+    last: Annotated[list[str] | None, _measure("--last", "Last value of a column in event time")] = None,
     shares: Annotated[
-        list[str] | None, _measure("--shares", "The share of each value of a column, such as a label")
+        list[str] | None, _measure("--shares", "Share of each value of a column, such as a label")
     ] = None,
     sentiment: Annotated[
         bool,
         typer.Option(
             "--sentiment",
-            help="For scored posts: --by page --mean compound --shares label, and --window 1m if none is given.",
-            rich_help_panel=MEASURES,
+            help="For scored posts: --by page --mean compound --shares label, and --window 1m unless given.",
+            rich_help_panel=panels.MEASURES,
         ),
     ] = False,
     time_column: Annotated[
@@ -72,7 +74,7 @@ def aggregate(
         typer.Option(
             "--time-column",
             metavar="NAME,...",
-            help="The column, or columns, with a row's time. Default: the configured one, else the record's timestamp.",
+            help="Column or columns with the row's time. Default: the configured one, else the record's timestamp.",
         ),
     ] = None,
     time_format: Annotated[
@@ -80,7 +82,8 @@ def aggregate(
         typer.Option(
             "--time-format",
             metavar="FORMAT",
-            help="iso, epoch (s or ms), dmy, mdy or as for strptime. Default: the configured one, else iso or epoch.",
+            help="Format of the times: iso, epoch (s or ms), dmy, mdy, or a strptime format. Default: the "
+            "configured one, else iso or epoch.",
         ),
     ] = None,
     time_zone: Annotated[
@@ -88,7 +91,7 @@ def aggregate(
         typer.Option(
             "--time-zone",
             metavar="ZONE",
-            help="The zone of times without an offset. Default: the configured one, else UTC.",
+            help="Time zone of times that name none. Default: the configured one, else UTC.",
         ),
     ] = None,
     late: Annotated[
@@ -96,15 +99,17 @@ def aggregate(
         typer.Option(
             "--late",
             metavar="TIME",
-            help="How long a window waits for rows out of order. Default: 10s; with -e, until the end.",
+            help="How long a window waits for late rows. Default: 10s; with -e, until the end.",
         ),
     ] = None,
     idle: Annotated[
         str,
-        typer.Option("--idle", metavar="TIME", help="A partition without new rows for so long holds no window back."),
+        typer.Option(
+            "--idle", metavar="TIME", help="Stop waiting for a partition that has had no new rows for this long."
+        ),
     ] = "10s",
     max_open: Annotated[
-        int, typer.Option("--max-open", metavar="N", min=1, help="Most windows that are open at once.")
+        int, typer.Option("--max-open", metavar="N", min=1, help="Largest number of windows that are open at a time.")
     ] = 100_000,
     offset: Annotated[
         str | None,
@@ -112,28 +117,29 @@ def aggregate(
             "--offset",
             "-o",
             metavar="OFFSET",
-            help="Where to begin: beginning (the default), end, N, -N, @TIME or @-1h.",
+            help="Where to begin: beginning, end, N, -N (N before the end), @TIME or @-1h. Default: beginning.",
         ),
     ] = None,
     exit_at_end: Annotated[
-        bool, typer.Option("--exit", "-e", help="Stop at the end of the topic as it is at the start.")
+        bool, typer.Option("--exit", "-e", help="Stop when all that was there at the start has been read.")
     ] = False,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="S", help="Stop when no record has come for S seconds.")
+        float | None, typer.Option("--timeout", metavar="S", help="Stop after S seconds without a record.")
     ] = None,
     to: Annotated[
         str | None,
         typer.Option(
             "--to",
             metavar="FILE|topic:NAME|-",
-            help="A file (.csv, .jsonl), a topic, or - for JSON lines on stdout. Default: a table with -e, else -.",
+            help="Target: a file (.csv, .jsonl), a topic, or - for JSON lines on stdout. Default: a table with -e,"
+            " else -.",
         ),
     ] = None,
 ) -> Outcome:
-    """Put a topic's rows into windows of their own time, and count and measure them by key.
+    """Count and measure the rows of a topic in windows of event time.
 
-    All partitions are read. With -e all windows are handed out at the end, and a file is replaced when it is whole;
-    without it each window is handed out when it is closed, and a file or topic goes on where it was, each window once.
+    All partitions are read. With -e all windows are handed out at the end, and a file is replaced once it is whole.
+    Without it each window is handed out when it closes, and a file or topic goes on where it was, each window once.
     """
     from sensorstream.clients import open_client
     from sensorstream.errors import UsageError

@@ -23,7 +23,9 @@ from sensorstream.cli import (
     consume,
     coverage,
     demo,
+    examples,
     groups,
+    help_layout,
     inspect,
     jobs,
     lag,
@@ -40,6 +42,7 @@ from sensorstream.cli import (
 )
 from sensorstream.cli import run as run_command
 from sensorstream.cli import stream as stream_command
+from sensorstream.cli.command import add_group
 from sensorstream.cli.sentiment import sentiment
 from sensorstream.cli.session import running
 from sensorstream.errors import ExitCode, SensorstreamError
@@ -47,9 +50,12 @@ from sensorstream.errors import ExitCode, SensorstreamError
 app = typer.Typer(
     name="sensorstream",
     help="Replay recorded sensor data through a real Apache Kafka, capture it back, lose nothing.",
+    cls=help_layout.Group,
+    epilog=examples.epilog(""),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": help_layout.WIDEST},
 )
 
 
@@ -71,13 +77,13 @@ def _root(
 
 chaos.add_to(cluster_members.cluster)
 for _group in (cluster_members.cluster, topic_leaders.topics):
-    app.add_typer(_group)
+    add_group(app, _group)
 for _single in (produce, consume, aggregate, stream_command, run_command, demo):
     _single.add_to(app)
 for _single in (inspect, plot, verify, coverage, query, lag, wait, monitor, metrics, brokers, bench):
     _single.add_to(app)
 for _group in (groups.groups, jobs.jobs, rejects.rejects, sentiment, samples.samples, config.config):
-    app.add_typer(_group)
+    add_group(app, _group)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -127,7 +133,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _usage_error(error: Any, arguments: Sequence[str]) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
-        sys.stderr.write(f"{error.format_message()}\n")
+        sys.stdout.write(f"{error.format_message()}\n")
         return int(ExitCode.USAGE)
     context = getattr(error, "ctx", None)
     where = context.command_path if context is not None else "sensorstream"

@@ -20,21 +20,29 @@ def add_to(app: typer.Typer) -> None:
 def bench(
     session: Session,
     *,
-    rows: Annotated[int, typer.Option("--rows", metavar="N", min=1, help="Rows to publish and to read.")] = 100_000,
+    rows: Annotated[
+        int, typer.Option("--rows", metavar="N", min=1, help="Number of rows to publish and to read.")
+    ] = 100_000,
     rate: Annotated[
-        float, typer.Option("--rate", metavar="N", min=0.1, max=10_000, help="Single rows a second for the latency.")
+        float,
+        typer.Option("--rate", metavar="N", min=0.1, max=10_000, help="Rows per second while latency is measured."),
     ] = 100.0,
     seconds: Annotated[
-        float, typer.Option("--seconds", metavar="S", min=0.1, max=3600, help="How long to measure the latency.")
+        float, typer.Option("--seconds", metavar="S", min=0.1, max=3600, help="Seconds to measure latency.")
     ] = 10.0,
     replication_factor: Annotated[
         int | None,
-        typer.Option("--replication-factor", metavar="N", min=1, help="Replicas of its topics. Default: 3, if it can."),
+        typer.Option(
+            "--replication-factor",
+            metavar="N",
+            min=1,
+            help="Replicas of its topics. Default: 3, or as many as there are brokers.",
+        ),
     ] = None,
 ) -> Outcome:
-    """Measure the cluster: rows a second in and out, and how long a single row takes from end to end.
+    """Measure the cluster: rows per second in and out, and latency from end to end.
 
-    It makes two topics of its own and deletes them; nothing is left behind.
+    It creates two topics of its own and deletes them again.
     """
     from sensorstream.clients import check_publishing, open_client
     from sensorstream.lab.benchmark import benchmark

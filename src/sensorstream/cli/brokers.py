@@ -18,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def brokers(session: Session) -> Outcome:
-    """List the brokers: address, who is the controller, partitions led and held."""
+    """List the brokers: address, controller, partitions led and held."""
     from sensorstream import admin
 
     result = admin.describe_cluster(session.settings, listener=session.listener)

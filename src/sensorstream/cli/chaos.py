@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorstream.cli import cluster_containers as containers
+from sensorstream.cli import panels
 from sensorstream.cli.cluster import Name
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import ExitCode, UsageError
@@ -29,55 +30,91 @@ def chaos(
         list[str] | None,
         typer.Option(
             "--kill",
+            rich_help_panel=panels.WHAT,
             metavar=_TARGET,
-            help="As in a crash (SIGKILL): leader:TOPIC-PARTITION, broker:N, controller or random. May be repeated.",
+            help="Kill a broker, as in a crash (SIGKILL). TARGET is leader:TOPIC-PARTITION, broker:N, controller "
+            "or random (repeatable).",
         ),
     ] = None,
     stop: Annotated[
-        list[str] | None, typer.Option("--stop", metavar=_TARGET, help="Stop it cleanly: it hands over first.")
+        list[str] | None,
+        typer.Option(
+            "--stop",
+            metavar=_TARGET,
+            help="Stop it cleanly; it hands over its partitions first (repeatable).",
+        ),
     ] = None,
     freeze: Annotated[
         list[str] | None,
-        typer.Option("--freeze", metavar=_TARGET, help="It does nothing any more, its connections stay (SIGSTOP)."),
+        typer.Option(
+            "--freeze",
+            metavar=_TARGET,
+            help="Freeze it: it does nothing, and its connections stay open (SIGSTOP, repeatable).",
+        ),
     ] = None,
     slow: Annotated[
-        list[str] | None, typer.Option("--slow", metavar=_TARGET, help="It gets a tenth of the time, in pieces.")
+        list[str] | None,
+        typer.Option(
+            "--slow",
+            metavar=_TARGET,
+            help="Slow it down to a tenth of its time (repeatable).",
+        ),
     ] = None,
     slow_link: Annotated[
         list[str] | None,
-        typer.Option("--slow-link", metavar=_TARGET, help="Its connections are slow, itself is not. Needs up --links."),
+        typer.Option(
+            "--slow-link",
+            metavar=_TARGET,
+            help="Slow its connections down; needs 'cluster up --links' (repeatable).",
+        ),
     ] = None,
     cut_link: Annotated[
         list[str] | None,
-        typer.Option("--cut-link", metavar=_TARGET, help="It runs, and nobody can reach it. Needs cluster up --links."),
+        typer.Option(
+            "--cut-link",
+            metavar=_TARGET,
+            help="Cut its connections while it runs; needs 'cluster up --links' (repeatable).",
+        ),
     ] = None,
     latency: Annotated[
         str | None,
-        typer.Option("--latency", metavar="TIME", help="What a slow link adds, each way. Default: 200ms."),
+        typer.Option(
+            "--latency",
+            rich_help_panel=panels.WHAT,
+            metavar="TIME",
+            help="Delay of a slow link, each way. Default: 200ms.",
+        ),
     ] = None,
     bandwidth: Annotated[
         str | None,
-        typer.Option("--bandwidth", metavar="SIZE", help="What a slow link passes a second, each way. Default: 1MB."),
+        typer.Option(
+            "--bandwidth",
+            metavar="SIZE",
+            help="Bytes per second of a slow link, each way. Default: 1MB.",
+        ),
     ] = None,
     rolling: Annotated[
-        bool, typer.Option("--rolling", help="Restart every broker, one after the other, as for an update.")
+        bool,
+        typer.Option("--rolling", help="Restart the brokers one after the other, as for an update."),
     ] = False,
-    every: Annotated[str, typer.Option("--every", metavar="TIME", help="A fault so often, such as 20s.")] = "20s",
-    lasting: Annotated[str, typer.Option("--for", metavar="TIME", help="How long all of it lasts.")] = "2m",
+    every: Annotated[str, typer.Option("--every", metavar="TIME", help="Time between two faults.")] = "20s",
+    lasting: Annotated[str, typer.Option("--for", metavar="TIME", help="How long it lasts in all.")] = "2m",
     hold: Annotated[
         str | None,
         typer.Option("--hold", metavar="TIME", help="How long a broker stays broken. Default: half of --every."),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="N", help="Repeat what was done with this number. Default: another each time."),
+        typer.Option(
+            "--seed", metavar="N", help="Seed of an earlier run, to repeat its faults. Default: a new one each time."
+        ),
     ] = None,
     name: Name = "default",
 ) -> Outcome:
-    """Break brokers on purpose, one at a time, and show what leaders and in-sync replicas do.
+    """Break brokers on purpose, one at a time, and show what leaders and replicas do.
 
-    Each broker is back in sync before the next fault. It ends with every broker running and every replica in sync, or
-    says what is not; Ctrl-C heals first.
+    Each broker is back in sync before the next fault. At the end every broker runs and every replica is in sync, or
+    the command says what is not. Ctrl-C heals first.
     """
     import secrets
 

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 cluster = typer.Typer(
     name="cluster",
-    help="Start, watch and stop a real Apache Kafka on this machine; needs neither Docker nor Java.",
+    help="Start, watch and stop a real Apache Kafka on this machine, without Docker or Java.",
     no_args_is_help=True,
 )
 
-Name = Annotated[str, typer.Option("--name", metavar="NAME", help="Which cluster; several may run side by side.")]
-BrokerId = Annotated[int, typer.Argument(metavar="ID", help="The broker's number, as 'cluster status' shows it.")]
+Name = Annotated[
+    str, typer.Option("--name", metavar="NAME", help="Name of the cluster; several can run at the same time.")
+]
+BrokerId = Annotated[int, typer.Argument(metavar="ID", help="Number of the broker, as in 'cluster status'.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +42,16 @@ def up(
     *,
     brokers: Annotated[
         int | None,
-        typer.Option("--brokers", min=1, max=9, show_default=False, help="How many brokers. Default: 3."),
+        typer.Option(
+            "--brokers", metavar="N", min=1, max=9, show_default=False, help="Number of brokers, 1 to 9. Default: 3."
+        ),
     ] = None,
     kafka_version: Annotated[
         str | None,
         typer.Option(
             "--kafka-version",
             metavar="V",
-            help="A version of Kafka such as 3.7.0, or 3.9 for its newest patch. Default: a current 4.x.",
+            help="Kafka version, such as 3.7.0, or 3.9 for its newest patch. Default: a current 4.x.",
         ),
     ] = None,
     mode: Annotated[
@@ -56,28 +60,34 @@ def up(
             "--mode",
             metavar="kraft|zookeeper",
             show_default=False,
-            help="Without or with a ZooKeeper, which Kafka has up to 3.9. Default: as it was, else kraft.",
+            help="Run without ZooKeeper (kraft), or with it (zookeeper, up to Kafka 3.9). Default: as it was, else"
+            " kraft.",
         ),
     ] = None,
     ports: Annotated[
         str | None,
-        typer.Option("--ports", metavar="P,P,P", help="A port for each broker, or auto. Default: 29092,39092,49092."),
+        typer.Option(
+            "--ports",
+            metavar="P,P,P",
+            help="A port for each broker, or auto for free ones. Default: 29092,39092,49092.",
+        ),
     ] = None,
     name: Name = "default",
     data_dir: Annotated[
         Path | None,
-        typer.Option("--data-dir", metavar="DIR", help="Where the brokers keep their data. Default: the state folder."),
+        typer.Option("--data-dir", metavar="DIR", help="Folder for the brokers' data. Default: in the state folder."),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Download nothing; fail if something is missing.")] = False,
     schema_registry: Annotated[
         bool,
-        typer.Option("--schema-registry", help="Run a schema registry with it: Apicurio, with Confluent's API."),
+        typer.Option("--schema-registry", help="Run a schema registry, too: Apicurio, with Confluent's API."),
     ] = False,
     metrics: Annotated[
-        bool, typer.Option("--metrics", help="Give each broker it starts a page of figures for Prometheus.")
+        bool, typer.Option("--metrics", help="Serve Prometheus metrics for each broker that it starts.")
     ] = False,
     links: Annotated[
-        bool, typer.Option("--links", help="Let all connections go through proxies, for chaos to slow and cut them.")
+        bool,
+        typer.Option("--links", help="Send all connections through proxies, which 'cluster chaos' can slow and cut."),
     ] = False,
     docker: containers.Docker = False,
     file: containers.File = None,
@@ -87,16 +97,17 @@ def up(
         typer.Option(
             "--secure",
             metavar="tls|scram|tls+scram",
-            help="Protect every listener: certificates, passwords, or passwords over TLS. Default: none.",
+            help="Secure all listeners: with certificates (tls), passwords (scram), or passwords over TLS "
+            "(tls+scram). Default: not secured.",
         ),
     ] = None,
     acl: Annotated[
-        bool, typer.Option("--acl", help="With --secure: a user may do only what it was given the right to.")
+        bool, typer.Option("--acl", help="With --secure: let a user do only what it has the right to.")
     ] = False,
 ) -> Outcome:
     """Start a cluster, or what is missing of it, and wait until it is ready.
 
-    A cluster that was formatted before keeps its data, its version, its mode and its number of brokers.
+    A cluster that was started before keeps its data, version, mode and number of brokers.
     """
     from sensorstream.cluster import LocalCluster
 
@@ -149,7 +160,10 @@ def up(
 
 @command(cluster, "status", "cluster status", kafka=False)
 def status(session: Session, *, name: Name = "default") -> Outcome:
-    """Show brokers, memory, the quorum's leader and partitions; exits with 1 unless the whole cluster runs."""
+    """Show the brokers, their memory, the quorum's leader, and the partitions.
+
+    Exit code 1 unless the whole cluster runs.
+    """
     from sensorstream.cluster import LocalCluster
 
     if (composed := containers.of_containers(session, name)) is not None:
@@ -183,7 +197,7 @@ def down(
     session: Session,
     *,
     delete_data: Annotated[
-        bool, typer.Option("--delete-data", help="Delete topics and records as well, and forget the cluster.")
+        bool, typer.Option("--delete-data", help="Delete topics and records, too, and forget the cluster.")
     ] = False,
     name: Name = "default",
 ) -> Outcome:
@@ -221,10 +235,12 @@ def stop_broker(
     session: Session,
     broker: BrokerId,
     *,
-    kill: Annotated[bool, typer.Option("--kill", help="As a crash would (SIGKILL), without handing over.")] = False,
+    kill: Annotated[
+        bool, typer.Option("--kill", help="Kill it, as in a crash (SIGKILL), without handing over its partitions.")
+    ] = False,
     name: Name = "default",
 ) -> Outcome:
-    """Stop one broker, its partitions handed over first; the others go on."""
+    """Stop a broker; it hands over its partitions first, and the others go on."""
     from sensorstream.cluster import LocalCluster
 
     if (composed := containers.of_containers(session, name)) is not None:
@@ -236,7 +252,7 @@ def stop_broker(
 
 @command(cluster, "start-broker", "cluster start-broker", kafka=False)
 def start_broker(session: Session, broker: BrokerId, *, name: Name = "default") -> Outcome:
-    """Start one stopped broker and wait until it is registered."""
+    """Start a stopped broker, and wait until it is registered."""
     from sensorstream.cluster import LocalCluster
 
     if (composed := containers.of_containers(session, name)) is not None:
@@ -251,16 +267,18 @@ def start_broker(session: Session, broker: BrokerId, *, name: Name = "default") 
 @command(cluster, "logs", "cluster logs", kafka=False)
 def logs(
     session: Session,
-    broker: Annotated[int | None, typer.Argument(metavar="[ID]", help="One broker only. Default: all.")] = None,
+    broker: Annotated[
+        int | None, typer.Argument(metavar="[ID]", help="Broker whose log to show. Default: all.")
+    ] = None,
     *,
-    zookeeper: Annotated[bool, typer.Option("--zookeeper", help="What ZooKeeper has logged instead.")] = False,
+    zookeeper: Annotated[bool, typer.Option("--zookeeper", help="Show ZooKeeper's log instead.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as the logs grow, until Ctrl-C.")] = False,
     lines: Annotated[
-        int | None, typer.Option("--lines", min=0, metavar="N", help="The last N lines of each log. Default: all.")
+        int | None, typer.Option("--lines", min=0, metavar="N", help="Show the last N lines of each log. Default: all.")
     ] = None,
     name: Name = "default",
 ) -> Outcome:
-    """Show what the brokers have logged."""
+    """Show the logs of the brokers."""
     from sensorstream.cluster import LocalCluster
 
     if follow and session.json:

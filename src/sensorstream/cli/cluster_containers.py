@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sensorstream.cluster.containers import ContainerCluster, ContainersStatus, ServiceStatus
 
 Docker = Annotated[
-    bool, typer.Option("--docker", help="In containers, from a compose file, by the container engine of this machine.")
+    bool, typer.Option("--docker", help="Run in containers, from a compose file, with this machine's container engine.")
 ]
 File = Annotated[
     str | None,
@@ -26,7 +26,9 @@ File = Annotated[
 ]
 ComposeProfile = Annotated[
     list[str] | None,
-    typer.Option("--compose-profile", metavar="NAME", help="With --docker: a profile of the compose file: metrics."),
+    typer.Option(
+        "--compose-profile", metavar="NAME", help="With --docker: profile of the compose file, such as metrics."
+    ),
 ]
 
 

@@ -28,12 +28,15 @@ def add_broker(
             max=65535,
             metavar="P",
             show_default=False,
-            help="Its port, 0 for any free one. Default: the next of the default ones, or a free one.",
+            help="Port of the broker; 0 takes a free one. Default: the next of the default ports, or a free one.",
         ),
     ] = None,
     name: Name = "default",
 ) -> Outcome:
-    """Add a broker to a cluster that runs, and wait until all know it; 'topics reassign' gives it its share."""
+    """Add a broker to a running cluster, and wait until all brokers know it.
+
+    It holds no partitions yet; 'topics reassign' gives it its share.
+    """
     from sensorstream.cluster import membership
 
     _refuse_containers(session, name)
@@ -54,7 +57,10 @@ def add_broker(
 
 @command(cluster, "remove-broker", "cluster remove-broker", kafka=False)
 def remove_broker(session: Session, broker: BrokerId, *, name: Name = "default") -> Outcome:
-    """Move what a broker holds to the others, stop it, and delete it; Ctrl-C while it moves leaves the broker there."""
+    """Move a broker's partitions to the others, stop it, and delete it.
+
+    Ctrl-C while partitions move leaves the broker in place.
+    """
     from sensorstream.lab import membership
 
     _refuse_containers(session, name)

@@ -70,12 +70,18 @@ def list_(session: Session) -> Outcome:
 def env(
     session: Session,
     name: Annotated[
-        str, typer.Argument(metavar="[NAME]", help="Which cluster; NAME/user for a secured one's lesser user.")
+        str,
+        typer.Argument(metavar="[NAME]", help="Name of the cluster; NAME/user for the lesser user of a secured one."),
     ] = "default",
     *,
-    shell: Annotated[Shell, typer.Option("--shell", help="Whose words the exports are written in.")] = Shell.BASH,
+    shell: Annotated[
+        Shell, typer.Option("--shell", metavar="|".join(Shell), help="Shell to write the exports for.")
+    ] = Shell.BASH,
 ) -> Outcome:
-    """Print the exports that lead a shell's commands to a cluster: eval "$(sensorstream cluster env NAME)"."""
+    """Print shell exports that point commands to a cluster.
+
+    Use it as: eval "$(sensorstream cluster env NAME)"
+    """
     from sensorstream.cluster.named import environment
 
     result = environment(name)

@@ -11,12 +11,12 @@ from typing import Any, Concatenate, Literal, ParamSpec
 
 import typer
 
-from sensorstream.cli import file_options, options
+from sensorstream.cli import examples, file_options, help_layout, options, panels
 from sensorstream.cli.outcome import Outcome
 from sensorstream.cli.session import Session, begin
 from sensorstream.errors import ExitCode, Interrupted
 
-__all__ = ["Outcome", "Session", "command"]
+__all__ = ["Outcome", "Session", "add_group", "command"]
 
 P = ParamSpec("P")
 
@@ -119,13 +119,23 @@ def command(
         run.__signature__ = signature  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in [*keyword_only, *added]}
         del run.__wrapped__
+        for annotation in run.__annotations__.values():
+            panels.assign(annotation)
         if alone:
             group.callback(invoke_without_command=True)(run)
         else:
-            group.command(name)(run)
+            group.command(name, cls=help_layout.Command, epilog=examples.epilog(path), rich_help_panel=panels.of(path))(
+                run
+            )
         return function
 
     return register
+
+
+def add_group(app: typer.Typer, group: typer.Typer) -> None:
+    """Make a group of commands part of the program, with the help that all have."""
+    path = str(group.info.name)
+    app.add_typer(group, cls=help_layout.Group, epilog=examples.epilog(path), rich_help_panel=panels.of(path))
 
 
 def _session(path: str, given: dict[str, Any]) -> Session:

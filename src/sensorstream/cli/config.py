@@ -54,7 +54,7 @@ class FoundFile:
 
 @command(config, "show", "config show")
 def show(session: Session) -> Outcome:
-    """Show every setting and where it came from; secrets are masked."""
+    """Show each setting and where it comes from; secrets are masked."""
     from sensorstream.clients import client_name
     from sensorstream.config import find_file
 
@@ -130,15 +130,15 @@ def _show(console: "Console", shown: ShownSettings) -> None:
 @command(config, "init", "config init", kafka=False)
 def init(
     session: Session,
-    path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("sensorstream.toml"),
+    path: Annotated[Path, typer.Argument(metavar="[PATH]", help="Path of the new file.")] = Path("sensorstream.toml"),
     *,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     from_: Annotated[
         list[str] | None,
         typer.Option("--from", metavar="FILE", help="Add the topic that this file feeds, as inspect finds it."),
     ] = None,
 ) -> Outcome:
-    """Write a commented sensorstream.toml with the built-in defaults, and the topics of the files that are given."""
+    """Write a commented sensorstream.toml with the defaults, and with topics for given files."""
     from sensorstream.config import write_template
     from sensorstream.inspection.inspect import config_tables
 

@@ -26,7 +26,12 @@ def consume(
     topic: options.Topic,
     partition: Annotated[
         list[int] | None,
-        typer.Option("--partition", "-p", metavar="N", help="Read just this partition (repeatable)."),
+        typer.Option(
+            "--partition",
+            "-p",
+            metavar="N",
+            help="Partition to read (repeatable). Default: those that the group assigns.",
+        ),
     ] = None,
     group: options.Group = None,
     offset: Annotated[
@@ -35,27 +40,27 @@ def consume(
             "--offset",
             "-o",
             metavar="OFFSET",
-            help="Where a new capture begins: beginning (the default), end, N, -N (N before the end), @TIME or @-1h; "
-            "A:B ends before B.",
+            help="Where a new capture begins: beginning, end, N, -N (N before the end), @TIME or @-1h; A:B ends "
+            "before B. Default: beginning.",
         ),
     ] = None,
     exit_at_end: Annotated[
-        bool, typer.Option("--exit", "-e", help="Stop at the end of the partitions as it is at the start.")
+        bool, typer.Option("--exit", "-e", help="Stop when all that was there at the start has been read.")
     ] = False,
     count: Annotated[
         int | None, typer.Option("--count", "-c", metavar="N", min=1, help="Stop after N records.")
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option("--timeout", metavar="S", help="Stop when no record has come for S seconds."),
+        typer.Option("--timeout", metavar="S", help="Stop after S seconds without a record."),
     ] = None,
     to: Annotated[
         str,
         typer.Option(
             "--to",
             metavar="FILE|FOLDER|-",
-            help="Where to store: a file (.csv, .jsonl, .sqlite), a folder (TOPIC_Consumer_N.csv in it; .parquet for a "
-            "folder of Parquet), or - for stdout.",
+            help="Target: a file (.csv, .jsonl, .sqlite), a folder (for TOPIC_Consumer_N.csv; a name ending in "
+            ".parquet for Parquet files), or - for stdout. Default: the current folder.",
         ),
     ] = ".",
     format_: Annotated[
@@ -63,7 +68,7 @@ def consume(
         typer.Option(
             "--format",
             metavar="csv|jsonl|sqlite|parquet",
-            help="Default: by the name of the target, else csv; jsonl on stdout.",
+            help="Format of the files. Default: by the target's name, else csv; jsonl on stdout.",
         ),
     ] = None,
     folders: Annotated[
@@ -71,34 +76,38 @@ def consume(
         typer.Option(
             "--folders",
             metavar="LEVEL,...",
-            help="Finished files in folders below the topic's own: partition, date, or partition,date.",
+            help="Put finished files into subfolders of the topic's folder: partition, date, or partition,date.",
         ),
     ] = None,
     date_column: Annotated[
         str | None,
-        typer.Option("--date-column", metavar="COLUMN", help="Whose date. Default: that of the record, UTC."),
+        typer.Option(
+            "--date-column",
+            metavar="COLUMN",
+            help="Column with the date for the folders. Default: the record's timestamp, in UTC.",
+        ),
     ] = None,
     rotate_rows: Annotated[
-        int | None, typer.Option("--rotate-rows", metavar="N", help="Finish a file after N rows, begin another.")
+        int | None, typer.Option("--rotate-rows", metavar="N", help="Finish a file after N rows and begin the next.")
     ] = None,
     rotate_size: Annotated[
-        str | None, typer.Option("--rotate-size", metavar="SIZE", help="The same at this size: 500kB, 64MB, 1GB.")
+        str | None, typer.Option("--rotate-size", metavar="SIZE", help="Finish a file at this size: 500kB, 64MB, 1GB.")
     ] = None,
     rotate_time: Annotated[
         str | None,
-        typer.Option("--rotate-time", metavar="TIME", help="The same after this time: 30s, 10m, 1h, 1d."),
+        typer.Option("--rotate-time", metavar="TIME", help="Finish a file after this time: 30s, 10m, 1h, 1d."),
     ] = None,
     raw: Annotated[
         bool,
-        typer.Option("--raw", help="In CSV, leave text that a spreadsheet takes for a formula as it is."),
+        typer.Option("--raw", help="In CSV, do not protect text that a spreadsheet would take for a formula."),
     ] = False,
     value_format: Annotated[
         str | None,
         typer.Option(
             "--value-format",
             metavar="json|avro|text|bytes",
-            help="What values are: JSON objects, Avro, or text (UTF-8) or bytes (as base64) in one column named value. "
-            "Default: as the topic's table says, json.",
+            help="Format of the values: JSON objects, Avro, or text (UTF-8) or bytes (as base64) in one column "
+            "named value. Default: the topic's configured one, else json.",
             show_default=False,
         ),
     ] = None,
@@ -108,7 +117,8 @@ def consume(
         typer.Option(
             "--with",
             metavar="FIELD[=COLUMN],...",
-            help="Add columns of the record itself, first: key, timestamp, offset, partition, headers; or none.",
+            help="Columns about the record itself, which come first: key, timestamp, offset, partition, headers; "
+            "or none.",
         ),
     ] = None,
     key_format: Annotated[
@@ -116,18 +126,18 @@ def consume(
         typer.Option(
             "--key-format",
             metavar="text|bytes",
-            help="How --with key stores keys: as text (the default), or as base64.",
+            help="How --with key stores keys: as text, or bytes as base64. Default: text.",
         ),
     ] = None,
     flatten: Annotated[
         bool | None,
-        typer.Option("--flatten/--no-flatten", help="Take nested JSON objects apart into columns such as a.b."),
+        typer.Option("--flatten/--no-flatten", help="Split nested JSON objects into columns such as a.b."),
     ] = None,
     tombstones: Annotated[
         bool | None,
         typer.Option(
             "--tombstones/--no-tombstones",
-            help="Store records without a value as rows too; a column tombstone tells which those are.",
+            help="Store records without a value as rows, too; a column named tombstone marks them.",
         ),
     ] = None,
     max_rejects: Annotated[
@@ -139,8 +149,8 @@ def consume(
         typer.Option(
             "--transform",
             metavar="NAME",
-            help="Store what this makes of each record: select, rename, filter, round, or a plug-in (repeatable; "
-            "they follow one another).",
+            help="Transform to apply before storing: select, rename, filter, round, or a plug-in (repeatable, "
+            "applied in order).",
         ),
     ] = None,
     set_: Annotated[
@@ -148,16 +158,16 @@ def consume(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="An option of the transform (repeatable); with several transforms NAME.KEY=VALUE.",
+            help="Option of the transform (repeatable); with several transforms NAME.KEY=VALUE.",
         ),
     ] = None,
     latency: live_latency.LatencyOption = False,
 ) -> Outcome:
-    """Store each record of a partition exactly once; goes on where its file ends.
+    """Capture a topic into files that hold each record exactly once.
 
-    With -p the partitions are pinned, and the group's offsets are committed so that lag can be shown. Without -p the
-    group's members share the topic's partitions. Endless unless -e, -c, -o A:B or --timeout ends it; Ctrl-C stops it
-    cleanly.
+    A capture goes on where its file ends. With -p it reads just these partitions, and commits their offsets so that
+    lag can be shown. Without -p the members of the group share the partitions. It runs until Ctrl-C unless -e, -c,
+    -o A:B or --timeout ends it.
     """
     from sensorstream.pipelines.capture.job import CaptureOptions
     from sensorstream.storing import rules_of

@@ -21,9 +21,9 @@ def add_to(app: typer.Typer) -> None:
 
 def coverage(
     session: Session,
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="The folders of a group's members.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders of the members of a group.")],
 ) -> Outcome:
-    """Show which offsets captured folders hold together, which are in two of them and which in none."""
+    """Show which offsets captured folders hold together, which twice and which not at all."""
     from sensorstream.pipelines.verify.coverage import cover
 
     found = cover(folders)

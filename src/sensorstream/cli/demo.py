@@ -22,32 +22,36 @@ def add_to(app: typer.Typer) -> None:
 def demo(
     session: Session,
     *,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the cluster running and the captured files.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the cluster running, and keep the captured files.")
+    ] = False,
     kafka_version: Annotated[
-        str | None, typer.Option("--kafka-version", metavar="V", help="Another version of Kafka.")
+        str | None, typer.Option("--kafka-version", metavar="V", help="Kafka version to run.")
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Download nothing; fail if something is missing.")] = False,
     sentiment: Annotated[
-        bool, typer.Option("--sentiment", help="Posts instead of sensors: score them, and show the mix of each page.")
+        bool,
+        typer.Option("--sentiment", help="Posts instead of sensor data: score them, and show the mix of each page."),
     ] = False,
     chaos: Annotated[
         bool, typer.Option("--chaos", help="Kill a leader while rows are published and captured, and bring it back.")
     ] = False,
     report: Annotated[
         Path | None,
-        typer.Option("--report", metavar="FILE.html", help="Write what it has shown as a page; takes longer."),
+        typer.Option("--report", metavar="FILE.html", help="Write a report, as an HTML page; takes longer."),
     ] = None,
     to: Annotated[
         Path | None,
         typer.Option(
-            "--to", metavar="FOLDER", help="With --sentiment: keep the scored posts, the windows and the picture."
+            "--to", metavar="FOLDER", help="With --sentiment: folder for the scored posts, the windows and the picture."
         ),
     ] = None,
 ) -> Outcome:
-    """Show the whole lab: three brokers, three topics, three threads, six consumers, lag, and the proof of it.
+    """Show the whole lab: start Kafka, publish, capture, and prove that nothing was lost.
 
-    With --sentiment: posts are published, scored exactly once by two processes, and put into windows. It runs on free
-    ports and in a folder of its own, and leaves nothing behind.
+    Three brokers, three topics, three threads and six consumers. With --sentiment posts are published, scored
+    exactly once by two processes, and put into windows. It uses free ports and a folder of its own, and leaves
+    nothing behind.
     """
     from sensorstream.cli.report import check_report
     from sensorstream.errors import UsageError

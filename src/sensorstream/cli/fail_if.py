@@ -28,7 +28,8 @@ FailIf = Annotated[
     typer.Option(
         "--fail-if",
         metavar="CONDITION",
-        help="End with exit code 5 when this holds, such as 'lag > 1000 for 30s' or 'brokers < 3' (repeatable).",
+        help="End with exit code 5 when this condition holds, such as 'lag > 1000 for 30s' or 'brokers < 3' "
+        "(repeatable).",
     ),
 ]
 

@@ -7,23 +7,38 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from sensorstream.cli import options
+from sensorstream.cli import options, panels
 
 if TYPE_CHECKING:
     from sensorstream.description import Description
 
-PANEL: Final = "How files are written"
-
 _NoHeader = Annotated[
     bool,
-    typer.Option("--no-header", help="The sources have no header: columns are column_1 ...", rich_help_panel=PANEL),
+    typer.Option(
+        "--no-header",
+        help="The sources have no header; the columns are named column_1, column_2, and so on.",
+        rich_help_panel=panels.FILES,
+    ),
 ]
 _SkipLines = Annotated[
-    int, typer.Option("--skip-lines", metavar="N", min=0, help="Lines ahead of the header.", rich_help_panel=PANEL)
+    int,
+    typer.Option(
+        "--skip-lines",
+        metavar="N",
+        min=0,
+        help="Number of lines to skip before the header.",
+        rich_help_panel=panels.FILES,
+    ),
 ]
 _HeaderLines = Annotated[
     int,
-    typer.Option("--header-lines", metavar="N", min=1, help="Lines that name the columns.", rich_help_panel=PANEL),
+    typer.Option(
+        "--header-lines",
+        metavar="N",
+        min=1,
+        help="Number of lines that make up the header.",
+        rich_help_panel=panels.FILES,
+    ),
 ]
 _UnitsLine = Annotated[
     list[int] | None,
@@ -31,9 +46,9 @@ _UnitsLine = Annotated[
         "--units-line",
         metavar="N",
         min=1,
-        help="The number of a line of units or the like, which is left out (repeatable).",
+        help="Number of a line to skip, such as one with units (repeatable).",
         show_default=False,
-        rich_help_panel=PANEL,
+        rich_help_panel=panels.FILES,
     ),
 ]
 _Comment = Annotated[
@@ -41,26 +56,27 @@ _Comment = Annotated[
     typer.Option(
         "--comment",
         metavar="MARK",
-        help="What lines begin with that are left out, for example '#'.",
+        help="Skip lines that begin with MARK, such as '#'.",
         show_default=False,
-        rich_help_panel=PANEL,
+        rich_help_panel=panels.FILES,
     ),
 ]
 _RepeatedHeader = Annotated[
     bool,
-    typer.Option("--repeated-header", help="Leave out lines that are the header once more.", rich_help_panel=PANEL),
+    typer.Option("--repeated-header", help="Skip lines that repeat the header.", rich_help_panel=panels.FILES),
 ]
 _TrailingDelimiter = Annotated[
-    bool, typer.Option("--trailing-delimiter", help="Every line ends with a delimiter.", rich_help_panel=PANEL)
+    bool,
+    typer.Option("--trailing-delimiter", help="Each line ends with one more delimiter.", rich_help_panel=panels.FILES),
 ]
 _Widths = Annotated[
     str | None,
     typer.Option(
         "--widths",
         metavar="N,...",
-        help="The columns have no delimiter, but these widths in characters.",
+        help="Widths of the columns in characters, for files without a delimiter.",
         show_default=False,
-        rich_help_panel=PANEL,
+        rich_help_panel=panels.FILES,
     ),
 ]
 _Decimal = Annotated[
@@ -68,9 +84,9 @@ _Decimal = Annotated[
     typer.Option(
         "--decimal",
         metavar="C",
-        help="The decimal mark of numbers. Default: a point.",
+        help="Decimal mark of numbers. Default: a point.",
         show_default=False,
-        rich_help_panel=PANEL,
+        rich_help_panel=panels.FILES,
     ),
 ]
 _Thousands = Annotated[
@@ -78,9 +94,9 @@ _Thousands = Annotated[
     typer.Option(
         "--thousands",
         metavar="C",
-        help="The mark between the thousands of numbers. Default: none.",
+        help="Thousands separator of numbers. Default: none.",
         show_default=False,
-        rich_help_panel=PANEL,
+        rich_help_panel=panels.FILES,
     ),
 ]
 _Missing = Annotated[
@@ -88,9 +104,9 @@ _Missing = Annotated[
     typer.Option(
         "--missing",
         metavar="[COLUMN=]VALUE",
-        help="A cell that means a missing value, in every column or in one (repeatable).",
+        help="Cell that means a missing value, in all columns or in one (repeatable).",
         show_default=False,
-        rich_help_panel=PANEL,
+        rich_help_panel=panels.FILES,
     ),
 ]
 _Types = Annotated[
@@ -98,9 +114,9 @@ _Types = Annotated[
     typer.Option(
         "--type",
         metavar="COLUMN=TYPE",
-        help="The type of a column: number, text, bool or time (repeatable). Default: each cell by its letters.",
+        help="Type of a column: number, text, bool or time (repeatable). Default: decided for each cell.",
         show_default=False,
-        rich_help_panel=PANEL,
+        rich_help_panel=panels.FILES,
     ),
 ]
 _Order = Annotated[
@@ -108,9 +124,9 @@ _Order = Annotated[
     typer.Option(
         "--order",
         metavar="name|time",
-        help="Of the files of a pattern, such as 'day*.csv': by name, or by when they were written. Default: name.",
+        help="Order of the files of a pattern such as 'day*.csv': by name, or by modification time. Default: name.",
         show_default=False,
-        rich_help_panel=PANEL,
+        rich_help_panel=panels.FILES,
     ),
 ]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 groups = typer.Typer(name="groups", help="List, describe, reset and delete consumer groups.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="GROUP", help="The group's name.")]
+Name = Annotated[str, typer.Argument(metavar="GROUP", help="Name of the group.")]
 
 
 @command(groups, "list", "groups list")
@@ -29,7 +29,7 @@ def list_(session: Session) -> Outcome:
 
 @command(groups, "describe", "groups describe")
 def describe(session: Session, name: Name) -> Outcome:
-    """Show a group's members, what they are assigned, and its lag."""
+    """Show the members of a group, their partitions, and its lag."""
     from sensorstream.monitor.groups import describe as describe_group
 
     result = describe_group(session.settings, name, listener=session.listener)
@@ -47,26 +47,30 @@ def reset(
             "--to",
             "-o",
             metavar="PLACE",
-            help="beginning, end, an offset, -N (N before the end) or @TIME, as consume -o takes it.",
+            help="New position: beginning, end, an offset, -N (N before the end) or @TIME, as for consume -o.",
         ),
     ] = None,
     shift_by: Annotated[
-        int | None, typer.Option("--shift-by", metavar="N", help="N offsets forward, or with -N back.")
+        int | None, typer.Option("--shift-by", metavar="N", help="Move by N offsets: forward, or with -N back.")
     ] = None,
     topic: Annotated[
         list[str] | None,
-        typer.Option("--topic", "-t", metavar="TOPIC", help="Just this topic, all its partitions. May be repeated."),
+        typer.Option(
+            "--topic", "-t", metavar="TOPIC", help="Only this topic (repeatable). Default: all of the group's."
+        ),
     ] = None,
     partition: Annotated[
         list[int] | None,
-        typer.Option("--partition", "-p", metavar="N", min=0, help="Just this partition. May be repeated."),
+        typer.Option("--partition", "-p", metavar="N", min=0, help="Only this partition (repeatable). Default: all."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it; without it, only the plan is shown.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Move the group; without this, only the plan is shown.")
+    ] = False,
 ) -> Outcome:
-    """Show where a group would read on, and with --yes make it read on there.
+    """Show where a group would go on reading, and with --yes move it there.
 
-    It is refused while the group has live members, or a pinned consumer commits. Captures go on from their own files
-    and are not moved by it.
+    Refused while the group has live members or a pinned consumer commits. Captures go on from their own files and
+    are not moved.
     """
     from sensorstream.admin.group_changes import Shift, plan_reset
     from sensorstream.admin.group_changes import reset as carry_out
@@ -88,9 +92,9 @@ def reset(
 @command(groups, "delete", "groups delete")
 def delete(
     session: Session,
-    names: Annotated[list[str], typer.Argument(metavar="GROUP...", help="The groups to delete.")],
+    names: Annotated[list[str], typer.Argument(metavar="GROUP...", help="Groups to delete.")],
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> Outcome:
     """Delete groups with their committed offsets; refused while one has live members."""
     from sensorstream.admin.group_changes import delete_groups

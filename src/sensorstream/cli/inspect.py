@@ -20,11 +20,13 @@ def add_to(app: typer.Typer) -> None:
 
 def inspect(
     session: Session,
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="The files to look at.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files to look at.")],
     *,
-    rows: Annotated[int, typer.Option("--rows", metavar="N", min=1, help="Rows of each file to look at.")] = 1_000_000,
+    rows: Annotated[
+        int, typer.Option("--rows", metavar="N", min=1, help="Largest number of rows to look at in each file.")
+    ] = 1_000_000,
 ) -> Outcome:
-    """Print what files are: how they are written, their columns and times, and the table that replays them."""
+    """Show how files are written: format, columns, times, and the table that replays them."""
     from sensorstream.inspection.inspect import Inspection
     from sensorstream.inspection.inspect import inspect as look_at
 

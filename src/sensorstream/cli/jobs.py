@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 jobs = typer.Typer(name="jobs", help="List, show and forget exactly-once replays.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A job's name, or the beginning of it.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the job, or the beginning of it.")]
 
 
 @command(jobs, "list", "jobs list")
 def list_(session: Session) -> Outcome:
-    """List the exactly-once replays, with how far each is; the last committed one first."""
+    """List the exactly-once replays and how far each is, the last committed one first."""
     from sensorstream.clients import open_client
     from sensorstream.pipelines.replay.jobs import list_jobs
 
@@ -29,7 +29,7 @@ def list_(session: Session) -> Outcome:
 
 @command(jobs, "show", "jobs show")
 def show(session: Session, name: Name) -> Outcome:
-    """Show all that is known of one job."""
+    """Show all that is known of a job."""
     from sensorstream.clients import open_client
     from sensorstream.pipelines.replay.jobs import find_job
 
@@ -40,11 +40,14 @@ def show(session: Session, name: Name) -> Outcome:
 @command(jobs, "forget", "jobs forget")
 def forget(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A job's name, or what was given with --job.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the job, or what was given with --job.")],
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> Outcome:
-    """Forget a job: its rows stay, and the same replay would publish them again. A run that works on it is stopped."""
+    """Forget a job; the same replay would then publish its rows again.
+
+    The rows stay. A run that works on the job is stopped.
+    """
     from sensorstream.cli.render import known
     from sensorstream.clients import open_client
     from sensorstream.pipelines.replay.jobs import forget_jobs

@@ -29,12 +29,14 @@ def lag(
     lasting: Annotated[
         str | None,
         typer.Option(
-            "--for", metavar="TIME", help="Watch so long first, such as 10s: adds rates, time to catch up, age, status."
+            "--for",
+            metavar="TIME",
+            help="Watch for this long first, such as 10s; adds rates, time to catch up, age and status.",
         ),
     ] = None,
     fail_if_: fail_if.FailIf = None,
 ) -> Outcome:
-    """Show a consumer group's lag, of pinned and stopped consumers too."""
+    """Show how far a consumer group is behind, pinned and stopped consumers included."""
     from sensorstream.monitor.lag import group_lag
 
     watched = fail_if.conditions(fail_if_)

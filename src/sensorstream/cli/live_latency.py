@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 LatencyOption = Annotated[
     bool,
-    typer.Option("--latency", help="Measure how long live records take from publishing to being read. Costs speed."),
+    typer.Option("--latency", help="Measure how long live records take from publishing to reading; this costs speed."),
 ]
 
 

@@ -28,18 +28,20 @@ def metrics(
     session: Session,
     *,
     listen: Annotated[
-        str, typer.Option("--listen", metavar="HOST:PORT", help="Where the page is served; port 0: a free one.")
+        str, typer.Option("--listen", metavar="HOST:PORT", help="Address to serve on; port 0 takes a free one.")
     ] = DEFAULT,
     every: Annotated[
-        float, typer.Option("--every", metavar="S", min=0.5, max=3600, help="Seconds between looks at the cluster.")
+        float, typer.Option("--every", metavar="S", min=0.5, max=3600, help="Seconds between two looks at the cluster.")
     ] = 5.0,
     once: Annotated[
-        bool, typer.Option("--once", help="Write the page to stdout, once, and serve nothing (for a textfile).")
+        bool,
+        typer.Option("--once", help="Write the figures to stdout once, for a textfile collector, and serve nothing."),
     ] = False,
 ) -> Outcome:
-    """Serve the cluster's figures for Prometheus, under the names of kafka_exporter and KMinion, until Ctrl-C.
+    """Serve the cluster's figures for Prometheus, until Ctrl-C.
 
-    Brokers, topics, consumer groups and their lag, captures, exactly-once replays. What is not known is absent.
+    The names are those of kafka_exporter and KMinion. There are brokers, topics, consumer groups and their lag,
+    captures, and exactly-once replays. What is not known is absent.
     """
     from sensorstream.errors import UsageError
 

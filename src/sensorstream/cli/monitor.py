@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorstream.cli import fail_if, monitor_latency, monitor_web
-from sensorstream.cli.command import Outcome, Session, command
+from sensorstream.cli.command import Outcome, Session, add_group, command
 from sensorstream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
     group = typer.Typer(name="monitor")
     command(group, "monitor", "monitor", alone=True)(monitor)
     monitor_latency.add_to(group)
-    app.add_typer(group)
+    add_group(app, group)
 
 
 def monitor(
@@ -31,20 +31,24 @@ def monitor(
     once: Annotated[bool, typer.Option("--once", help="Show the cluster as it is now, and end.")] = False,
     lasting: Annotated[
         str | None,
-        typer.Option("--for", metavar="TIME", help="With --once: watch so long first, such as 10s, for rates."),
+        typer.Option(
+            "--for", metavar="TIME", help="With --once: watch for this long first, such as 10s, to know the rates."
+        ),
     ] = None,
     fail_if_: fail_if.FailIf = None,
     every: Annotated[
-        str, typer.Option("--every", metavar="TIME", help="On the screen: how often the cluster is asked.")
+        str, typer.Option("--every", metavar="TIME", help="On the screen: time between two looks at the cluster.")
     ] = "2s",
     topic: Annotated[
         str | None,
-        typer.Option("--topic", "-t", metavar="TOPIC", help="On the screen: whose rows to show. Default: the busiest."),
+        typer.Option(
+            "--topic", "-t", metavar="TOPIC", help="On the screen: topic whose rows are shown. Default: the busiest."
+        ),
     ] = None,
     light: Annotated[
         bool | None,
         typer.Option(
-            "--light/--dark", help="On the screen: its colours. Default: as the terminal says it is, else dark."
+            "--light/--dark", help="On the screen: light or dark colours. Default: as the terminal says, else dark."
         ),
     ] = None,
     web: monitor_web.Web = False,
@@ -53,10 +57,10 @@ def monitor(
     token: monitor_web.Token = None,
     allow_host: monitor_web.AllowHost = None,
 ) -> Outcome:
-    """Show brokers, topics and consumer groups: what is alive, how much comes in, who is behind.
+    """Show brokers, topics and consumer groups: what is alive, what comes in, who is behind.
 
     Without --once it is a live screen: press ? for its keys, q to quit. With --web it is a page for a browser. With
-    --fail-if it ends when a condition holds; where there is no terminal, it only watches for that.
+    --fail-if it ends when a condition holds; without a terminal it only watches for that.
     """
     page = monitor_web.Asked(listen, allow_changes, token, tuple(allow_host or ()))
     if web:

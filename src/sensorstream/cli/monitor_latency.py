@@ -27,13 +27,15 @@ def latency(
             "--topic",
             "-t",
             metavar="TOPIC",
-            help="The probe's own topic: made where it is missing, and kept. Default: one that is deleted at the end.",
+            help="Topic of the probe; created if missing, and kept. Default: one that is deleted at the end.",
         ),
     ] = None,
-    rate: Annotated[float, typer.Option("--rate", metavar="N", min=0.1, max=1000, help="Records a second.")] = 10.0,
-    lasting: Annotated[str, typer.Option("--for", metavar="TIME", help="How long, such as 10s or 5m.")] = "10s",
+    rate: Annotated[float, typer.Option("--rate", metavar="N", min=0.1, max=1000, help="Records per second.")] = 10.0,
+    lasting: Annotated[
+        str, typer.Option("--for", metavar="TIME", help="How long to measure, such as 10s or 5m.")
+    ] = "10s",
 ) -> Outcome:
-    """Publish small records and read them back: how long they take from end to end, through each broker."""
+    """Measure latency from end to end, through each broker, with small records of its own."""
     from sensorstream.clients import check_publishing, open_client
     from sensorstream.monitor.probe import ProbeJob, probe
     from sensorstream.pipelines.replay.job import for_single_rows

@@ -1,34 +1,33 @@
 """``monitor --web``: the cluster as a page in a browser."""
 
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
+from sensorstream.cli import panels
 from sensorstream.cli.command import Outcome, Session
-
-PANEL: Final = "Page (--web)"
 
 Web = Annotated[
     bool,
-    typer.Option("--web", help="Serve the cluster as a page for a browser, until Ctrl-C.", rich_help_panel=PANEL),
+    typer.Option("--web", help="Serve a page for the browser, until Ctrl-C.", rich_help_panel=panels.PAGE),
 ]
 Listen = Annotated[
     str | None,
     typer.Option(
         "--listen",
         metavar="HOST:PORT",
-        help="Where the page is served; port 0: one that is free. Default: 127.0.0.1:8765.",
+        help="Address of the page; port 0 takes a free one. Default: 127.0.0.1:8765.",
         show_default=False,
-        rich_help_panel=PANEL,
+        rich_help_panel=panels.PAGE,
     ),
 ]
 AllowChanges = Annotated[
     bool,
     typer.Option(
         "--allow-changes",
-        help="Let the page make and delete topics and reset groups; it asks for a token then. By default it reads.",
-        rich_help_panel=PANEL,
+        help="Let the page create and delete topics and reset groups; it asks for a token then. Default: read only.",
+        rich_help_panel=panels.PAGE,
     ),
 ]
 Token = Annotated[
@@ -36,10 +35,10 @@ Token = Annotated[
     typer.Option(
         "--token",
         metavar="TEXT",
-        help="The token that opens the page, or where it stands: '${env:NAME}', '${file:PATH}'. Default: one is made "
-        "where one is needed.",
+        help="Token that opens the page, or where to read it: '${env:NAME}', '${file:PATH}'. Default: a new "
+        "one, where one is needed.",
         show_default=False,
-        rich_help_panel=PANEL,
+        rich_help_panel=panels.PAGE,
     ),
 ]
 AllowHost = Annotated[
@@ -47,9 +46,9 @@ AllowHost = Annotated[
     typer.Option(
         "--allow-host",
         metavar="NAME",
-        help="A further host name under which browsers may ask (repeatable).",
+        help="Another host name under which browsers may open the page (repeatable).",
         show_default=False,
-        rich_help_panel=PANEL,
+        rich_help_panel=panels.PAGE,
     ),
 ]
 

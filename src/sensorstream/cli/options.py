@@ -5,15 +5,12 @@ Short flags follow kcat and rpk: ``-b -t -p -g -o -e -c -X -z -k -q -v``; ``-o``
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from sensorstream import sending
-
-KAFKA_PANEL: Final = "Connection"
-OUTPUT_PANEL: Final = "Output"
-SENDING_PANEL: Final = "Sending"
+from sensorstream.cli import panels
 
 
 class Output(StrEnum):
@@ -29,8 +26,9 @@ Bootstrap = Annotated[
         "--bootstrap",
         "-b",
         metavar="HOST:PORT,...",
-        help="Brokers to ask first, or cluster:NAME, a cluster of 'cluster up'. Default: 127.0.0.1:29092,39092,49092.",
-        rich_help_panel=KAFKA_PANEL,
+        help="Brokers to connect to first, or cluster:NAME for one of 'cluster up'. Default: "
+        "127.0.0.1:29092,39092,49092.",
+        rich_help_panel=panels.CONNECTION,
     ),
 ]
 Properties = Annotated[
@@ -38,8 +36,8 @@ Properties = Annotated[
     typer.Option(
         "-X",
         metavar="KEY=VALUE",
-        help="A client property under its Java name, for example -X linger.ms=5 (repeatable).",
-        rich_help_panel=KAFKA_PANEL,
+        help="Client property by its Java name, such as -X linger.ms=5 (repeatable).",
+        rich_help_panel=panels.CONNECTION,
     ),
 ]
 CommandConfig = Annotated[
@@ -47,21 +45,24 @@ CommandConfig = Annotated[
     typer.Option(
         "--command-config",
         metavar="FILE",
-        help="A properties file as Kafka's own tools take it.",
-        rich_help_panel=KAFKA_PANEL,
+        help="Properties file, as Kafka's own tools take it.",
+        rich_help_panel=panels.CONNECTION,
     ),
 ]
 Profile = Annotated[
     str | None,
-    typer.Option("--profile", metavar="NAME", help="A profile of sensorstream.toml.", rich_help_panel=KAFKA_PANEL),
+    typer.Option(
+        "--profile", metavar="NAME", help="Profile of sensorstream.toml to use.", rich_help_panel=panels.CONNECTION
+    ),
 ]
 ClientName = Annotated[
     str | None,
     typer.Option(
         "--client",
         metavar="NAME",
-        help="auto, kafka-python or librdkafka. Default: auto, librdkafka where it is installed.",
-        rich_help_panel=KAFKA_PANEL,
+        help="Kafka client: auto, kafka-python or librdkafka. Default: auto, which is librdkafka where it is "
+        "installed.",
+        rich_help_panel=panels.CONNECTION,
     ),
 ]
 Compression = Annotated[
@@ -69,9 +70,9 @@ Compression = Annotated[
     typer.Option(
         "--compression",
         metavar="|".join(sending.COMPRESSIONS),
-        help=f"What batches are compressed with. Default: {sending.DEFAULT_COMPRESSION}.",
+        help=f"Compression of the batches. Default: {sending.DEFAULT_COMPRESSION}.",
         show_default=False,
-        rich_help_panel=SENDING_PANEL,
+        rich_help_panel=panels.SENDING,
     ),
 ]
 Linger = Annotated[
@@ -79,9 +80,9 @@ Linger = Annotated[
     typer.Option(
         "--linger",
         metavar="MS",
-        help="Milliseconds that a row waits for others to be sent with. Default: 5; 0 for rows that have a pace.",
+        help="Milliseconds that a row waits to be sent together with others. Default: 5, or 0 for rows with a pace.",
         show_default=False,
-        rich_help_panel=SENDING_PANEL,
+        rich_help_panel=panels.SENDING,
     ),
 ]
 BatchSize = Annotated[
@@ -89,9 +90,9 @@ BatchSize = Annotated[
     typer.Option(
         "--batch-size",
         metavar="BYTES",
-        help="The most that is sent at once for one partition. Default: 262144; librdkafka 1000000.",
+        help="Largest batch for one partition. Default: 262144; with librdkafka 1000000.",
         show_default=False,
-        rich_help_panel=SENDING_PANEL,
+        rich_help_panel=panels.SENDING,
     ),
 ]
 Acks = Annotated[
@@ -99,56 +100,62 @@ Acks = Annotated[
     typer.Option(
         "--acks",
         metavar="|".join(sending.ACKS),
-        help="Who must have a row before it counts as sent: all in-sync replicas, the leader, nobody. Default: all.",
+        help="Who must have stored a row before it counts as sent: all in-sync replicas, the leader (1), or "
+        "nobody (0). Default: all.",
         show_default=False,
-        rich_help_panel=SENDING_PANEL,
+        rich_help_panel=panels.SENDING,
     ),
 ]
 Idempotence = Annotated[
     bool | None,
     typer.Option(
         "--idempotence/--no-idempotence",
-        help="Whether the brokers see to it that no retry doubles or reorders rows. Default: they do.",
+        help="Let the brokers make sure that no retry duplicates or reorders rows. Default: on.",
         show_default=False,
-        rich_help_panel=SENDING_PANEL,
+        rich_help_panel=panels.SENDING,
     ),
 ]
 OutputOption = Annotated[
     Output,
-    typer.Option("--output", help="Write the result as text or as JSON.", rich_help_panel=OUTPUT_PANEL),
+    typer.Option(
+        "--output", metavar="text|json", help="Format of the result on stdout.", rich_help_panel=panels.OUTPUT
+    ),
 ]
 Quiet = Annotated[
     bool,
-    typer.Option("--quiet", "-q", help="No progress and no notices on stderr.", rich_help_panel=OUTPUT_PANEL),
+    typer.Option("--quiet", "-q", help="Show no progress and no notices on stderr.", rich_help_panel=panels.OUTPUT),
 ]
 Verbose = Annotated[
     bool,
-    typer.Option("--verbose", "-v", help="More on stderr: client logs, tracebacks.", rich_help_panel=OUTPUT_PANEL),
+    typer.Option(
+        "--verbose", "-v", help="Show more on stderr: client logs, tracebacks.", rich_help_panel=panels.OUTPUT
+    ),
 ]
 
-Topic = Annotated[str, typer.Option("--topic", "-t", metavar="TOPIC", help="The topic to read.")]
+Topic = Annotated[str, typer.Option("--topic", "-t", metavar="TOPIC", help="Topic to read.")]
 Group = Annotated[
     str | None,
-    typer.Option("--group", "-g", metavar="GROUP", help="The consumer group. Default: sensor_data_group."),
+    typer.Option("--group", "-g", metavar="GROUP", help="Consumer group. Default: sensor_data_group."),
 ]
 SourceOption = Annotated[
     list[str] | None,
     typer.Option(
         "--source",
         metavar="TOPIC=FILE",
-        help="A file for a topic (repeatable). Default: the configured topics' files; the samples built in.",
+        help="A source file and its topic (repeatable). Default: the files of the configured topics, else the "
+        "built-in samples.",
     ),
 ]
 Thread = Annotated[
     int | None,
-    typer.Option("--thread", metavar="N", help="Threads that share the sources. Default: 3.", show_default=False),
+    typer.Option("--thread", metavar="N", help="Number of threads that publish. Default: 3.", show_default=False),
 ]
 Delay = Annotated[
     float | None,
     typer.Option(
         "--delay",
         metavar="S",
-        help="Seconds between the rows of one source; 0: as fast as it goes. Default: 10.",
+        help="Seconds between two rows of a source; 0 for no pause. Default: 10.",
         show_default=False,
     ),
 ]
@@ -156,7 +163,7 @@ ExactlyOnce = Annotated[
     bool | None,
     typer.Option(
         "--exactly-once/--no-exactly-once",
-        help="Publish each row exactly once: after an interruption, the same command goes on where it was.",
+        help="Publish each row exactly once; after an interruption, the same command goes on where it stopped.",
         show_default=False,
     ),
 ]
@@ -165,22 +172,22 @@ JobName = Annotated[
     typer.Option(
         "--job",
         metavar="NAME",
-        help="With --exactly-once: the job's name. Default: made from the file's content, the topic and the rules.",
+        help="With --exactly-once: name of the job. Default: derived from the file's content, the topic and the rules.",
         show_default=False,
     ),
 ]
 Restart = Annotated[
     bool,
-    typer.Option("--restart", help="With --exactly-once: publish from the beginning, whatever was published before."),
+    typer.Option("--restart", help="With --exactly-once: start from the first row, whatever was published before."),
 ]
-Encoding = Annotated[str, typer.Option("--encoding", metavar="NAME", help="The source files' character encoding.")]
+Encoding = Annotated[str, typer.Option("--encoding", metavar="NAME", help="Character encoding of the source files.")]
 Delimiter = Annotated[
     str | None,
     typer.Option(
         "--delimiter",
         metavar="C",
-        help="What separates the cells of a source; auto: what the header uses most. Default: a comma, or what a "
-        "header without one shows; in TSV a tab.",
+        help="What separates cells; auto takes what the header uses most. Default: a comma, or another where "
+        "the header has no comma; a tab in TSV.",
         show_default=False,
     ),
 ]
@@ -189,7 +196,7 @@ SourceFormat = Annotated[
     typer.Option(
         "--source-format",
         metavar="csv|tsv|jsonl|json|text",
-        help="What the sources are. Default: what their endings say, else csv.",
+        help="Format of the source files. Default: by their names, else csv.",
         show_default=False,
     ),
 ]
@@ -198,7 +205,7 @@ Quote = Annotated[
     typer.Option(
         "--quote",
         metavar="C|none",
-        help="What a cell of a source may be quoted with. Default: '\"', in TSV none.",
+        help="Quote character of cells. Default: '\"'; none in TSV.",
         show_default=False,
     ),
 ]
@@ -207,7 +214,8 @@ Columns = Annotated[
     typer.Option(
         "--columns",
         metavar="NAME,...",
-        help="The columns of CSV and TSV sources without a header line.",
+        rich_help_panel=panels.FILES,
+        help="Names of the columns, for CSV and TSV sources without a header.",
         show_default=False,
     ),
 ]

@@ -29,19 +29,24 @@ def plot(
     *,
     columns: Annotated[
         str | None,
-        typer.Option("--columns", metavar="A,B", help="The columns to draw. Default: the first four with numbers."),
+        typer.Option("--columns", metavar="A,B", help="Columns to draw. Default: the first four with numbers."),
     ] = None,
     by: Annotated[
-        str | None, typer.Option("--by", metavar="COLUMN", help="A curve for each value of this column: Station.")
+        str | None,
+        typer.Option("--by", metavar="COLUMN", help="A curve for each value of this column, such as Station."),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Write a picture (.png, .svg) or a page (.html) instead."),
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Write a picture (.png, .svg) or a page (.html) instead of drawing in the terminal.",
+        ),
     ] = None,
 ) -> Outcome:
-    """Draw columns of files over time: in the terminal, or with --out as a picture.
+    """Draw columns of files over time, in the terminal or as a picture.
 
-    How a file is written and where its times stand is found as `inspect` finds it. Times are shown in UTC, as written
+    The format of a file and its times are found as 'inspect' finds them. Times are shown in UTC, or as written
     where the file names no zone.
     """
     from sensorstream.description import column_names

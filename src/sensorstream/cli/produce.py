@@ -34,54 +34,59 @@ def produce(
             "--processes",
             metavar="N",
             min=1,
-            help="Processes that share the sources, or the partitions of a large one.",
+            help="Number of processes that publish; they share the sources, or the partitions of a large one.",
         ),
     ] = 1,
     delay: options.Delay = None,
-    rate: Annotated[float | None, typer.Option("--rate", metavar="N", help="Rows a second of each source.")] = None,
+    rate: Annotated[float | None, typer.Option("--rate", metavar="N", help="Rows per second, for each source.")] = None,
     speed: time_options.Speed = None,
     max_gap: time_options.MaxGap = None,
     clock: time_options.Clock = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=1, help="At most N rows of each source.")
+        int | None, typer.Option("--limit", metavar="N", min=1, help="Publish at most N rows of each source.")
     ] = None,
-    loop: Annotated[bool, typer.Option("--loop", help="Begin every source anew when it ends, until stopped.")] = False,
+    loop: Annotated[bool, typer.Option("--loop", help="Start each source again when it ends, until Ctrl-C.")] = False,
     follow: Annotated[
         bool | None,
         typer.Option(
             "--follow/--no-follow",
-            help="Go on with what is appended to the files, also when they are rotated, until stopped.",
+            help="Go on with what is appended to the files, also after rotation, until Ctrl-C.",
             show_default=False,
         ),
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option("--timeout", metavar="S", help="With --follow: a source ends when no row has come for S seconds."),
+        typer.Option("--timeout", metavar="S", help="With --follow: end a source after S seconds without a new row."),
     ] = None,
     partition_by: Annotated[
         str | None,
         typer.Option(
             "--partition-by",
             metavar="RULE",
-            help="row (row index modulo partitions), key, or column:NAME. Default: row; key where --key is given.",
+            help="How a row gets its partition: row (row index modulo partitions), key, or column:NAME. Default: "
+            "row, or key with --key.",
         ),
     ] = None,
     key: Annotated[
-        str | None, typer.Option("--key", metavar="COLUMN", help="The column whose cell is the record's key.")
+        str | None, typer.Option("--key", metavar="COLUMN", help="Column to use as the record's key.")
     ] = None,
     value_format: value_options.ValueFormat = None,
     schema: value_options.Schema = None,
     schema_registry: value_options.SchemaRegistry = None,
     timestamps: Annotated[
         str,
-        typer.Option("--timestamps", metavar="now|original", help="The records' time: now, or the row's own."),
+        typer.Option(
+            "--timestamps",
+            metavar="now|original",
+            help="Timestamp of the records: now, or original, the row's own time.",
+        ),
     ] = "now",
     time_column: time_options.TimeColumn = None,
     time_format: time_options.TimeFormat = None,
     time_zone: time_options.TimeZone = None,
     from_row: Annotated[
         list[str] | None,
-        typer.Option("--from-row", metavar="TOPIC=N", help="Begin a source at row N, counted from 0 (repeatable)."),
+        typer.Option("--from-row", metavar="TOPIC=N", help="Start a source at row N, counted from 0 (repeatable)."),
     ] = None,
     exactly_once: options.ExactlyOnce = None,
     job: options.JobName = None,
@@ -92,9 +97,10 @@ def produce(
         typer.Option("--max-rejects", metavar="N", min=0, help="Stop when more than N rows can't be used."),
     ] = None,
 ) -> Outcome:
-    """Publish the rows of CSV, TSV or JSONL files, each source in order, checking the delivery of every row.
+    """Publish files to topics, and check that each row was delivered.
 
-    Ctrl-C stops cleanly and prints where each source goes on; with --exactly-once the same command does so by itself.
+    The files are CSV, TSV or JSON lines; the rows of each stay in order. Ctrl-C stops cleanly and prints how to go
+    on; with --exactly-once the same command goes on by itself.
     """
     from sensorstream.clients import check_publishing, open_client
     from sensorstream.pipelines.replay.job import ReplayOptions, client_settings, make_job

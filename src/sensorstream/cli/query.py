@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from sensorstream.cli import panels
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import UsageError
 
@@ -62,20 +63,27 @@ def query(
     session: Session,
     sql: Annotated[
         str | None,
-        typer.Argument(metavar="[SQL]", help="One SELECT; each topic is a table. Without it the tables are listed."),
+        typer.Argument(metavar="[SQL]", help="One SELECT; each topic is a table. Without it, the tables are listed."),
     ] = None,
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[FOLDER]", help="Where the captured files are. Default: this folder.")
+        Path | None,
+        typer.Argument(metavar="[FOLDER]", help="Folder with the captured files. Default: the current folder."),
     ] = None,
     *,
     form: Annotated[
-        Form, typer.Option("--format", help="table, or csv or jsonl: all rows, as they come.")
+        Form,
+        typer.Option(
+            "--format",
+            metavar="table|csv|jsonl",
+            rich_help_panel=panels.OUTPUT,
+            help="Format of the rows; csv and jsonl have all of them.",
+        ),
     ] = Form.TABLE,
     rows: Annotated[
-        int, typer.Option("--rows", metavar="N", min=1, help="Rows of a table, and of --output json, at the most.")
+        int, typer.Option("--rows", metavar="N", min=1, help="Largest number of rows in a table and in --output json.")
     ] = SHOWN,
     raw: Annotated[
-        bool, typer.Option("--raw", help="In CSV, leave text that a spreadsheet takes for a formula.")
+        bool, typer.Option("--raw", help="In CSV, do not protect text that a spreadsheet would take for a formula.")
     ] = False,
     memory: Annotated[
         str, typer.Option("--memory", metavar="SIZE", help="Memory that the query may take before it uses the disk.")
@@ -83,7 +91,7 @@ def query(
 ) -> Outcome:
     """Ask captured files of all kinds in SQL (DuckDB). They are only read.
 
-    Needs the extra: pip install 'sensorstream[storage]'. A folder alone, or nothing, lists the tables.
+    Needs an extra: pip install 'sensorstream[storage]'. A folder alone, or nothing, lists the tables.
     """
     from sensorstream.pipelines.query.query import list_tables, need_duckdb
     from sensorstream.pipelines.query.query import query as ask

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sensorstream.pipelines.rejects.retry import RetryResult
 
 rejects = typer.Typer(
-    name="rejects", help="Look at rejected rows and records, and send them when mended.", no_args_is_help=True
+    name="rejects", help="Look at rejected rows and records, and send them once they are mended.", no_args_is_help=True
 )
 
 LISTED = 3
@@ -30,12 +30,12 @@ def list_(
         list[Path] | None,
         typer.Argument(
             metavar="[FOLDER|FILE]...",
-            help="Rejected files, or folders of them. Default: this folder.",
+            help="Rejected files, or folders of them. Default: the current folder.",
             show_default=False,
         ),
     ] = None,
 ) -> Outcome:
-    """Say what is in rejected files: how many entries, how many are still open, and why.
+    """Say what rejected files hold: how many entries, how many are open, and why.
 
     Exit code 4: a line can't be read; it is named.
     """
@@ -75,15 +75,15 @@ def _show_list(console: "Console", result: "RejectedFiles") -> None:
 @command(rejects, "show", "rejects show", kafka=False)
 def show(
     session: Session,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A rejected file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Rejected file.")],
     *,
-    all_: Annotated[bool, typer.Option("--all", help="Those that were retried, too.")] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many entries.")] = 20,
+    all_: Annotated[bool, typer.Option("--all", help="Show entries that were retried, too.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="Show at most N entries.")] = 20,
     whole: Annotated[
-        bool, typer.Option("--whole", help=f"Values in full, not just {_VALUE_SHOWN} characters of them.")
+        bool, typer.Option("--whole", help=f"Show values in full, not only their first {_VALUE_SHOWN} characters.")
     ] = False,
 ) -> Outcome:
-    """Show the entries of a rejected file that were not retried: where they come from, why, and what they hold.
+    """Show the open entries of a rejected file: their origin, reason and content.
 
     Exit code 4: a line can't be read; it is named.
     """
@@ -164,14 +164,16 @@ def _cut(text: str, whole: bool) -> str:
 @command(rejects, "save", "rejects save")
 def save(
     session: Session,
-    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="A topic of dead letters, such as POSTS_SCORED_DEAD.")],
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="Topic of dead letters, such as POSTS_SCORED_DEAD.")],
     *,
     to: Annotated[
         Path | None,
-        typer.Option("--to", metavar="FILE", help="The rejected file. Default: TOPIC.rejected.jsonl in this folder."),
+        typer.Option(
+            "--to", metavar="FILE", help="Rejected file to write. Default: TOPIC.rejected.jsonl in the current folder."
+        ),
     ] = None,
 ) -> Outcome:
-    """Put the dead letters of a stream into a rejected file, where they can be mended and retried.
+    """Save the dead letters of a stream into a rejected file, to mend and retry them.
 
     The topic is left as it is. What is in the file already is not written again.
     """
@@ -201,14 +203,15 @@ def retry(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Rejected files, or folders of them.")],
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be sent, send nothing and ask no broker.")
+        bool, typer.Option("--dry-run", help="Show what would be sent; send nothing and ask no broker.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> Outcome:
-    """Send the entries that can be used by now to their topics, each once, and mark them as retried.
+    """Send the entries that can be used now, each once, and mark them as retried.
 
-    Mend "value" in the file first, or the cause. Exit code 1: some entries can't be used yet. 4: a line can't be read,
-    nothing was sent.
+    Mend "value" in the file first, or the cause.
+
+    Exit code 1: some entries can't be used yet. Exit code 4: a line can't be read, and nothing was sent.
     """
     from functools import partial
 

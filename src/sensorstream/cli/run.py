@@ -39,18 +39,23 @@ def run(
     job: options.JobName = None,
     restart: options.Restart = False,
     group: options.Group = None,
-    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the captured files go.")] = Path(),
+    to: Annotated[
+        Path, typer.Option("--to", metavar="FOLDER", help="Folder for the captured files. Default: the current folder.")
+    ] = Path(),
     exit_at_end: Annotated[
-        bool, typer.Option("--exit", "-e", help="Stop when everything that was published is captured.")
+        bool, typer.Option("--exit", "-e", help="Stop when everything published is captured.")
     ] = False,
     fail_if_: fail_if.FailIf = None,
     report: Annotated[
         Path | None,
-        typer.Option("--report", metavar="FILE.html", help="Write at the end what the run has shown, as a page."),
+        typer.Option("--report", metavar="FILE.html", help="Write a report of the run at the end, as an HTML page."),
     ] = None,
     description: "Description",
 ) -> Outcome:
-    """Publish the sources and capture every partition, each by a process of its own; Ctrl-C stops all cleanly."""
+    """Publish the sources and capture all partitions, each in a process of its own.
+
+    Ctrl-C stops all of them cleanly.
+    """
     from sensorstream.cli.report import check_report
     from sensorstream.clients import check_publishing, open_client
     from sensorstream.lab.report import watch

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sensorstream.samples import SampleFile, SamplesWritten
 
 samples = typer.Typer(
-    name="samples", help="Make sample files like those of the sensor lab, and get the posts.", no_args_is_help=True
+    name="samples", help="Write sample files: sensor data like the lab's, and posts.", no_args_is_help=True
 )
 
 
@@ -21,14 +21,16 @@ samples = typer.Typer(
 def write(
     session: Session,
     *,
-    days: Annotated[int, typer.Option("--days", metavar="N", help="Days to write; a day is 1,440 rows a file.")] = 31,
+    days: Annotated[
+        int, typer.Option("--days", metavar="N", help="Number of days; a day is 1,440 rows in each file.")
+    ] = 31,
     folder: Annotated[
-        Path, typer.Option("--dir", metavar="D", help="The folder for the files; it is made if need be.")
+        Path, typer.Option("--dir", metavar="D", help="Folder for the files; created if missing.")
     ] = Path("samples"),
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed gives other weather.")] = 2308,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed; another one gives other weather.")] = 2308,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
 ) -> Outcome:
-    """Write AIR2308.csv, EARTH2308.csv and WATER2308.csv, one row a minute, newest first."""
+    """Write AIR2308.csv, EARTH2308.csv and WATER2308.csv: a row per minute, newest first."""
     from sensorstream.samples import write_samples
 
     result = write_samples(folder, days, seed=seed, force=force, listener=session.listener)
@@ -39,12 +41,12 @@ def write(
 def posts(
     session: Session,
     *,
-    folder: Annotated[
-        Path, typer.Option("--dir", metavar="D", help="The folder for the file; it is made if need be.")
-    ] = Path("samples"),
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    folder: Annotated[Path, typer.Option("--dir", metavar="D", help="Folder for the file; created if missing.")] = Path(
+        "samples"
+    ),
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> Outcome:
-    """Write posts.jsonl: the posts of six pages of a town, a day long, oldest first, for sentiment."""
+    """Write posts.jsonl: a day of posts on six pages of a town, oldest first."""
     from sensorstream.samples import write_posts
 
     result = write_posts(folder, force=force)

@@ -1,6 +1,6 @@
 """``stream``: transform a topic into another one, exactly once."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from sensorstream.pipelines.stream.job import StreamResult
     from sensorstream.pipelines.stream.plan import StreamOptions
 
-WORKER_PANEL: Final = "Workers"
 
 Group = Annotated[
     str | None,
@@ -22,7 +21,7 @@ Group = Annotated[
         "--group",
         "-g",
         metavar="GROUP",
-        help="The group that shares the partitions and keeps the position. Default: one of its own, FROM_to_TO.",
+        help="Consumer group, which shares the partitions and keeps the position. Default: FROM_to_TO.",
     ),
 ]
 
@@ -31,30 +30,26 @@ DeadLetters = Annotated[
     typer.Option(
         "--dead-letters",
         metavar="TOPIC",
-        help="Where records go that can't be used; made when it is missing. Default: the target's name and _DEAD.",
+        help="Topic for records that can't be used; created if missing. Default: the target's name with _DEAD.",
     ),
 ]
 Create = Annotated[
     bool,
     typer.Option(
         "--create",
-        help="Make the target when it is missing, with the source's partitions; the topic for dead letters, which is "
-        "made when it is missing in any case, gets as many.",
+        help="Create the target if it is missing, with as many partitions as the source; a new topic for dead "
+        "letters gets as many, too.",
     ),
 ]
-ExitAtEnd = Annotated[
-    bool, typer.Option("--exit", "-e", help="Stop when everything that is there at the start is done.")
-]
+ExitAtEnd = Annotated[bool, typer.Option("--exit", "-e", help="Stop when all that was there at the start is done.")]
 Count = Annotated[int | None, typer.Option("--count", "-c", metavar="N", min=1, help="Stop after N records.")]
-Timeout = Annotated[
-    float | None, typer.Option("--timeout", metavar="S", help="Stop when no record has come for S seconds.")
-]
+Timeout = Annotated[float | None, typer.Option("--timeout", metavar="S", help="Stop after S seconds without a record.")]
 CommitEvery = Annotated[
     float,
     typer.Option(
         "--commit-every",
         metavar="S",
-        help="How long a transaction may take in more records; it is committed at once when none are waiting.",
+        help="Seconds that a transaction may collect records; it is committed at once when none are waiting.",
     ),
 ]
 NumberOfWorkers = Annotated[
@@ -64,8 +59,7 @@ NumberOfWorkers = Annotated[
         metavar="N",
         min=1,
         max=64,
-        help="Processes that share the partitions.",
-        rich_help_panel=WORKER_PANEL,
+        help="Number of processes that share the partitions.",
     ),
 ]
 Instance = Annotated[
@@ -73,9 +67,8 @@ Instance = Annotated[
     typer.Option(
         "--instance",
         metavar="NAME",
-        help="The name that transactions are made under; the same after a restart, another one on each machine. "
-        "Default: the host's name.",
-        rich_help_panel=WORKER_PANEL,
+        help="Name that the transactions are made under: the same after a restart, another on each machine. "
+        "Default: the host name.",
     ),
 ]
 
@@ -88,15 +81,15 @@ def add_to(app: typer.Typer) -> None:
 def stream(
     session: Session,
     *,
-    source: Annotated[str, typer.Option("--from", metavar="TOPIC", help="The topic to read.")],
-    target: Annotated[str, typer.Option("--to", metavar="TOPIC", help="The topic to write.")],
+    source: Annotated[str, typer.Option("--from", metavar="TOPIC", help="Topic to read.")],
+    target: Annotated[str, typer.Option("--to", metavar="TOPIC", help="Topic to write.")],
     transform: Annotated[
         list[str],
         typer.Option(
             "--transform",
             metavar="NAME",
-            help="What to make of each record: select, rename, filter, round, score, or a plug-in (repeatable; they "
-            "follow one another).",
+            help="Transform to apply: select, rename, filter, round, score, or a plug-in (repeatable, applied in "
+            "order).",
         ),
     ],
     set_: Annotated[
@@ -104,7 +97,7 @@ def stream(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="An option of the transform (repeatable); with several transforms NAME.KEY=VALUE.",
+            help="Option of the transform (repeatable); with several transforms NAME.KEY=VALUE.",
         ),
     ] = None,
     group: Group = None,
@@ -118,10 +111,10 @@ def stream(
     instance: Instance = None,
     latency: live_latency.LatencyOption = False,
 ) -> Outcome:
-    """Publish what a transform makes of each record of a topic, exactly once.
+    """Transform a topic into another topic, each record exactly once.
 
-    Output, dead letters and the group's position are one transaction. Goes on where the group has committed; endless
-    unless -e, -c or --timeout ends it; Ctrl-C commits what is open and stops.
+    Output, dead letters and the group's position are committed in one transaction. It goes on where the group has
+    committed, and runs until Ctrl-C unless -e, -c or --timeout ends it.
     """
     from sensorstream.pipelines.stream.plan import StreamOptions
     from sensorstream.transforms.load import open_chain

@@ -6,18 +6,23 @@ import typer
 
 Speed = Annotated[
     float | None,
-    typer.Option("--speed", metavar="X", help="Replay by the time column, X times as fast as it was recorded."),
+    typer.Option(
+        "--speed",
+        metavar="X",
+        help="Replay by the time column, X times as fast as recorded: with 60, an hour takes a minute.",
+    ),
 ]
 MaxGap = Annotated[
     float | None,
-    typer.Option("--max-gap", metavar="S", help="With --speed: a pause of the recording counts for S seconds at most."),
+    typer.Option("--max-gap", metavar="S", help="With --speed: treat a longer gap in the recording as S seconds."),
 ]
 Clock = Annotated[
     str | None,
     typer.Option(
         "--clock",
         metavar="common|own",
-        help="With --speed: one clock for all sources, which interleave as recorded, or one for each. Default: common.",
+        help="With --speed: one clock for all sources, so that they interleave as recorded (common), or one "
+        "for each (own). Default: common.",
     ),
 ]
 TimeColumn = Annotated[
@@ -25,7 +30,7 @@ TimeColumn = Annotated[
     typer.Option(
         "--time-column",
         metavar="NAME,...",
-        help="The column that holds a row's time, or several: Date,Time or year,month,day,hour.",
+        help="Column with the row's time, or several that make it: Date,Time or year,month,day,hour.",
     ),
 ]
 TimeFormat = Annotated[
@@ -33,7 +38,8 @@ TimeFormat = Annotated[
     typer.Option(
         "--time-format",
         metavar="FORMAT",
-        help="iso, dmy, mdy, ymd, epoch-s, epoch-ms, epoch-us, epoch-ns, epoch, or as for strptime. Default: iso.",
+        help="Format of the times: iso, dmy, mdy, ymd, epoch-s, epoch-ms, epoch-us, epoch-ns, epoch, or a "
+        "strptime format. Default: iso.",
     ),
 ]
 TimeZone = Annotated[
@@ -41,6 +47,6 @@ TimeZone = Annotated[
     typer.Option(
         "--time-zone",
         metavar="[TOPIC=]ZONE",
-        help="The zone of times without an offset: Europe/Berlin, +07:00 (repeatable with TOPIC=). Default: UTC.",
+        help="Time zone of times that name none: Europe/Berlin, +07:00 (repeatable with TOPIC=). Default: UTC.",
     ),
 ]

@@ -18,10 +18,10 @@ __all__ = ["topics"]
 def elect(
     session: Session,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all topics, Kafka's own too.")
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Topics to take. Default: all, Kafka's own too.")
     ] = None,
 ) -> Outcome:
-    """Have partitions led by their preferred leaders again, after a broker has come back."""
+    """Give partitions back to their preferred leaders, after a broker has returned."""
     from sensorstream import admin
 
     result = admin.elect_leaders(session.settings, names or (), listener=session.listener)
@@ -52,16 +52,19 @@ def elect(
 def reassign(
     session: Session,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all topics, Kafka's own too.")
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Topics to take. Default: all, Kafka's own too.")
     ] = None,
     *,
     brokers: Annotated[
         str | None,
-        typer.Option("--brokers", metavar="ID,ID,...", help="The brokers that are to hold them. Default: all."),
+        typer.Option("--brokers", metavar="ID,ID,...", help="Brokers to spread the replicas over. Default: all."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would move, and move nothing.")] = False,
 ) -> Outcome:
-    """Move replicas so that they are even over brokers, and wait until they have moved; Ctrl-C cancels the rest."""
+    """Spread replicas evenly over brokers, and wait until they have moved.
+
+    Ctrl-C cancels what has not moved yet.
+    """
     from sensorstream import admin
 
     onto = _numbers(brokers)

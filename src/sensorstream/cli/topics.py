@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sensorstream.cli import panels
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.cli.confirming import confirm
 
@@ -18,7 +19,12 @@ topics = typer.Typer(name="topics", help="Create, list, describe, delete and alt
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A topic configuration, e.g. retention.ms=86400000 (repeatable)."),
+    typer.Option(
+        "--set",
+        rich_help_panel=panels.WHAT,
+        metavar="KEY=VALUE",
+        help="Configuration of the topic, such as retention.ms=86400000 (repeatable).",
+    ),
 ]
 
 
@@ -27,20 +33,30 @@ def create(
     session: Session,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Default: the configured topics; AIR, EARTH, WATER built in."),
+        typer.Argument(
+            metavar="[NAME]...", help="Topics to create. Default: the configured ones, else AIR, EARTH and WATER."
+        ),
     ] = None,
     *,
     partitions: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Partitions of each topic. Default: as configured, else 2."),
+        typer.Option(
+            "--partitions", min=1, metavar="N", help="Partitions of each topic. Default: as configured, else 2."
+        ),
     ] = None,
     replication_factor: Annotated[
         int | None,
-        typer.Option(min=1, max=32767, metavar="N", help="Replicas of each partition. Default: as configured, else 3."),
+        typer.Option(
+            "--replication-factor",
+            min=1,
+            max=32767,
+            metavar="N",
+            help="Replicas of each partition. Default: as configured, else 3.",
+        ),
     ] = None,
     configs: SetOption = None,
 ) -> Outcome:
-    """Create topics; those that exist are left as they are."""
+    """Create topics; existing ones are left as they are."""
     from dataclasses import replace
 
     from sensorstream import admin
@@ -73,7 +89,7 @@ def _show_created(console: "Console", result: "admin.TopicsCreated") -> None:
 
 @command(topics, "list", "topics list")
 def list_(session: Session) -> Outcome:
-    """List all topics but Kafka's own."""
+    """List all topics except Kafka's own."""
     from sensorstream import admin
 
     result = admin.list_topics(session.settings, listener=session.listener)
@@ -98,9 +114,11 @@ def list_(session: Session) -> Outcome:
 @command(topics, "describe", "topics describe")
 def describe(
     session: Session,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all topics.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Topics to describe. Default: all.")
+    ] = None,
 ) -> Outcome:
-    """Show each partition's leader, replicas, in-sync replicas, first and next offset."""
+    """Show partitions: leader, replicas, in-sync replicas, first and next offset."""
     from sensorstream import admin
 
     result = admin.describe_topics(session.settings, names or (), listener=session.listener)
@@ -132,11 +150,11 @@ def _show_described(console: "Console", result: "admin.TopicDescriptions") -> No
 @command(topics, "delete", "topics delete")
 def delete(
     session: Session,
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="The topics to delete.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Topics to delete.")],
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> Outcome:
-    """Delete topics with all their records, on all brokers."""
+    """Delete topics with all their records."""
     from sensorstream import admin
 
     settings = session.settings
@@ -157,11 +175,11 @@ def delete(
 @command(topics, "alter", "topics alter")
 def alter(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The topic to change.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Topic to change.")],
     *,
     partitions: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Its new number of partitions; they can only be added."),
+        typer.Option("--partitions", min=1, metavar="N", help="New number of partitions; it can only grow."),
     ] = None,
     configs: SetOption = None,
 ) -> Outcome:

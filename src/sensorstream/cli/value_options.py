@@ -4,13 +4,16 @@ from typing import Annotated
 
 import typer
 
+from sensorstream.cli import panels
+
 ValueFormat = Annotated[
     str | None,
     typer.Option(
         "--value-format",
         "--format",
+        rich_help_panel=panels.RECORDS,
         metavar="json|avro",
-        help="What the values are. Default: as the topic's table says, json.",
+        help="Format of the values. Default: the topic's configured one, else json.",
         show_default=False,
     ),
 ]
@@ -19,8 +22,8 @@ Schema = Annotated[
     typer.Option(
         "--schema",
         metavar="FILE",
-        help="The values' schema: Avro's, found from the source where none is given, or with json a JSON Schema "
-        "that every row is checked against.",
+        help="Schema of the values: an Avro schema, or with json a JSON Schema that each row must match. "
+        "Default: for Avro, derived from the source.",
         show_default=False,
     ),
 ]
@@ -28,8 +31,10 @@ SchemaRegistry = Annotated[
     str | None,
     typer.Option(
         "--schema-registry",
+        rich_help_panel=panels.RECORDS,
         metavar="URL",
-        help="The registry that keeps the schemas of Avro values. Default: as configured; the cluster keeps them.",
+        help="Schema registry for Avro values. Default: the configured one; without one, the cluster keeps the"
+        " schemas.",
         show_default=False,
     ),
 ]

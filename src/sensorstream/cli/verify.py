@@ -40,8 +40,8 @@ def verify(
         list[Path] | None,
         typer.Argument(
             metavar="[CAPTURED]...",
-            help="Captured files (TOPIC_Consumer_PARTITION.csv or .jsonl, databases) or folders of them. "
-            "Default: this folder.",
+            help="Captured files (TOPIC_Consumer_PARTITION.csv or .jsonl, databases) or folders of them. Default: "
+            "the current folder.",
             show_default=False,
         ),
     ] = None,
@@ -51,28 +51,33 @@ def verify(
         PartitionRule,
         typer.Option(
             "--partition-by",
-            help="row: row index modulo partitions; any: rows may be in any partition (sent by key or column).",
+            metavar="row|any",
+            help="How rows were put into partitions: row (row index modulo partitions), or any (by key or column).",
         ),
     ] = PartitionRule.ROW,
     partitions: Annotated[
         int | None,
         typer.Option(
-            "--partitions", metavar="N", min=1, help="Partitions of each topic. Default: as many as were captured."
+            "--partitions",
+            metavar="N",
+            min=1,
+            help="Number of partitions of each topic. Default: as many as were captured.",
         ),
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", metavar="N", min=1, help="Only the first N rows of each source were published."),
+        typer.Option("--limit", metavar="N", min=1, help="Expect only the first N rows of each source."),
     ] = None,
     description: "Description",
     raw: Annotated[
-        bool, typer.Option("--raw", help="Captured CSV files without a position were written with --raw.")
+        bool, typer.Option("--raw", help="Captured CSV files that have no position file were written with --raw.")
     ] = False,
 ) -> Outcome:
-    """Compare source files with captured files, value by value and in order per partition.
+    """Compare captured files with their sources, value by value and in order.
 
     Exit code 0: each source row that can be compared was captured exactly once; what is not covered is told.
-    4: one was not, and the first difference is named; or there was no row to compare.
+
+    Exit code 4: one was not, and the first difference is named; or there was no row to compare.
     """
     from sensorstream.pipelines.replay.job import source_files
     from sensorstream.pipelines.verify.verify import VerifyOptions

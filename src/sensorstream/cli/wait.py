@@ -27,7 +27,7 @@ def wait(
     session: Session,
     condition: Annotated[
         str,
-        typer.Argument(metavar="CONDITION", help="What to wait for, such as 'lag == 0' or 'rows(AIR) >= 1440'."),
+        typer.Argument(metavar="CONDITION", help="Condition to wait for, such as 'lag == 0' or 'rows(AIR) >= 1440'."),
     ],
     *,
     group: options.Group = None,
@@ -36,9 +36,10 @@ def wait(
         typer.Option("--timeout", metavar="S", help="Give up after S seconds, with exit code 1. Default: never."),
     ] = None,
 ) -> Outcome:
-    """Wait until a condition on the cluster holds; a cluster that does not answer yet is waited for, too.
+    """Wait until a condition on the cluster holds.
 
-    It compares lag, lag_age, rows, rate, age, brokers, under_replicated and offline. What is not known does not hold.
+    It compares lag, lag_age, rows, rate, age, brokers, under_replicated and offline. What is not known does not
+    hold. A cluster that does not answer yet is waited for, too.
     """
     from sensorstream.errors import UsageError
     from sensorstream.monitor.conditions import parse

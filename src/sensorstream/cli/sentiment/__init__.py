@@ -5,7 +5,7 @@ import typer
 from sensorstream.cli.sentiment import app, evaluate, score, stream, train, watch
 
 sentiment = typer.Typer(
-    name="sentiment", help="Score texts, streams of them too, and measure scorers.", no_args_is_help=True
+    name="sentiment", help="Score texts and streams of texts, and measure and train scorers.", no_args_is_help=True
 )
 score.add_to(sentiment)
 evaluate.add_to(sentiment)

@@ -31,10 +31,10 @@ def add_to(group: typer.Typer) -> None:
 def app(
     session: Session,
     *,
-    text: Annotated[str | None, typer.Argument(metavar="[TEXT]", help="A text to begin with.")] = None,
+    text: Annotated[str | None, typer.Argument(metavar="[TEXT]", help="Text to begin with.")] = None,
     topic: feed_options.Topic = feed_options.DEFAULT_TOPIC,
     offset: feed_options.WindowOffset = None,
-    no_feed: Annotated[bool, typer.Option("--no-feed", help="Just type and score; nothing is read.")] = False,
+    no_feed: Annotated[bool, typer.Option("--no-feed", help="Only type and score; read no topic.")] = False,
     scorer: options.Scorer = "vader",
     set_: options.Set = None,
     no_language_check: options.NoLanguageCheck = False,
@@ -42,12 +42,12 @@ def app(
     page_field: feed_options.PageField = "page",
     time_field: feed_options.TimeField = None,
     bucket: feed_options.Bucket = None,
-    dark: Annotated[bool, typer.Option("--dark", help="Light on dark; Ctrl-D changes it.")] = False,
+    dark: Annotated[bool, typer.Option("--dark", help="Dark colours; Ctrl-D switches.")] = False,
 ) -> Outcome:
-    """Open a window: type a text and see the words that made its score, above a live feed of scored posts.
+    """Open a window that shows the words that made a text's score, and a live feed of posts.
 
-    The feed reads on its own, without a group, and looks on for a broker or a topic that is not there. Needs Tk and a
-    display; `sentiment watch` and `sentiment score` do the same in a terminal.
+    The feed reads on its own, without a group, and waits for a broker or a topic that is not there yet. Needs Tk
+    and a display; 'sentiment watch' and 'sentiment score' do the same in a terminal.
     """
     from sensorstream.clients import open_client
     from sensorstream.config import parse_pairs

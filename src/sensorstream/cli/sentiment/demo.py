@@ -22,7 +22,12 @@ _STEPS: Final = "▁▂▃▄▅▆▇█"
 
 
 def demo(session: Session, *, keep: bool, to: Path | None, kafka_version: str | None, offline: bool) -> Outcome:
-    """Run it and tell what it came to."""
+    """Show the whole lab: start Kafka, publish, capture, and prove that nothing was lost.
+
+    Three brokers, three topics, three threads and six consumers. With --sentiment posts are published, scored
+    exactly once by two processes, and put into windows. It uses free ports and a folder of its own, and leaves
+    nothing behind.
+    """
     from sensorstream.lab.sentiment_demo import demonstrate_sentiment
 
     with session.interruptible() as stop:

@@ -39,20 +39,27 @@ def evaluate(
     description: "Description",
     limit: labelled.Limit = None,
     worst: Annotated[
-        int, typer.Option("--worst", metavar="N", min=0, max=1000, help="How many of the worst errors to show.")
+        int, typer.Option("--worst", metavar="N", min=0, max=1000, help="Number of the worst errors to show.")
     ] = 5,
     min_macro_f1: Annotated[
         float | None,
         typer.Option(
-            "--min-macro-f1", metavar="X", min=0, max=1, help="Exit code 5 when macro-F1 is lower.", show_default=False
+            "--min-macro-f1",
+            metavar="X",
+            min=0,
+            max=1,
+            help="End with exit code 5 when macro-F1 is lower.",
+            show_default=False,
         ),
     ] = None,
 ) -> Outcome:
-    """Measure a scorer on labelled or rated texts: accuracy, macro-F1, each label's figures, the worst errors.
+    """Measure a scorer on labelled or rated texts: accuracy, macro-F1, the worst errors.
 
-    Every text is scored, whatever its language (--set language=on: not those in a language that the scorer does not
-    know). A text without a label counts as missed, never as neutral. Exit code 1: some rows
-    could not be used; 4: none, or the file can't be read; 5: macro-F1 is under --min-macro-f1.
+    Each text is scored, whatever its language; with --set language=on only those in a language that the scorer
+    knows. A text that gets no label counts as missed, never as neutral.
+
+    Exit code 1: some rows could not be used. Exit code 4: none could, or the file can't be read. Exit code 5:
+    macro-F1 is below --min-macro-f1.
     """
     from sensorstream.config import parse_pairs
     from sensorstream.sentiment.evaluate import evaluate as measure

@@ -28,14 +28,15 @@ class Label(StrEnum):
         return kind
 
 
-Topic = Annotated[str, typer.Option("--topic", "-t", metavar="TOPIC", help="The topic of the scored posts.")]
+Topic = Annotated[str, typer.Option("--topic", "-t", metavar="TOPIC", help="Topic with the scored posts.")]
 Offset = Annotated[
     str | None,
     typer.Option(
         "--offset",
         "-o",
         metavar="OFFSET",
-        help="Where to begin: end (the default; with -e beginning), beginning, N, -N (before the end), @TIME or @-1h.",
+        help="Where to begin: end, beginning, N, -N (N before the end), @TIME or @-1h. Default: end; with -e "
+        "beginning.",
         show_default=False,
     ),
 ]
@@ -45,25 +46,31 @@ WindowOffset = Annotated[
         "--offset",
         "-o",
         metavar="OFFSET",
-        help="Where to begin: end (the default), beginning, N, -N (N before the end), @TIME or @-1h.",
+        help="Where to begin: end, beginning, N, -N (N before the end), @TIME or @-1h. Default: end.",
         show_default=False,
     ),
 ]
 Page = Annotated[
-    str | None, typer.Option("--page", metavar="NAME", help="Show posts of this page alone.", show_default=False)
+    str | None, typer.Option("--page", metavar="NAME", help="Show only posts of this page.", show_default=False)
 ]
 LabelOption = Annotated[
-    Label | None, typer.Option("--label", help="Show posts with this label alone.", show_default=False)
+    Label | None,
+    typer.Option(
+        "--label",
+        metavar="positive|neutral|negative|unscored",
+        help="Show only posts with this label.",
+        show_default=False,
+    ),
 ]
-TextField = Annotated[str, typer.Option("--text-field", metavar="NAME", help="Where a post's text is.")]
-PageField = Annotated[str, typer.Option("--page-field", metavar="NAME", help="Where a post's page is.")]
+TextField = Annotated[str, typer.Option("--text-field", metavar="NAME", help="Field with the text of a post.")]
+PageField = Annotated[str, typer.Option("--page-field", metavar="NAME", help="Field with the page of a post.")]
 TimeField = Annotated[
     str | None,
     typer.Option(
         "--time-field",
         metavar="NAME",
-        help="Where a post's time is: ISO 8601, or a number since 1970. Default: time, where it holds one, else the "
-        "record's timestamp.",
+        help="Field with the time of a post: ISO 8601, or a number since 1970. Default: time, where it holds "
+        "one, else the record's timestamp.",
         show_default=False,
     ),
 ]
@@ -72,7 +79,7 @@ Bucket = Annotated[
     typer.Option(
         "--bucket",
         metavar="TIME",
-        help="The step of the trend, e.g. 10s or 1m; it shows the last 60. Default: as needed to show everything.",
+        help="Step of the trend, such as 10s or 1m; the last 60 are shown. Default: as needed to show everything.",
         show_default=False,
     ),
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sensorstream.cli import panels
 from sensorstream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,24 +25,25 @@ class Format(StrEnum):
     VADER = "vader"
 
 
-File = Annotated[
-    Path, typer.Argument(metavar="FILE", help="The labelled or rated texts; - is standard input.", show_default=False)
-]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="Labelled or rated texts; - is stdin.", show_default=False)]
 FormatOption = Annotated[
     Format | None,
     typer.Option(
         "--format",
-        help="Default: by the file's suffix. goemotions: text, emotion ids, comment id; vader: id, mean rating, text.",
+        metavar="csv|tsv|jsonl|goemotions|vader",
+        rich_help_panel=panels.FILES,
+        help="Format of the file: goemotions has text, emotion ids and comment id, vader has id, mean rating "
+        "and text. Default: by the file's name.",
         show_default=False,
     ),
 ]
-TextColumn = Annotated[str, typer.Option("--text-column", metavar="NAME", help="The column of the texts.")]
+TextColumn = Annotated[str, typer.Option("--text-column", metavar="NAME", help="Column with the texts.")]
 LabelColumn = Annotated[
     str | None,
     typer.Option(
         "--label-column",
         metavar="NAME",
-        help="The column of the labels: positive, neutral, negative (pos, neu, neg). Default: label.",
+        help="Column with the labels: positive, neutral, negative (pos, neu, neg). Default: label.",
         show_default=False,
     ),
 ]
@@ -49,9 +51,10 @@ LabelValues = Annotated[
     list[str] | None,
     typer.Option(
         "--label",
+        rich_help_panel=panels.FILES,
         metavar="VALUE=LABEL",
-        help="What another value of the label column means, for example 4=positive; VALUE=exclude leaves such rows "
-        "out (repeatable).",
+        help="Meaning of another value in the label column, such as 4=positive; VALUE=exclude leaves such rows"
+        " out (repeatable).",
         show_default=False,
     ),
 ]
@@ -60,7 +63,7 @@ RatingColumn = Annotated[
     typer.Option(
         "--rating-column",
         metavar="NAME",
-        help="A column of numbers to make the labels of (or, beside --label-column, just to correlate with).",
+        help="Column with numbers to derive the labels from; beside --label-column, only to correlate with.",
         show_default=False,
     ),
 ]
@@ -69,25 +72,25 @@ RatingScale = Annotated[
     typer.Option(
         "--rating-scale",
         metavar="X",
-        help="The highest rating, as it is above --rating-centre: 4 for -4 to 4. Default: 1; for the format vader 4.",
+        help="Highest rating, counted from --rating-centre: 4 for -4 to 4. Default: 1; 4 for the format vader.",
         show_default=False,
     ),
 ]
 RatingCentre = Annotated[
     float,
-    typer.Option("--rating-centre", metavar="X", help="The rating in the middle: 3 for 1 to 5 (and --rating-scale 2)."),
+    typer.Option("--rating-centre", metavar="X", help="Rating in the middle: 3 for 1 to 5 (with --rating-scale 2)."),
 ]
 GoldCut = Annotated[
     float,
     typer.Option(
         "--gold-cut",
         metavar="X",
-        help="Ratings, brought to -1 to 1, are positive from X and negative up to -X.",
+        help="Ratings, scaled to -1 to 1, count as positive from X upwards and as negative from -X downwards.",
     ),
 ]
 Limit = Annotated[
     int | None,
-    typer.Option("--limit", metavar="N", min=1, help="Only the first N usable rows.", show_default=False),
+    typer.Option("--limit", metavar="N", min=1, help="Use only the first N usable rows.", show_default=False),
 ]
 
 

@@ -9,7 +9,8 @@ Scorer = Annotated[
     typer.Option(
         "--scorer",
         metavar="NAME|FILE|onnx:FOLDER",
-        help="vader, vader+clean, a plug-in, the file of an own model, or onnx: and the folder of an exported one.",
+        help="Scorer: vader, vader+clean, a plug-in, the file of a model of your own, or onnx: and the folder "
+        "of an exported one.",
     ),
 ]
 Set = Annotated[
@@ -17,7 +18,8 @@ Set = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="An option of the scorer, e.g. positive=0.1, or of all: language=off, max_chars=5000 (repeatable).",
+        help="Option of the scorer, such as positive=0.1; all scorers have language=off and max_chars=5000 "
+        "(repeatable).",
     ),
 ]
 NoLanguageCheck = Annotated[

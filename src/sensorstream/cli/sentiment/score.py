@@ -29,18 +29,20 @@ def score(
     *,
     text: Annotated[
         str | None,
-        typer.Argument(metavar="[TEXT|-]", help="The text; - or none: each line of stdin is a text, in UTF-8."),
+        typer.Argument(
+            metavar="[TEXT|-]", help="Text to score. With - or none, each line of stdin is a text, in UTF-8."
+        ),
     ] = None,
     scorer: options.Scorer = "vader",
     set_: options.Set = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show what each word adds, its negation and its boost.")
+        bool, typer.Option("--explain", help="Show what each word adds, with its negation and its boost.")
     ] = False,
     no_language_check: options.NoLanguageCheck = False,
 ) -> Outcome:
-    """Score texts: compound from -1 to 1, the shares of the text that are positive, neutral and negative, the label.
+    """Score texts: compound from -1 to 1, shares of positive, neutral and negative, label.
 
-    A text in a language that the scorer does not know has no score, nor has an empty one; the status says so.
+    An empty text has no score, nor has one in a language that the scorer does not know; the status says so.
     """
     from sensorstream.config import parse_pairs
     from sensorstream.sentiment.scorers import open_scorer

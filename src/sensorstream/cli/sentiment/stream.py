@@ -19,7 +19,7 @@ DEFAULT_TO: Final = "POSTS_SCORED"
 TimeZone = Annotated[
     str | None,
     typer.Option(
-        "--time-zone", metavar="ZONE", help="The zone of times without an offset: Europe/Berlin, +07:00. Default: UTC."
+        "--time-zone", metavar="ZONE", help="Time zone of times that name none: Europe/Berlin, +07:00. Default: UTC."
     ),
 ]
 FILES_GROUP: Final = "sentiment_group"
@@ -34,41 +34,46 @@ def add_to(group: typer.Typer) -> None:
 def stream(
     session: Session,
     *,
-    source: Annotated[str, typer.Option("--from", metavar="TOPIC", help="The topic of the posts.")] = DEFAULT_FROM,
+    source: Annotated[str, typer.Option("--from", metavar="TOPIC", help="Topic with the posts.")] = DEFAULT_FROM,
     target: Annotated[
         str,
         typer.Option(
             "--to",
             metavar="TOPIC|FOLDER/",
-            help="The topic of the scored posts (the default is made when missing), or a folder for their files.",
+            help="Topic for the scored posts (the default one is created if missing), or a folder for their files.",
         ),
     ] = DEFAULT_TO,
-    text_field: Annotated[str, typer.Option("--text-field", metavar="NAME", help="Where a post's text is.")] = "text",
+    text_field: Annotated[
+        str, typer.Option("--text-field", metavar="NAME", help="Field with the text of a post.")
+    ] = "text",
     id_field: Annotated[
         str | None,
-        typer.Option("--id-field", metavar="NAME", help="Where a post's id is; the output has it as id, too."),
+        typer.Option("--id-field", metavar="NAME", help="Field with the id of a post; the output has it as id, too."),
     ] = None,
     page_field: Annotated[
         str | None,
-        typer.Option("--page-field", metavar="NAME", help="Where a post's page is; the output has it as page, too."),
+        typer.Option(
+            "--page-field", metavar="NAME", help="Field with the page of a post; the output has it as page, too."
+        ),
     ] = None,
     time_field: Annotated[
         str | None,
         typer.Option(
             "--time-field",
             metavar="NAME",
-            help="Where a post's time is, or several fields: Date,Time; the output has it as time, ISO 8601, in UTC.",
+            help="Field with the time of a post, or several: Date,Time; the output has it as time, ISO 8601, in UTC.",
         ),
     ] = None,
     time_format: time_options.TimeFormat = None,
     time_zone: TimeZone = None,
     plain: Annotated[
-        bool, typer.Option("--plain", help="A record's whole value is the text; the output has it as the text field.")
+        bool,
+        typer.Option("--plain", help="The whole value of a record is the text; the output has it as the text field."),
     ] = False,
     scorer: options.Scorer = "vader",
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="An option of the scorer (repeatable)."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Option of the scorer (repeatable)."),
     ] = None,
     group: stream_command.Group = None,
     dead_letters: stream_command.DeadLetters = None,
@@ -82,8 +87,8 @@ def stream(
 ) -> Outcome:
     """Score the posts of a topic as they come, each exactly once.
 
-    Scores, dead letters and the group's position are one transaction. Goes on where the group has committed; endless
-    unless -e, -c or --timeout ends it; Ctrl-C commits what is open and stops.
+    Scores, dead letters and the group's position are committed in one transaction. It goes on where the group has
+    committed, and runs until Ctrl-C unless -e, -c or --timeout ends it.
     """
     from sensorstream.config import parse_pairs
     from sensorstream.pipelines.stream.job import COMMIT_EVERY_S

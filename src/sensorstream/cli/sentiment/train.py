@@ -25,17 +25,17 @@ def train(
     session: Session,
     file: labelled.File,
     *,
-    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The model's file, for example my.sensormodel.")],
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Draws the texts that are held out.")] = 0,
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="File for the model, such as my.sensormodel.")],
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed for drawing the texts that are held out.")] = 0,
     held_out: Annotated[
-        float, typer.Option("--held-out", metavar="X", help="The share of texts kept back to measure on, 0.05 to 0.5.")
+        float, typer.Option("--held-out", metavar="X", help="Share of the texts held out to measure on, 0.05 to 0.5.")
     ] = 0.2,
     name: Annotated[
         str | None,
         typer.Option(
             "--name",
             metavar="NAME",
-            help="What the scorer is called in its scores. Default: the model file's name.",
+            help="Name of the scorer in its scores. Default: the name of the model's file.",
             show_default=False,
         ),
     ] = None,
@@ -44,11 +44,11 @@ def train(
         typer.Option(
             "--language",
             metavar="CODE",
-            help="A language of the texts (ISO 639-1, repeatable), or any. Default: en.",
+            help="Language of the texts (ISO 639-1, repeatable), or any. Default: en.",
             show_default=False,
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     format_: labelled.FormatOption = None,
     text_column: labelled.TextColumn = "text",
     label_column: labelled.LabelColumn = None,
@@ -60,10 +60,12 @@ def train(
     description: "Description",
     limit: labelled.Limit = None,
 ) -> Outcome:
-    """Train a model on labelled or rated texts, and measure it beside VADER on texts that it never saw.
+    """Train a model on labelled or rated texts, and compare it with VADER on held-out texts.
 
-    Needs scikit-learn (pip install 'sensorstream[ml]'); scoring with the model does not. Exit code 1: some rows could
-    not be used, the model was made of the others; 4: too few usable texts, or the file can't be read.
+    Needs scikit-learn (pip install 'sensorstream[ml]'); scoring with the model does not.
+
+    Exit code 1: some rows could not be used, and the model was made of the others. Exit code 4: too few usable
+    texts, or the file can't be read.
     """
     from sensorstream.sentiment.labelled import LabelledFile, LabelledOptions
     from sensorstream.sentiment.train import TrainOptions

@@ -36,17 +36,17 @@ def watch(
     time_field: feed_options.TimeField = None,
     bucket: feed_options.Bucket = None,
     exit_at_end: Annotated[
-        bool, typer.Option("--exit", "-e", help="Stop at the end of the topic as it is at the start.")
+        bool, typer.Option("--exit", "-e", help="Stop when all that was there at the start has been read.")
     ] = False,
     count: Annotated[int | None, typer.Option("--count", "-c", metavar="N", min=1, help="Stop after N posts.")] = None,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="S", help="Stop when no record has come for S seconds.")
+        float | None, typer.Option("--timeout", metavar="S", help="Stop after S seconds without a record.")
     ] = None,
 ) -> Outcome:
-    """See scored posts as they come: the latest, the mix of labels, each page's trend, the rate and the lag.
+    """Watch scored posts as they come: the latest, the labels, each page's trend, the lag.
 
-    Where stdout is no terminal each post is a line. Reads on its own, without a group. Endless unless -e, -c or
-    --timeout ends it; Ctrl-C stops.
+    Where stdout is no terminal each post is a line. It reads on its own, without a group, and runs until Ctrl-C
+    unless -e, -c or --timeout ends it.
     """
     from sensorstream.clients import open_client
     from sensorstream.pipelines.scored_feed.watch import watch as run
