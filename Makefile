@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types imports audit check bench campaign build clean bytecode
+.PHONY: demo test lint types imports audit check bench campaign docs reference build clean bytecode
 
 demo: bytecode
 	$(BIN)/sensorstream demo
@@ -41,6 +41,16 @@ bench: bytecode
 campaign: bytecode
 	$(BIN)/pytest -m campaign -o timeout=0
 
+# The documentation as a site, in site/; a warning is a failure. What it needs is installed for it alone.
+docs: $(STAMP)
+	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python --group docs; \
+	else $(BIN)/python -m pip install --quiet --group docs; fi
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+# The pages of the commands, in docs/reference/ and man/, written from the commands themselves.
+reference: $(STAMP)
+	$(BIN)/python -m tools.reference
+
 build: $(STAMP)
 	$(BIN)/python -m build
 
@@ -62,4 +72,4 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -48,6 +48,8 @@ def test_installs_and_runs_from_an_empty_folder(built: Path, kind: str, tmp_path
     assert list((page / "vendor").glob("uPlot-*.js"))
     assert not list(target.rglob("axe*.js")), "for tests alone"
     assert list((target / "sensorstream" / "cluster" / "pins").glob("*.json"))
+    manuals = target / "share" / "man" / "man1"
+    assert {path.name for path in manuals.iterdir()} == {path.name for path in (ROOT / "man").iterdir()}
     composed = target / "sensorstream" / "_compose"
     there = {path.relative_to(composed) for path in composed.rglob("*") if path.is_file()}
     source = ROOT / "compose"
