@@ -41,11 +41,11 @@ bench: bytecode
 campaign: bytecode
 	$(BIN)/pytest -m campaign -o timeout=0
 
-# The documentation as a site, in site/; a warning is a failure. What it needs is installed for it alone.
+# The documentation as a site, in site/; a warning is a failure (with --quiet none would be counted).
 docs: $(STAMP)
 	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python --group docs; \
 	else $(BIN)/python -m pip install --quiet --group docs; fi
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # The pages of the commands, in docs/reference/ and man/, written from the commands themselves.
 reference: $(STAMP)

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import sensorstream
+from sensorstream.errors import ExitCode
 
 if TYPE_CHECKING:
     from tools.reference import Command
 
 
-def page(shown: "Sequence[Command]", listed: "Sequence[Command]", exit_codes: Mapping[int, str]) -> str:
+def page(shown: "Sequence[Command]", listed: "Sequence[Command]", exit_codes: Mapping[ExitCode, str]) -> str:
     """A manual page of the commands ``shown``, named for the first of them; it refers to those that are ``listed``."""
     first = shown[0]
     name = first.path.replace(" ", "-")
