@@ -158,7 +158,7 @@ EXAMPLES: Final[dict[str, tuple[Example, ...]]] = {
     "sentiment train": (Example("a model of your own", "sentiment train labelled.csv --to my.sensormodel"),),
     "sentiment stream": (
         Example("POSTS into POSTS_SCORED, up to the end", "sentiment stream --exit"),
-        Example("other topics, four processes", "sentiment stream --from NEWS --to NEWS_SCORED --create --workers 4"),
+        Example("other topics; the new one is created", "sentiment stream --from NEWS --to NEWS_SCORED --create -e"),
     ),
     "sentiment watch": (
         Example("live, with the trend by minute", "sentiment watch --bucket 1m"),
