@@ -31,6 +31,8 @@ def page(shown: "Sequence[Command]", listed: "Sequence[Command]", exit_codes: Ma
             for option in options:
                 default = f" Default: {option.default}." if option.default else ""
                 lines += [".TP", f".B {_text(option.names)}", _text(option.text + default)]
+        if command.examples:
+            lines += [".SS Examples", ".nf", *map(_text, command.examples.splitlines()), ".fi"]
     if listed:
         lines.append(".SH COMMANDS")
         for command in listed:

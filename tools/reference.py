@@ -6,6 +6,7 @@ is written; the exit code is 1 where a file is not what the commands say now.
 
 import re
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 from typer.main import get_command
 
+from sensorstream.cli import panels as groups
 from sensorstream.cli.app import app
 from sensorstream.errors import ExitCode
 from tools import manual
@@ -49,6 +51,10 @@ class Command:
     usage: str
     help: str
     panels: Mapping[str, Sequence[Option]]
+    examples: str
+    """Lines of shell, or "" where there are none."""
+    panel: str
+    """The group of commands that it stands in."""
     commands: Sequence["Command"] = field(default=())
 
     @property
@@ -78,9 +84,23 @@ def read(command: Any = None, path: str = PROGRAM) -> Command:
         path,
         " ".join([path, *command.collect_usage_pieces(context)]),
         _paragraphs(command.help or ""),
-        panels,
+        {panel: panels[panel] for panel in sorted(panels, key=_place)},
+        _examples(command.epilog or ""),
+        str(getattr(command, "rich_help_panel", None) or "Commands"),
         [read(one, f"{path} {name}") for name, one in below],
     )
+
+
+def _place(panel: str) -> int:
+    """Where a group of options stands: arguments first, then as in the help."""
+    order = (ARGUMENTS, *groups.ORDER)
+    return order.index(panel) if panel in order else len(order)
+
+
+def _examples(epilog: str) -> str:
+    """The lines below ``Examples:``, where a help ends with them."""
+    heading, _, lines = epilog.strip().partition("\n")
+    return textwrap.dedent(lines).strip() if heading.startswith("Example") else ""
 
 
 def _option(parameter: Any, context: Any) -> Option | None:
@@ -98,25 +118,13 @@ def _option(parameter: Any, context: Any) -> Option | None:
     text, _, facts = text.partition("  [")
     facts = facts.removesuffix("]").split("; ") if facts else []
     default = next((fact.removeprefix("default: ") for fact in facts if fact.startswith("default: ")), "")
-    more = [_in_words(fact) for fact in facts if fact and not fact.startswith("default: ")]
+    required = "required" in facts
     # Where the default is made at run time the help tells it in words, at its end.
     told = re.search(r"\s*Default: ([^.]*(?:\.\S[^.]*)*)\.$", text)
     if told is not None and not default:
         default, text = told[1], text[: told.start()]
     text = " ".join(text.split())
-    return Option(names, f"{text} ({', '.join(more)})" if more else text, default)
-
-
-def _in_words(fact: str) -> str:
-    """What typer says of a value, ``1<=x<=9`` or ``required``, in words."""
-    for shape, words in (
-        (r"(\S+)<=x<=(\S+)", r"\1 to \2"),
-        (r"x>=(\S+)", r"at least \1"),
-        (r"x<=(\S+)", r"at most \1"),
-    ):
-        if re.fullmatch(shape, fact):
-            return re.sub(shape, words, fact)
-    return fact
+    return Option(names, f"{text} (required)" if required else text, default)
 
 
 def _placeholder(parameter: Any, shown: str) -> str:
@@ -152,13 +160,18 @@ def _index(program: Command) -> str:
         "The pages say what `--help` says. The installed program has them as manual pages, too: `man sensorstream`.",
         "",
     ]
-    lines += ["| command | what it does |", "|---|---|"]
-    for command in program.commands:
-        page = f"{command.path.removeprefix(PROGRAM + ' ')}.md"
-        lines.append(f"| [`{command.path}`]({page}) | {_cell(command.title)} |")
-        lines += [f"| [`{one.path}`]({page}#{_anchor(one.path)}) | {_cell(one.title)} |" for one in command.commands]
-    lines += ["", *_panels(program, "## {}"), *_exit_codes()]
-    return "\n".join(lines)
+    for panel in dict.fromkeys([*groups.COMMANDS, *(command.panel for command in program.commands)]):
+        commands = [command for command in program.commands if command.panel == panel]
+        if commands:
+            lines += [f"## {panel}", "", "| command | what it does |", "|---|---|"]
+        for command in commands:
+            page = f"{command.path.removeprefix(PROGRAM + ' ')}.md"
+            lines.append(f"| [`{command.path}`]({page}) | {_cell(command.title)} |")
+            lines += [
+                f"| [`{one.path}`]({page}#{_anchor(one.path)}) | {_cell(one.title)} |" for one in command.commands
+            ]
+        lines += [""] if commands else []
+    return "\n".join([*lines, *_shell(program, "## Examples"), *_panels(program, "## {}"), *_exit_codes()])
 
 
 def _page(command: Command) -> str:
@@ -169,9 +182,16 @@ def _page(command: Command) -> str:
         if one.commands:
             lines += [f"- [`{below.path}`](#{_anchor(below.path)}): {_prose(below.title)}" for below in one.commands]
             lines.append("")
-        # Among several commands a panel is no heading: there would be one of the same name for each of them.
-        lines += _panels(one, "**{}**" if command.commands else "## {}")
+        # Among several commands these are no headings: there would be the same ones for each of them.
+        if command.commands:
+            lines += [*_shell(one, "**Examples**"), *_panels(one, "**{}**")]
+        else:
+            lines += [*_shell(one, "## Examples"), "## Options", "", *_panels(one, "### {}")]
     return "\n".join([*lines, *_exit_codes()])
+
+
+def _shell(command: Command, heading: str) -> list[str]:
+    return [heading, "", "```sh", *command.examples.splitlines(), "```", ""] if command.examples else []
 
 
 def _made() -> str:
