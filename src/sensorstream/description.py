@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Final, Self
 
+from sensorstream import plug_ins
 from sensorstream.errors import ConfigError, UsageError
 
 FORMATS: Final = ("csv", "tsv", "jsonl", "json", "text")
+"""The formats of source files that are built in; a plug-in adds its own."""
 TYPES: Final = ("number", "text", "bool", "time")
 ORDERS: Final = ("name", "time")
 BLANKS: Final = "blanks"
@@ -21,8 +23,8 @@ BLANKS: Final = "blanks"
 class Description:
     """How source files are written. What has its default was not said.
 
-    ``format`` is one of FORMATS, None for what the file's ending says (CSV where it says nothing; the ending of a
-    compression is looked past). ``delimiter`` None: in CSV a comma, or what a header without one shows, in TSV a tab;
+    ``format`` is one of FORMATS or the name of a plug-in. None: as the ending of the file says, else CSV (the ending of
+    a compression is looked past). ``delimiter`` None: in CSV a comma, or what a header without one shows, in TSV a tab;
     it may be ``auto`` or BLANKS. ``quote`` None: ``"`` in CSV, no quotes at all ("none") in TSV. ``columns`` names the
     columns of files without a header; with ``no_header`` they are called column_1 and so on.
 
@@ -82,7 +84,8 @@ class Description:
 
     def check(self) -> None:
         """Raises UsageError for what can't be."""
-        _one_of("--source-format", self.format, FORMATS)
+        if self.format not in FORMATS:
+            _one_of("--source-format", self.format, (*FORMATS, *plug_ins.names(plug_ins.SOURCES)))
         _one_of("--order", self.order, ORDERS)
         if self.quote not in (None, '"', "none"):
             raise UsageError(f"--quote {self.quote!r} is not known", hint="it is '\"' or none")

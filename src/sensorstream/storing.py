@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
+from sensorstream import plug_ins
 from sensorstream.errors import ConfigError
 
 FORMATS: Final = ("csv", "jsonl", "sqlite", "parquet")
+"""The formats of captured files that are built in; a plug-in adds its own."""
 LEVELS: Final = ("partition", "date")
 """What folders can be made of, below the topic's own."""
 SEGMENT_ROWS: Final = 100_000
@@ -58,6 +60,16 @@ class StorageRules:
         )
 
 
+def is_format(name: object) -> bool:
+    """Whether captured files can have this format: it is built in, or an installed plug-in's."""
+    return name in FORMATS or name in plug_ins.names(plug_ins.SINKS)
+
+
+def formats_hint() -> str:
+    """Which formats there are, for a message."""
+    return f"it is one of {', '.join((*FORMATS, *plug_ins.names(plug_ins.SINKS)))}"
+
+
 KEYS: Final = tuple(field.name for field in fields(StorageRules))
 
 
@@ -69,10 +81,8 @@ def rules_of(table: Mapping[str, object], where: str) -> StorageRules:
     given = {name: value for name, value in table.items() if value is not None}
     made: dict[str, Any] = {}
     for name, value in given.items():
-        if name == "format" and value not in FORMATS:
-            raise ConfigError(
-                f"{_label(where, name)} {value!r} is not known", hint=f"it is one of {', '.join(FORMATS)}"
-            )
+        if name == "format" and not is_format(value):
+            raise ConfigError(f"{_label(where, name)} {value!r} is not known", hint=formats_hint())
         made[name] = _READERS[name](_label(where, name), value) if name in _READERS else value
     return StorageRules(**made)
 

@@ -18,7 +18,7 @@ from sensorstream.inspection.times import TimeFound, find_rule, times_of
 from sensorstream.records import SourceRow
 from sensorstream.serde.json import decode
 from sensorstream.sources.base import Source
-from sensorstream.sources.formats import WHOLE_OBJECTS, SourceForm
+from sensorstream.sources.formats import SourceForm, has_objects
 
 ROWS: Final = 1_000_000
 """So many rows of a file are looked at, unless more are asked for."""
@@ -58,7 +58,7 @@ def inspect(path: str, *, rows: int = ROWS, listener: Listener = ignore) -> File
     _refuse_pipe(path)
     form = guess(path)
     kind = form.of(path)
-    names = _fields(form, path) if kind in WHOLE_OBJECTS else ()
+    names = _fields(form, path) if has_objects(kind) else ()
     units = _units(form, path)
     with form.source(path, fields=names, listener=listener) as source:
         columns = names or source.columns
@@ -83,7 +83,7 @@ def inspect(path: str, *, rows: int = ROWS, listener: Listener = ignore) -> File
             batch, more, whole = _take(source, min(_BATCH, rows - looked))
             rejected += more
     found = tuple(counter.found(is_time=counter.name in time_names) for counter in counters)
-    if kind not in WHOLE_OBJECTS:
+    if not has_objects(kind):
         form = _with_missing(form, found)
     values = None if station is None else counters[station].values
     topic = topic_name(path)

@@ -11,7 +11,7 @@ from sensorstream.events import Listener, Notice, ignore
 from sensorstream.inspection.inspect import FileFound, described, inspect
 from sensorstream.plotting.curves import POINTS, Curve, Panel, Plot
 from sensorstream.serde.json import decode
-from sensorstream.sources.formats import WHOLE_OBJECTS, SourceForm
+from sensorstream.sources.formats import SourceForm, has_objects
 from sensorstream.sources.row_times import FirstTimes, RowTimes
 from sensorstream.sources.times import TimeRule
 
@@ -107,7 +107,7 @@ def _read(file: FileFound, wanted: Sequence[str], by: str | None, listener: List
             hint = nearest(name, names) or f"there are: {', '.join(names[:12])}"
             raise UsageError(f"{file.path} has no column {name!r}", hint=hint)
     form = SourceForm().over(described(file))
-    objects = form.of(file.path) in WHOLE_OBJECTS
+    objects = has_objects(form.of(file.path))
     cells: dict[str, list[Any]] = {name: [] for name in wanted}
     x: list[float] = []
     groups: list[str] = []

@@ -62,7 +62,7 @@ class JsonlFileSink:
         rejected: set[int] = set()
         for record in records:
             try:
-                lines.append(json_line(record, self._maker))
+                lines.append(self._line(record))
             except DecodeError as error:
                 self.reject(record, error.message)
                 rejected.add(record.offset)
@@ -71,6 +71,10 @@ class JsonlFileSink:
             self._file.append(b"\n".join(lines))
             self.rows += len(lines) - 1
         return rejected
+
+    def _line(self, record: ConsumedRecord) -> bytes:
+        """The line of a record, without its end. Raises DecodeError."""
+        return json_line(record, self._maker)
 
     def write_values(
         self, values: Sequence[bytes | None], make_records: Callable[[], Sequence[ConsumedRecord]]

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from sensorstream import plug_ins
 from sensorstream.description import BLANKS, FORMATS, Description, column_names
 from sensorstream.events import Listener, ignore
 from sensorstream.serde.json import RowEncoder
@@ -20,15 +21,27 @@ from sensorstream.sources.json_file import JsonSource
 from sensorstream.sources.line_files import JsonlSource, TextEncoder, TextSource, WholeEncoder
 from sensorstream.sources.line_source import LineSource
 from sensorstream.sources.opening import Opened
+from sensorstream.sources.plug_in import PlugInSource, reader
 from sensorstream.sources.several import files_of
 
 __all__ = ["FORMATS", "Encoder", "SourceForm", "column_names"]
 
-WHOLE_OBJECTS: Final = ("jsonl", "json")
-"""Those whose rows are JSON objects, published as they are written."""
-NOT_CELLS: Final = (*WHOLE_OBJECTS, "text")
-"""Those whose rows are not cut into cells."""
-_ENDINGS: Final = {".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json"}
+_ENDINGS: Final = {
+    **dict.fromkeys((".csv", ".txt", ".dat", ".log", ""), "csv"),
+    **dict.fromkeys((".tsv", ".tab"), "tsv"),
+    **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
+    ".json": "json",
+}
+
+
+def has_cells(kind: str) -> bool:
+    """Whether the rows of a format are cut into cells."""
+    return kind in ("csv", "tsv")
+
+
+def has_objects(kind: str) -> bool:
+    """Whether the rows of a format are JSON objects, published as they are: also what a plug-in reads."""
+    return not has_cells(kind) and kind != "text"
 
 
 class Encoder(Protocol):
@@ -44,19 +57,20 @@ class SourceForm(Description):
 
     def of(self, path: str) -> str:
         """The format of a file: what was said, else what its ending says."""
-        return self.format or _ENDINGS.get(Path(inner_name(path)).suffix.lower(), "csv")
+        if self.format:
+            return self.format
+        ending = Path(inner_name(path)).suffix.lower()
+        return _ENDINGS.get(ending) or (ending[1:] if ending[1:] in plug_ins.names(plug_ins.SOURCES) else "csv")
 
     def encoder(self, path: str) -> Callable[[Sequence[str]], Encoder]:
         """What makes the encoder of a file's rows, given the source's columns."""
-        encoders: dict[str, Callable[[Sequence[str]], Encoder]] = {
-            "jsonl": WholeEncoder,
-            "json": WholeEncoder,
-            "text": TextEncoder,
-        }
-        if self.types and self.of(path) not in encoders:
+        kind = self.of(path)
+        if not has_cells(kind):
+            return WholeEncoder if has_objects(kind) else TextEncoder
+        if self.types:
             types = self.column_types
             return lambda columns: TypedEncoder(columns, types)
-        return encoders.get(self.of(path), RowEncoder)
+        return RowEncoder
 
     def source(
         self,
@@ -69,7 +83,7 @@ class SourceForm(Description):
     ) -> LineSource:
         """The source for a file, not opened.
 
-        ``fields`` are the columns that somebody will look at: those of a JSON Lines source. ``bulk``: in blocks where
+        ``fields`` are the columns that somebody will look at, where rows are objects. ``bulk``: in blocks where
         that can be. Raises UsageError.
         """
         kind = self.of(path)
@@ -105,6 +119,8 @@ class SourceForm(Description):
             return JsonSource(path, fields=fields, encoding=encoding, start_row=start_row)
         if kind == "text":
             return TextSource(path, encoding=encoding, start_row=start_row)
+        if not has_cells(kind):
+            return PlugInSource(reader(kind), path, fields=fields, encoding=encoding, start_row=start_row)
         given: dict[str, Any] = {
             "encoding": encoding,
             "delimiter": self.delimiter if self.delimiter == "auto" and not self.widths else lines.given,

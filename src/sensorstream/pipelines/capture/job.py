@@ -23,7 +23,7 @@ from sensorstream.serde.row_maker import RowMaker, parse_with
 from sensorstream.sinks.base import Sink
 from sensorstream.sinks.checkpoint import Checkpoint
 from sensorstream.sinks.checks import check_file
-from sensorstream.storing import FORMATS, StorageRules
+from sensorstream.storing import StorageRules, formats_hint, is_format
 
 if TYPE_CHECKING:
     from sensorstream.transforms.base import Transform
@@ -83,8 +83,8 @@ def make_job(settings: Settings, options: CaptureOptions, listener: Listener = i
         raise UsageError(f"--partition {min(options.partitions)} is no partition", hint="they count from 0")
     if options.timeout is not None and not 0 < options.timeout < float("inf"):
         raise UsageError(f"--timeout {options.timeout:g} is no time", hint="it is seconds, more than 0")
-    if options.format is not None and options.format not in FORMATS:
-        raise UsageError(f"--format {options.format!r} is not known", hint=f"it is one of {', '.join(FORMATS)}")
+    if options.format is not None and not is_format(options.format):
+        raise UsageError(f"--format {options.format!r} is not known", hint=formats_hint())
     asked = None if options.offset is None else parse_range(options.offset)
     to_stdout = options.to == "-"
     rows = row_maker(settings, options, listener)

@@ -15,7 +15,15 @@ from sensorstream.serde.row_maker import RowMaker
 from sensorstream.sinks.base import Sink
 from sensorstream.sinks.checkpoint import Checkpoint
 from sensorstream.sinks.checks import check_captured, check_folder
-from sensorstream.storing import FORMATS, SEGMENT_BYTES, SEGMENT_ROWS, SEGMENT_S, StorageRules
+from sensorstream.storing import (
+    FORMATS,
+    SEGMENT_BYTES,
+    SEGMENT_ROWS,
+    SEGMENT_S,
+    StorageRules,
+    formats_hint,
+    is_format,
+)
 
 ENDINGS: Final = {
     ".csv": "csv",
@@ -93,9 +101,13 @@ class Target:
             from sensorstream.sinks.csv_file import CsvFileSink
 
             return CsvFileSink(path, log, listener, rows)
-        from sensorstream.sinks.jsonl_file import JsonlFileSink
+        if self.form == "jsonl":
+            from sensorstream.sinks.jsonl_file import JsonlFileSink
 
-        return JsonlFileSink(path, log, listener, rows)
+            return JsonlFileSink(path, log, listener, rows)
+        from sensorstream.sinks.plug_in import open_plug_in
+
+        return open_plug_in(self.form, path, log, listener, rows)
 
     def _segments(self, log: Checkpoint, rules: StorageRules, listener: Listener, rows: RowMaker) -> Sink:
         from sensorstream.sinks.segments import SegmentFormat, SegmentSink
@@ -129,14 +141,14 @@ def target_of(settings: Settings, topic: str, to: str, asked: StorageRules) -> T
     """
     known = settings.topic(topic)
     path = Path(to)
-    named = None if path.is_dir() or to.endswith(os.sep) else ENDINGS.get(path.suffix.lower())
+    named = None if path.is_dir() or to.endswith(os.sep) else _format_of(path)
     if path.suffix.lower() == ".parquet" and named is None and path.is_dir():
         named = "parquet"
     # What was asked for on the command line comes first, then what the target says, then the file.
     rules = asked.over(StorageRules(format=named)).over(known.capture)
     form = rules.format or "csv"
-    if form not in FORMATS:
-        raise UsageError(f"--format {form!r} is not known", hint=f"it is one of {', '.join(FORMATS)}")
+    if not is_format(form):
+        raise UsageError(f"--format {form!r} is not known", hint=formats_hint())
     if rules.date_column is not None and "date" not in rules.folders:
         raise UsageError("--date-column is for folders by date", hint="add --folders date, or leave it out")
     is_file = named not in (None, "parquet")
@@ -146,9 +158,21 @@ def target_of(settings: Settings, topic: str, to: str, asked: StorageRules) -> T
         raise UsageError(
             "an SQLite database is not rotated or put into folders by date", hint="leave --rotate-... and --folders out"
         )
+    if form not in FORMATS:
+        raise UsageError(
+            f"files of the plug-in {form} are not rotated or put into folders by date",
+            hint="leave --rotate-... and --folders out",
+        )
     if is_file:
         raise UsageError(f"--to {to} is one file, but several are to be made", hint="give a folder")
     return Target(form, None, path, _with_limits(rules, form), known.time_column, known.time_format)
+
+
+def _format_of(path: Path) -> str | None:
+    """The format that a file's ending says: one that is built in, or a plug-in's name."""
+    ending = path.suffix.lower()
+    built_in = ENDINGS.get(ending)
+    return built_in or (ending[1:] if len(ending) > 1 and is_format(ending[1:]) else None)
 
 
 def _with_limits(rules: StorageRules, form: str) -> StorageRules:

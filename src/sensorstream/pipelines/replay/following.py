@@ -27,10 +27,10 @@ def follow_of(
         raise UsageError(
             "--follow can't be used with stdin", hint="leave it out: what comes through a pipe goes out as it comes"
         )
-    if is_compressed(path) or kind == "json":
+    if is_compressed(path) or kind not in ("csv", "tsv", "jsonl", "text"):
+        why = "it is one JSON text" if kind == "json" else f"the plug-in {kind} reads it"
         raise UsageError(
-            f"--follow can't be used with {path}: "
-            + ("it is compressed" if is_compressed(path) else "it is one JSON text"),
+            f"--follow can't be used with {path}: " + ("it is compressed" if is_compressed(path) else why),
             hint="follow the file that is written; lines of JSON are --source-format jsonl",
         )
     if is_pattern(path):

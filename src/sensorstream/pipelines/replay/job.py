@@ -19,7 +19,7 @@ from sensorstream.records import check_topic_name
 from sensorstream.serde.value_rules import ValueRule
 from sensorstream.sources.base import Source
 from sensorstream.sources.followed import FollowedSource
-from sensorstream.sources.formats import NOT_CELLS, SourceForm
+from sensorstream.sources.formats import SourceForm, has_cells
 from sensorstream.sources.row_times import FirstTimes, RowTimes
 from sensorstream.sources.schedule import Schedule, make_schedule
 from sensorstream.sources.several import is_pattern
@@ -77,7 +77,7 @@ def make_job(settings: Settings, options: ReplayOptions, listener: Listener = ig
         for _, path in pairs:
             check_regular(path)
     form = options.form
-    if form.of_tables and all(form.of(path) in NOT_CELLS for _, path in pairs):
+    if form.of_tables and all(not has_cells(form.of(path)) for _, path in pairs):
         raise UsageError(f"{', '.join(form.of_tables)}: only for CSV and TSV sources", hint="leave it out")
     first_rows = _first_rows(options.from_row, [topic for topic, _ in pairs])
     check_zones(options.time_zone, [topic for topic, _ in pairs])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from sensorstream.config import TopicSettings
 from sensorstream.errors import UsageError
 from sensorstream.serde.value_rules import ValueRule
-from sensorstream.sources.formats import WHOLE_OBJECTS, Encoder, SourceForm
+from sensorstream.sources.formats import Encoder, SourceForm, has_objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,5 +36,5 @@ def encoder_of(rule: ValueRule | None, form: SourceForm, path: str) -> "Callable
     plain = form.encoder(path)
     if rule is None:
         return plain
-    whole = form.of(path) in WHOLE_OBJECTS
+    whole = has_objects(form.of(path))
     return lambda columns: rule.encoder(columns, plain(columns), whole=whole)

@@ -39,7 +39,7 @@ from sensorstream.serde.csv_cells import to_cell
 from sensorstream.serde.json import decode
 from sensorstream.serde.value_rules import ValueRule
 from sensorstream.sources.base import Source
-from sensorstream.sources.formats import WHOLE_OBJECTS, column_names
+from sensorstream.sources.formats import column_names, has_objects
 
 _READ_ROWS: Final = 5000
 _DIGEST: Final = 8
@@ -125,7 +125,7 @@ class _Avro:
 
         def take(source: Source, cells: Sequence[str]) -> None:
             nonlocal finder
-            if self._kind in WHOLE_OBJECTS:
+            if has_objects(self._kind):
                 finder = finder or SchemaFinder((), self._formats)
                 finder.add_values(decode(cells[-1].encode("utf-8", "surrogatepass")).items())
             else:
@@ -134,7 +134,7 @@ class _Avro:
 
         columns = self._each_row(take)
         if finder is None:
-            finder = SchemaFinder(() if self._kind in WHOLE_OBJECTS else columns, self._formats)
+            finder = SchemaFinder(() if has_objects(self._kind) else columns, self._formats)
         self._schema = finder.schema(self._topic)
         for field in self._schema["fields"]:
             if self._form.column_types.get(column_of(field)) == "text":
@@ -191,7 +191,7 @@ class _Avro:
 
         def take(source: Source, cells: Sequence[str]) -> None:
             nonlocal encoder
-            whole = self._kind in WHOLE_OBJECTS
+            whole = has_objects(self._kind)
             if encoder is None:
                 encoder = AvroEncoder(
                     json.loads(schema), prefix, source.columns, whole=whole, time_formats=self._formats

@@ -27,7 +27,7 @@ from sensorstream.pipelines.verify.matching import CapturedRows, Found, Matcher,
 from sensorstream.records import SourceRow
 from sensorstream.sinks.segment_names import OPEN
 from sensorstream.sources.base import Source
-from sensorstream.sources.formats import NOT_CELLS, WHOLE_OBJECTS, SourceForm
+from sensorstream.sources.formats import SourceForm, has_cells, has_objects
 
 PartitionRule = Literal["row", "any"]
 Kind = Literal["missing", "doubled", "reordered", "different", "misplaced", "unexpected"]
@@ -171,13 +171,13 @@ def verify(
 def _check_comparable(file: CapturedFile, kind: str, source: str) -> None:
     """Refuse a file whose rows are not what the source's would have become. Raises UsageError."""
     # Avro gives cells back as they were, but no lines.
-    if file.value_format != "json" and not (file.value_format == "avro" and kind not in NOT_CELLS):
+    if file.value_format != "json" and not (file.value_format == "avro" and has_cells(kind)):
         raise UsageError(
             f"{file.path} was captured with --value-format {file.value_format}, which can't be compared with {source}",
             hint="verify compares captured JSON objects, and rows of CSV that were published in Avro",
         )
     # Such a source is compared letter by letter, and a row that is made anew has lost its blanks.
-    if kind in NOT_CELLS and (file.added or file.flattened):
+    if not has_cells(kind) and (file.added or file.flattened):
         option = "--flatten" if file.flattened else "--with or --tombstones"
         raise UsageError(
             f"{file.path} was captured with {option}, which can't be compared with {source}",
@@ -210,7 +210,7 @@ class _Comparison:
         self._source_form = options.forms.get(topic, options.form)
         self._kind = self._source_form.of(path)
         lossy = next((file.format for file in files if file.format != "jsonl"), None)
-        if self._kind in NOT_CELLS and lossy is not None:
+        if not has_cells(self._kind) and lossy is not None:
             # A captured CSV file has lost what was text and what was nested; the others what was nested.
             raise UsageError(
                 f"{path} can't be compared with captured {FORM_NAMES[lossy]} files",
@@ -273,7 +273,7 @@ class _Comparison:
         if file is None or file.format == "csv":
             return CsvForm(self._columns, file is not None and file.raw)
         encoder = self._source_form.encoder(self._path)(self._columns)
-        return (WholeForm if self._kind in WHOLE_OBJECTS else JsonlForm)(self._columns, encoder)
+        return (WholeForm if has_objects(self._kind) else JsonlForm)(self._columns, encoder)
 
     def _read(self, source: Source) -> None:
         expects = [matcher.expect for matcher in self._matchers]
