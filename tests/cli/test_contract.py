@@ -69,6 +69,7 @@ def test_the_commands_of_the_contract_are_there() -> None:
         *("cluster add-broker", "cluster remove-broker"),
         "coverage",
         "plot",
+        "doctor",
     } <= known
 
 
@@ -293,6 +294,7 @@ KEYS: list[tuple[str, str]] = [
     ("monitor latency", "sensorstream.monitor.probe:Probed"),
     ("wait", "sensorstream.monitor.watching:Waited"),
     ("monitor --web", "sensorstream.monitor.web.server:Served"),
+    ("doctor", "sensorstream.doctor.checks:Diagnosis"),
 ]
 
 

@@ -23,6 +23,7 @@ from sensorstream.cli import (
     consume,
     coverage,
     demo,
+    doctor,
     examples,
     groups,
     help_layout,
@@ -80,7 +81,7 @@ for _group in (cluster_members.cluster, topic_leaders.topics):
     add_group(app, _group)
 for _single in (produce, consume, aggregate, stream_command, run_command, demo):
     _single.add_to(app)
-for _single in (inspect, plot, verify, coverage, query, lag, wait, monitor, metrics, brokers, bench):
+for _single in (inspect, plot, verify, coverage, query, lag, wait, monitor, metrics, brokers, bench, doctor):
     _single.add_to(app)
 for _group in (groups.groups, jobs.jobs, rejects.rejects, sentiment, samples.samples, config.config):
     add_group(app, _group)

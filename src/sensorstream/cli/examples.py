@@ -35,6 +35,11 @@ EXAMPLES: Final[dict[str, tuple[Example, ...]]] = {
         Example("somewhere else", "config init lab/sensorstream.toml"),
     ),
     "config path": (Example("which file is it?", "config path"),),
+    "doctor": (
+        Example("why does it not work?", "doctor"),
+        Example("why can't this cluster be reached?", "doctor -b kafka.example.org:9092"),
+        Example("a cluster of this machine", "doctor -b cluster:default"),
+    ),
     "cluster": (
         Example("start three brokers, look at them, and stop them", "cluster up"),
         Example("", "cluster status"),

@@ -74,7 +74,7 @@ def assign(annotation: Any) -> None:
 
 
 COMMANDS: Final = {
-    "Start here": ("demo", "samples", "inspect", "config"),
+    "Start here": ("demo", "samples", "inspect", "config", "doctor"),
     "Run Kafka": ("cluster", "topics", "brokers"),
     "Publish and capture": ("produce", "consume", "run", "verify", "coverage", "jobs", "rejects"),
     "Process": ("stream", "aggregate", "sentiment"),

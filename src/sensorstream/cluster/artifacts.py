@@ -153,6 +153,40 @@ def fetch_files(
     return tuple(folder / jar.file_name for jar in jars)
 
 
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """What is in the cache: the versions of Kafka that are there whole, and the names of damaged files."""
+
+    versions: tuple[str, ...]
+    damaged: tuple[str, ...]
+
+
+def look_at_cache() -> Cached:
+    """Look at the pinned files in the cache; nothing is fetched, mended or made."""
+    folder = cache_folder() / "jars"
+    stamps = _Stamps(folder)
+    state: dict[str, bool | None] = {}
+
+    def is_whole(jar: Jar) -> bool | None:
+        path = folder / jar.file_name
+        if not path.is_file():
+            return None
+        try:
+            return stamps.holds(jar, path) or (path.stat().st_size == jar.size and _sha256(path) == jar.sha256)
+        except OSError:
+            return False
+
+    whole = []
+    for version in pinned_versions():
+        jars = pinned_jars(version)
+        for jar in jars:
+            if jar.file_name not in state:
+                state[jar.file_name] = is_whole(jar)
+        if all(state[jar.file_name] for jar in jars):
+            whole.append(version)
+    return Cached(tuple(whole), tuple(name for name, good in sorted(state.items()) if good is False))
+
+
 def _download(what: str, jars: list[Jar], folder: Path, listener: Listener, stop: threading.Event) -> None:
     counter = _Counter(what, sum(jar.size for jar in jars), listener)
     listener(Notice(f"downloading {what}: {counted(len(jars), 'file')}, {counter.total / 1e6:.0f} MB"))

@@ -93,18 +93,19 @@ def require_ports(ports: Iterable[int]) -> None:
     deadline = time.monotonic() + _OUTGOING_S
     for port in ports:
         while not is_free(port):
-            owner = _owner(port)
-            if not owner and time.monotonic() < deadline:
+            by_whom = owner(port)
+            if not by_whom and time.monotonic() < deadline:
                 time.sleep(0.1)
                 continue
-            by = f" by {owner}" if owner else ""
+            by = f" by {by_whom}" if by_whom else ""
             raise PortTaken(
                 f"port {port} is already in use{by}",
                 hint="stop that process, or choose others with --ports 29093,39093,49093 (or --ports auto)",
             )
 
 
-def _owner(port: int) -> str:
+def owner(port: int) -> str:
+    """Who listens on this port, in words; empty where the system does not tell."""
     import psutil
 
     try:
