@@ -155,6 +155,12 @@ def samples_folder() -> Path:
     return installed if installed.is_dir() else Path(__file__).parents[2] / "samples"
 
 
+def sample_name(path: str | Path) -> str | None:
+    """What a built-in sample is called, such as ``sample AIR``; None for every other file, also a copy of a sample."""
+    place = Path(path)
+    return f"sample {place.stem.removesuffix('2308')}" if place.parent == samples_folder() else None
+
+
 def sensor_topics() -> tuple[TopicSettings, ...]:
     """The built-in topics AIR, EARTH and WATER, fed by the sample files."""
     return tuple(

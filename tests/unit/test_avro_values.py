@@ -346,7 +346,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         (PREFIX, "cut short"),
         (PREFIX + b"\x02\x08ab", "cut short"),
         (PREFIX + b"\x02\x04\xff\xfe", "not UTF-8"),
-        (PREFIX + b"\x00\x00", "1 bytes are left over"),
+        (PREFIX + b"\x00\x00", "1 byte left over"),
         (PREFIX + b"\x09", "cut short"),
         (PREFIX + b"\x02" + b"\xff" * 9 + b"\x01", "it is"),
     ],

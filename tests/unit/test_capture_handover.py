@@ -183,7 +183,7 @@ def test_what_the_group_could_not_be_told_is_said_and_found(
     assert run(["coverage", str(tmp_path / "a"), str(tmp_path / "b")]) == ExitCode.WRONG_DATA
     out, error = capsys.readouterr()
     assert "TWICE" in out
-    assert "3 offsets are held twice, 0 are missing" in out
+    assert "3 offsets held twice, 0 missing" in out
     assert "AIR[0]: offsets 0 to 2 are both in" in error
 
 

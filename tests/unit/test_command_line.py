@@ -17,6 +17,7 @@ from sensorstream import config
 from sensorstream.cli import terminal
 from sensorstream.cli.command import Session
 from sensorstream.cli.produce import show_replay
+from sensorstream.cli.render import shown_path
 from sensorstream.cli.run import _outcome
 from sensorstream.errors import ConfigError, ExitCode
 from sensorstream.lab.consumers import ConsumerProcess
@@ -38,6 +39,16 @@ def test_the_table_of_a_replay_names_the_job_and_what_earlier_runs_published() -
     assert "june/AIR" in shown("june/AIR", 12345)
     assert "12,345" in shown("june/AIR", 12345)
     assert "job" not in shown()
+
+
+def test_a_table_names_built_in_samples_and_shows_other_files_by_their_path(tmp_path: Path) -> None:
+    sources = [topic.source for topic in (*config.sensor_topics(), config.posts_topic())]
+    assert [shown_path(str(path)) for path in sources] == ["sample AIR", "sample EARTH", "sample WATER", "sample posts"]
+    assert shown_path(str(tmp_path / "AIR2308.csv")) == str(tmp_path / "AIR2308.csv")
+    out = io.StringIO()
+    ended = ReplayedSource("AIR", str(sources[0]), 3, 3, 0, 0, 3, True)
+    show_replay(Console(file=out, width=120), replace(SENT, sources=(ended,)))
+    assert " AIR     sample AIR " in out.getvalue()
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])

@@ -80,7 +80,7 @@ def test_a_finished_job_says_so_and_sends_nothing(broker: MemoryBroker, tmp_path
     assert again.delivered
     assert again.complete
     assert (again.sent, again.sources[0].earlier, again.sources[0].next_row) == (0, 3001, 3001)
-    assert "is finished, all of its 3001 rows are published" in texts(told)
+    assert "is finished: 3,001 rows published" in texts(told)
     assert numbers(broker) == list(range(3001))
 
 

@@ -226,7 +226,7 @@ def test_what_comes_into_the_old_file_too_late_is_told(lab: Lab) -> None:
         lab.until_numbers([0, 1, 2, 10])
         writer.write("late,row\n")
         writer.flush()
-        lab.until_told("9 bytes were written to the rotated air.csv when the next one had been begun")
+        lab.until_told("not published: 9 bytes written to the rotated air.csv when the next one had been begun")
 
 
 @once

@@ -38,7 +38,7 @@ def test_the_same_command_goes_on_although_the_file_has_grown(lab: Lab) -> None:
     append(lab.file, rows(20, 21))
     assert again(lab) == list(range(21))
     assert again(lab) == list(range(21))
-    assert "goes on at row 20, 20 rows are published" in lab.told
+    assert "goes on at row 20: 20 rows published" in lab.told
 
 
 def jobs(lab: Lab) -> dict[str, JobState]:

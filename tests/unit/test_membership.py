@@ -190,10 +190,9 @@ def test_a_broker_that_comes_back_in_time_is_waited_for(clock: Clock, monkeypatc
     there = moving._Look({A: (4,)}, copied=5)
     told = waits(clock, monkeypatch, itertools.chain([away] * 50, [there] * 3, [moving._Look({})]))
     assert told[0] == (
-        "moving: 0 of 2 partitions are where they are to be; "
-        "broker 4 does not run: the others wait for that, 60 s at the most"
+        "moving: 0 of 2 partitions in place; broker 4 does not run: the others wait for that, 60 s at the most"
     )
-    assert told[-1] == "moving: 1 of 2 partitions are where they are to be"
+    assert told[-1] == "moving: 1 of 2 partitions in place"
     assert len(told) < 10
 
 
@@ -202,14 +201,14 @@ def test_a_broker_that_stays_away_ends_it(clock: Clock, monkeypatch: pytest.Monk
     told = waits(clock, monkeypatch, itertools.chain(itertools.repeat(moving._Look({A: (4,)}, away=(4,)))))
     assert told[-2:] == [
         "cancelled",
-        "broker 4 does not run: 1 of 2 partitions have moved, the others stay; start it, then run it again",
+        "broker 4 does not run: moved 1 of 2 partitions, the others stay; start it, then run it again",
     ]
     assert 60 <= clock.now - began < 63
 
 
 def test_a_partition_without_a_leader_ends_it(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     told = waits(clock, monkeypatch, itertools.chain(itertools.repeat(moving._Look({A: (4,)}, headless=(A,)))))
-    assert told[-1].startswith("T[0] is without a leader to copy from: 1 of 2 partitions have moved")
+    assert told[-1].startswith("T[0] is without a leader to copy from: moved 1 of 2 partitions, ")
 
 
 def test_brokers_that_run_and_copy_nothing_end_it_and_slow_ones_do_not(
@@ -220,7 +219,7 @@ def test_brokers_that_run_and_copy_nothing_end_it_and_slow_ones_do_not(
     unknown = [moving._Look({A: (4,), B: (5,)})] * 600
     assert waits(clock, monkeypatch, itertools.chain(unknown, [moving._Look({})]))[-1].startswith("moving: ")
     told = waits(clock, monkeypatch, itertools.chain(itertools.repeat(moving._Look({A: (4,), B: (5,)}, copied=7))))
-    assert told[-1].startswith("nothing was copied to brokers 4, 5 for 120 s: 0 of 2 partitions have moved")
+    assert told[-1].startswith("nothing was copied to brokers 4, 5 for 120 s: moved 0 of 2 partitions, ")
     assert any("nothing is copied to brokers 4, 5 just now, T[0] and 1 more are to come" in line for line in told)
 
 
@@ -228,7 +227,7 @@ def test_ctrl_c_takes_back_what_has_not_moved(clock: Clock, monkeypatch: pytest.
     clock.stops_at = clock.now + 3
     told = waits(clock, monkeypatch, itertools.chain(itertools.repeat(moving._Look({A: (4,)}, copied=1))))
     assert told[-2:] == [
-        "cancelled", "cancelled: 1 of 2 partitions have moved, the others stay; run it again to go on"
+        "cancelled", "cancelled: moved 1 of 2 partitions, the others stay; run it again to go on"
     ]  # fmt: skip
 
 

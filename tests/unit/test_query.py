@@ -110,7 +110,7 @@ def test_rows_that_wait_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         captured(tmp_path, "parquet")
     told: list[Event] = []
     assert ask("SELECT count(*) FROM AIR", tmp_path, listener=told.append) == [(0,)]
-    assert any(isinstance(event, Notice) and "4 rows wait" in event.text for event in told)
+    assert any(isinstance(event, Notice) and "left out 4 rows" in event.text for event in told)
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_the_command_tells_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureF
     arguments = ["samples", "write", "--days", "1", "--dir", str(tmp_path / "d"), "-q"]
     assert run(arguments) == 0
     out, err = capsys.readouterr()
-    assert f"{tmp_path}/d/AIR2308.csv: 1440 rows, " in out
+    assert f"{tmp_path}/d/AIR2308.csv: 1,440 rows, " in out
     assert (out.splitlines()[-1], err) == ("1 day, 31/08/2023 00:00:00 to 31/08/2023 23:59:00, seed 2308", "")
     assert run(arguments) == 2
     assert "--force replaces it" in capsys.readouterr().err

@@ -268,7 +268,7 @@ def test_a_scorer_that_loses_texts_is_found_out() -> None:
         def score_batch(self, texts: Sequence[str]) -> list[Score]:
             return super().score_batch(texts)[1:]
 
-    with pytest.raises(SensorstreamError, match="0 scores for 1 texts"):
+    with pytest.raises(SensorstreamError, match="0 scores for 1 text"):
         measure([LabelledText(1, "0", "neutral")], Loses())
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -416,4 +417,5 @@ def test_the_terminal_view_shows_every_label_on_a_small_screen(width: int) -> No
     (mix,) = (line for line in lines if "neutral 3" in line or "neutral 206" in line)
     assert [word for word in ("positive", "neutral", "negative", "unscored") if word in mix] == list(KINDS)
     assert "…" not in mix
+    assert any(re.match(r" *\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in lines), "times have their date"
     assert ["one", "640"] in [line.split()[:2] for line in lines], "the pages' table has a row"

@@ -13,7 +13,7 @@ from sensorstream.config import Settings
 from sensorstream.errors import BrokerError, ClusterUnreachable, Interrupted, SensorstreamError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.records import TopicPartition
-from sensorstream.wording import numbered
+from sensorstream.wording import counted, numbered
 
 PATIENCE_S: Final = 60.0
 """How long a broker that the move needs may be away: long enough to be restarted."""
@@ -106,7 +106,7 @@ def wait_moved(
             well_at = now
         if hindrance or look.copied is None or (left, look.copied) != progress:
             moved_at, progress = now, (left, look.copied)
-        text = f"moving: {total - left} of {total} partitions are where they are to be"
+        text = f"moving: {total - left:,} of {counted(total, 'partition')} in place"
         if hindrance:
             text += f"; {hindrance}: the others wait for that, {patience_s:g} s at the most"
         elif now - moved_at >= _TELL_S:
@@ -121,7 +121,7 @@ def wait_moved(
         if stop.wait(_POLL_S if now - began < _SHORT_S else _LONG_POLL_S):
             left = _cancel(settings, partitions, listener)
             raise Interrupted(
-                f"cancelled: {total - left} of {total} partitions have moved, the others stay",
+                f"cancelled: moved {total - left:,} of {counted(total, 'partition')}, the others stay",
                 hint="run it again to go on",
             )
 
@@ -180,7 +180,7 @@ def _give_up(
     hint = "start it, then run it again" if len(look.away) == 1 else "start them, then run it again"
     if not look.away:
         hint = "look at the brokers (sensorstream brokers, topics describe), then run it again"
-    raise BrokerError(f"{why}: {total - left} of {total} partitions have moved, the others stay", hint=hint)
+    raise BrokerError(f"{why}: moved {total - left:,} of {counted(total, 'partition')}, the others stay", hint=hint)
 
 
 def _refused(

@@ -34,7 +34,8 @@ def plan_reassignment(
         for where, before in places.items():
             if len(before) > len(onto):
                 raise UsageError(
-                    f"{where} has {len(before)} replicas and would be left with {len(onto)} brokers",
+                    f"{where} has {counted(len(before), 'replica')} and would be left with "
+                    f"{counted(len(onto), 'broker')}",
                     hint="name as many brokers as it has replicas, or leave the topic out",
                 )
         return _moved(places, rebalance(onto, list(places.values())))
@@ -97,7 +98,7 @@ def move_off(
                 continue
             if len(before) > len(onto):
                 raise UsageError(
-                    f"{where} has {len(before)} replicas, and without broker {broker} there would be "
+                    f"{where} has {counted(len(before), 'replica')}, and without broker {broker} there would be "
                     f"{counted(len(onto), 'broker')}",
                     hint="add another broker first, or delete the topic",
                 )

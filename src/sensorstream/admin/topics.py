@@ -30,6 +30,7 @@ from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import BrokerError, ConfigError, UsageError
 from sensorstream.events import Listener, ignore
 from sensorstream.records import TopicPartition, check_topic_name
+from sensorstream.wording import counted
 
 VISIBLE_S: Final = 15.0
 """How long a new or deleted topic may take until every broker knows."""
@@ -53,7 +54,9 @@ def create_topics(settings: Settings, topics: Sequence[TopicSettings], *, listen
     for topic in topics:
         check_topic_name(topic.name)
         if topic.partitions < 1:
-            raise UsageError(f"topic {topic.name}: {topic.partitions} partitions, but there must be at least 1")
+            raise UsageError(
+                f"topic {topic.name}: {counted(topic.partitions, 'partition')}, but there must be at least 1"
+            )
         if topic.replication_factor < 1:
             raise UsageError(
                 f"topic {topic.name}: replication factor {topic.replication_factor}, but it must be at least 1"
@@ -350,7 +353,7 @@ def alter_topic(
         before.append(now)
         if partitions is not None and partitions < before[0]:
             raise UsageError(
-                f"topic {name} has {now} partitions and can't be given {partitions}",
+                f"topic {name} has {counted(now, 'partition')} and can't be given {partitions}",
                 hint="partitions can only be added; records would be lost",
             )
         if configs:

@@ -8,6 +8,7 @@ import typer
 from sensorstream.cli import options, panels
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import ExitCode
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -196,7 +197,7 @@ def _outcome(
     code = ExitCode.DONE
     if result.rejected:
         code = ExitCode.FAILED
-        what = f"{result.rejected} of {result.records} records could not be used, kept in {kept_in}"
+        what = f"{result.rejected:,} of {counted(result.records, 'record')} could not be used, kept in {kept_in}"
         errors.append(f"{what}, such as {result.reasons[0]}")
     if bounded and result.ended == "timeout":
         code = ExitCode.FAILED
@@ -223,8 +224,9 @@ def _show(console: "Console", result: "AggregateResult", columns: "Sequence[str]
     where = "" if kept or result.target == "the screen" else f" in {visible(result.target)}"
     left = f", {result.open_windows:,} still open" if result.open_windows else ""
     console.print(
-        f"{result.windows:,} windows of {duration_text(result.window_ms)}{where} from {result.records:,} records of "
-        f"{visible(result.topic)}, {result.late:,} late, {result.rejected:,} rejected{left}"
+        f"{counted(result.windows, 'window')} of {duration_text(result.window_ms)}{where} from "
+        f"{counted(result.records, 'record')} of {visible(result.topic)}, {result.late:,} late, "
+        f"{result.rejected:,} rejected{left}"
     )
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorstream.cli.command import Outcome, Session, command
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,7 +71,8 @@ def _show(console: "Console", result: "Benchmark", acks: str) -> None:
     from sensorstream.cli.render import known, table
 
     console.print(
-        f"client {result.client}, {result.partitions} partitions, {result.replication_factor} replicas, acks={acks}"
+        f"client {result.client}, {counted(result.partitions, 'partition')}, "
+        f"{counted(result.replication_factor, 'replica')}, acks={acks}"
     )
     rows = table("", "rows", "seconds", "rows/s", "MB/s", right=("rows", "seconds", "rows/s", "MB/s"))
     for name, one in (("produce", result.produce), ("consume", result.consume)):
@@ -79,4 +81,4 @@ def _show(console: "Console", result: "Benchmark", acks: str) -> None:
     latency = result.end_to_end
     figures = {"mean": latency.mean_ms, "p50": latency.p50_ms, "p99": latency.p99_ms, "p99.9": latency.p999_ms}
     text = ", ".join(f"{name} {known(value)} ms" for name, value in figures.items())
-    console.print(f"end to end, {result.rate:g} single rows a second: {text} ({latency.samples:,} rows)")
+    console.print(f"end to end, {result.rate:g} single rows a second: {text} ({counted(latency.samples, 'row')})")

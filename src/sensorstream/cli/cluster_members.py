@@ -9,6 +9,7 @@ from sensorstream.cli.cluster import BrokerId, Name
 from sensorstream.cli.cluster_names import cluster
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import UsageError
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +45,7 @@ def add_broker(
         result = membership.add_broker(name, port=port, stop=stop, listener=session.listener)
 
     def text(console: "Console") -> None:
-        count = f"{len(result.brokers)} brokers now"
+        count = f"{counted(len(result.brokers), 'broker')} now"
         console.print(f"broker {result.broker} runs on port {result.port} (pid {result.pid}); {count}")
         console.print(f"bootstrap {','.join(result.bootstrap)}", soft_wrap=True)
         if result.metrics is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sensorstream.cli.command import Outcome, Session, command
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,7 +101,7 @@ def show(session: Session) -> Outcome:
 
 
 def _show(console: "Console", shown: ShownSettings) -> None:
-    from sensorstream.cli.render import table
+    from sensorstream.cli.render import shown_path, table
     from sensorstream.cli.terminal import visible
 
     rows = table("setting", "value", "from")
@@ -121,9 +122,9 @@ def _show(console: "Console", shown: ShownSettings) -> None:
     for key, value in shown.properties.items():
         rows.add_row(key, visible(value), visible(shown.origins.get(f"properties.{key}", "")))
     for topic in shown.topics:
-        text = f"{topic['partitions']} partitions, {topic['replication_factor']} replicas, "
-        text += topic["source"] or "no source"
-        rows.add_row(f"topic {visible(topic['name'])}", visible(text), visible(shown.origins.get("topics", "")))
+        text = f"{counted(topic['partitions'], 'partition')}, {counted(topic['replication_factor'], 'replica')}, "
+        text += shown_path(topic["source"]) if topic["source"] else "no source"
+        rows.add_row(f"topic {visible(topic['name'])}", text, visible(shown.origins.get("topics", "")))
     console.print(rows)
 
 

@@ -7,6 +7,7 @@ import typer
 
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import ExitCode
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,4 +76,4 @@ def _show(console: "Console", found: "Coverage") -> None:
     if found.each_once:
         console.print("verdict: each offset is held once")
     else:
-        console.print(f"verdict: {found.doubled:,} offsets are held twice, {found.missing:,} are missing")
+        console.print(f"verdict: {counted(found.doubled, 'offset')} held twice, {found.missing:,} missing")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorstream.cli.command import Outcome, Session, command
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,7 +46,7 @@ def _show_file(console: "Console", file: "FileFound") -> None:
     from sensorstream.cli.render import table
     from sensorstream.cli.terminal import visible
 
-    rows = f"{file.rows:,} rows" if file.whole else f"the first {file.rows:,} rows"
+    rows = counted(file.rows, "row") if file.whole else f"the first {counted(file.rows, 'row')}"
     rejected = f", {file.rejected:,} of them can't be read" if file.rejected else ""
     console.print(f"{visible(file.path)}: {file.format}, {rows}{rejected}")
     columns = table("column", "type", "unit", "missing", "empty", "smallest", "largest", "different")

@@ -6,6 +6,7 @@ import typer
 
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.cli.confirming import confirm
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -99,8 +100,8 @@ def _show_job(console: "Console", job: "Job") -> None:
     rows = table("", job.name)
     rule = ", ".join(f"{option.replace('_', '-')} {value}" for option, value in sorted(job.rule.items()))
     facts = {
-        "topic": f"{job.topic}, {job.partitions} partitions",
-        "file": f"{job.path} on {job.path_host}, {job.size:,} bytes",
+        "topic": f"{job.topic}, {counted(job.partitions, 'partition')}",
+        "file": f"{job.path} on {job.path_host}, {counted(job.size, 'byte')}",
         "SHA-256": job.sha256,
         "rule": rule,
         "processes": job.shares,

@@ -6,6 +6,7 @@ import typer
 
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import ExitCode
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -88,6 +89,6 @@ def _show(console: "Console", result: "Probed") -> None:
     console.print(f"publishing to reading, both on this host, one clock: {figures(result.end_to_end)}")
     for other in result.other_hosts:
         console.print(
-            f"from {visible(other.host)}, by its clock: p50 {other.median_ms:,.1f} ms ({other.records:,} records); the "
-            "difference of the two clocks is in it"
+            f"from {visible(other.host)}, by its clock: p50 {other.median_ms:,.1f} ms "
+            f"({counted(other.records, 'record')}); the difference of the two clocks is in it"
         )

@@ -8,6 +8,7 @@ from typing import Final, TextIO
 
 from sensorstream.cli.terminal import visible, write
 from sensorstream.events import Event, Notice, PartitionEnd, Progress, RowPublished, RowRejected, RowStored
+from sensorstream.wording import counted
 
 PROGRESS_EVERY_S: Final = 5.0
 _TERMINAL_EVERY_S: Final = 0.2
@@ -97,7 +98,7 @@ class _Job:
             return ""
         passed = self.at - self.since
         rate = (event.done - self.first) / passed if passed > 0 else 0.0
-        parts = [f"{event.what}: {event.done:,} rows"]
+        parts = [f"{event.what}: {counted(event.done, 'row')}"]
         if event.total:
             parts[0] += f" of {'about ' if event.estimated else ''}{event.total:,}"
         if rate:

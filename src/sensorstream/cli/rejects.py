@@ -8,6 +8,7 @@ import typer
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.cli.confirming import confirm
 from sensorstream.errors import ExitCode
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -230,7 +231,7 @@ def retry(
         where = ", ".join(work.result(dry_run=True).topics)
         doing = f"sending {count:,} {'entry' if count == 1 else 'entries'} to {where}"
         hint = "add --yes, or look first with --dry-run"
-        confirm(session, doing, f"Send {count:,} entries to {where}?", hint=hint)
+        confirm(session, doing, f"Send {counted(count, 'entry')} to {where}?", hint=hint)
     client = open_client(settings, session.listener)
     with session.interruptible() as stop:
         result = run(client, work, partial(marks.make_topic, settings), stop=stop, listener=session.listener)
@@ -268,4 +269,4 @@ def _show_retry(console: "Console", result: "RetryResult") -> None:
 
 
 def _entries(count: int) -> str:
-    return "1 entry" if count == 1 else f"{count:,} entries"
+    return counted(count, "entry")

@@ -99,9 +99,13 @@ def known(value: object) -> str:
 
 
 def shown_path(path: str) -> str:
-    """A path for a table: from the current folder where it lies below it."""
+    """A path for a table: from the current folder where it lies below it; a built-in sample has a name instead."""
     from pathlib import Path
 
+    from sensorstream.config import sample_name
+
+    if (sample := sample_name(path)) is not None:
+        return sample
     here, place = Path.cwd(), Path(path)
     return visible(str(place.relative_to(here)) if place.is_absolute() and place.is_relative_to(here) else path)
 

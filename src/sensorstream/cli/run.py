@@ -9,6 +9,7 @@ import typer
 from sensorstream.cli import fail_if, options, time_options
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import ExitCode
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -125,7 +126,7 @@ def _outcome(result: "LabRun", *, bounded: bool, interrupted: bool) -> Outcome:
     if result.replay.problem:
         errors.append(result.replay.problem)
     if not result.replay.delivered:
-        errors.append(f"of {result.replay.sent} rows sent, {result.replay.acknowledged} were acknowledged")
+        errors.append(f"of {counted(result.replay.sent, 'row')} sent, {result.replay.acknowledged:,} acknowledged")
     for consumer in result.consumers:
         if consumer.exit_code:
             reason = consumer.error or f"exit code {consumer.exit_code}"

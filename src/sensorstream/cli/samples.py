@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorstream.cli.command import Outcome, Session, command
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,7 +58,7 @@ def _show_posts(console: "Console", file: "SampleFile") -> None:
     from sensorstream.cli.render import size
     from sensorstream.cli.terminal import visible
 
-    console.print(f"{visible(file.path)}: {file.rows} posts, {size(file.bytes)}")
+    console.print(f"{visible(file.path)}: {counted(file.rows, 'post')}, {size(file.bytes)}")
 
 
 def _show(console: "Console", result: "SamplesWritten") -> None:
@@ -65,6 +66,6 @@ def _show(console: "Console", result: "SamplesWritten") -> None:
     from sensorstream.cli.terminal import visible
 
     for file in result.files:
-        console.print(f"{visible(file.path)}: {file.rows} rows, {size(file.bytes)}")
-    days = "1 day" if result.days == 1 else f"{result.days} days"
+        console.print(f"{visible(file.path)}: {counted(file.rows, 'row')}, {size(file.bytes)}")
+    days = counted(result.days, "day")
     console.print(f"{days}, {result.first} to {result.last}, seed {result.seed}")

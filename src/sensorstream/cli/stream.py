@@ -7,6 +7,7 @@ import typer
 from sensorstream.cli import live_latency
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import ExitCode
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -201,5 +202,5 @@ def _show(console: "Console", result: "StreamResult") -> None:
     again = f", {result.aborted:,} done again" if result.aborted else ""
     console.print(
         f"{visible(result.source)} to {visible(result.target)}: {result.rows_in:,} in, {result.rows_out:,} out, "
-        f"{result.dead_letters:,} dead letters, {result.transactions:,} transactions{again}"
+        f"{counted(result.dead_letters, 'dead letter')}, {counted(result.transactions, 'transaction')}{again}"
     )

@@ -7,6 +7,7 @@ import typer
 from sensorstream.cli import panels
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.cli.confirming import confirm
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -199,7 +200,9 @@ def alter(
         from sensorstream.cli.render import known
 
         if partitions is not None:
-            console.print(f"{known(result.name)}: {result.partitions_before} -> {result.partitions} partitions")
+            console.print(
+                f"{known(result.name)}: {result.partitions_before} -> {counted(result.partitions, 'partition')}"
+            )
         for key, value in result.configs.items():
             console.print(f"{known(result.name)}: {known(key)} = {known(value)}")
 

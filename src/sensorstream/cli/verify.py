@@ -10,6 +10,7 @@ import typer
 from sensorstream.cli import options
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import ExitCode, UsageError
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -158,8 +159,10 @@ def _line(verdict: "TopicVerdict") -> str:
         return f"{verdict.topic}: no row to compare"
     if verdict.exactly_once:
         count = len(verdict.captured_files)
-        files = "1 file" if count == 1 else f"{count} files"
-        return f"{verdict.topic}: {verdict.captured} of {verdict.expected} rows in {files}, each exactly once"
+        files = counted(count, "file")
+        return (
+            f"{verdict.topic}: {verdict.captured:,} of {counted(verdict.expected, 'row')} in {files}, each exactly once"
+        )
     counts = {
         "missing": verdict.missing,
         "doubled": verdict.doubled,
@@ -170,4 +173,4 @@ def _line(verdict: "TopicVerdict") -> str:
     }
     what = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     first = verdict.first_difference.text if verdict.first_difference else ""
-    return f"{verdict.topic}: {verdict.captured} of {verdict.expected} rows: {what}; first: {first}"
+    return f"{verdict.topic}: {verdict.captured:,} of {counted(verdict.expected, 'row')}: {what}; first: {first}"

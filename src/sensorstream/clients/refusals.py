@@ -15,6 +15,7 @@ from sensorstream.errors import (
     WriteNotAllowed,
 )
 from sensorstream.records import TopicPartition
+from sensorstream.wording import counted
 
 UNKNOWN_S: Final = 0.5
 """So long brokers are asked again for a topic that they don't know: one may not have heard yet of a new one."""
@@ -51,7 +52,7 @@ def unknown_partition(partition: TopicPartition, count: int) -> UnknownPartition
 def record_too_large(topic: str, size: int, limit: int) -> RecordTooLarge:
     """A record over the producer's limit; it was not queued. Sizes are bytes."""
     return RecordTooLarge(
-        f"a record of {size} bytes for {topic} is over the limit of {limit} bytes",
+        f"a record of {counted(size, 'byte')} for {topic} is over the limit of {limit} bytes",
         hint="raise max.request.size, and max.message.bytes of the topic",
     )
 

@@ -13,6 +13,7 @@ from sensorstream.cluster.secure import Security, security
 from sensorstream.cluster.zookeeper_properties import choose_version
 from sensorstream.config import DEFAULT_PORTS
 from sensorstream.errors import LocalClusterError, UsageError
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     import psutil
@@ -262,7 +263,7 @@ def _check_data(name: str, formatted: state.Formatted | None, data: Path, wanted
         if wanted.brokers > len(formatted.broker_ids):
             hint = f"add one: sensorstream cluster add-broker{name_flag(name)}; {delete}"
         raise LocalClusterError(
-            f"cluster {name!r} {how} {len(formatted.broker_ids)} brokers, not {wanted.brokers}", hint=hint
+            f"cluster {name!r} {how} {counted(len(formatted.broker_ids), 'broker')}, not {wanted.brokers}", hint=hint
         )
     secured = security(formatted.secure, acl=formatted.acl)
     if wanted.security not in (None, secured):
@@ -287,7 +288,10 @@ def _ports(asked: Ports, ids: Sequence[int], running: dict[int, int] | None) -> 
     if asked == "auto":
         asked = (0,) * count
     if len(asked) != count:
-        raise UsageError(f"{len(asked)} ports for {count} brokers", hint=f"give {count} of them, or --ports auto")
+        raise UsageError(
+            f"{counted(len(asked), 'port')} for {counted(count, 'broker')}",
+            hint=f"give {count} of them, or --ports auto",
+        )
     for port in asked:
         if not 0 <= port <= 65535:
             raise UsageError(f"{port} is not a port", hint="ports are 1 to 65535")

@@ -21,6 +21,7 @@ from sensorstream.monitor.latency import Latency, summarise
 from sensorstream.pipelines.replay.outbox import Outbox
 from sensorstream.records import TopicPartition
 from sensorstream.serde.json import RowEncoder
+from sensorstream.wording import counted
 
 PARTITIONS: Final = 2
 WARM_UP_ROWS: Final = 50
@@ -76,9 +77,9 @@ def benchmark(
     factor = replication_factor or min(3, brokers)
     values = _sample_values()
     with _topics(settings, listener, factor, PARTITIONS, 1) as (bulk, single):
-        listener(Notice(f"publishing {rows:,} rows"))
+        listener(Notice(f"publishing {counted(rows, 'row')}"))
         produced = _produce(client, bulk, values, rows, stop, listener)
-        listener(Notice(f"reading {rows:,} rows"))
+        listener(Notice(f"reading {counted(rows, 'row')}"))
         consumed = _consume(client, bulk, rows, stop, listener)
         listener(Notice(f"publishing single rows, {rate:g} a second for {seconds:g} s"))
         latency = _end_to_end(single_rows, single, values, rate, seconds, stop)
@@ -145,7 +146,9 @@ def _consume(client: Client, topic: str, rows: int, stop: threading.Event, liste
                 size += sum(len(record.value or b"") for record in batch)
                 heard = time.perf_counter()
             if time.perf_counter() - heard > _SILENCE_S:
-                raise SensorstreamError(f"{rows - seen} of {rows} rows did not come back within {_SILENCE_S:g} s")
+                raise SensorstreamError(
+                    f"{rows - seen:,} of {counted(rows, 'row')} did not come back within {_SILENCE_S:g} s"
+                )
             listener(Progress("read", seen, rows))
         return _throughput(rows, size, time.perf_counter() - began)
 

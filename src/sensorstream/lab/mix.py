@@ -8,6 +8,7 @@ from html import escape
 from typing import Any, Final
 
 from sensorstream.sentiment.base import LABELS
+from sensorstream.wording import counted
 
 WINDOWS_OF: Final = "3h"
 
@@ -164,6 +165,6 @@ def _trend(mix: PageMix, left: int, top: int) -> list[str]:
         drawn.append(
             f'<rect x="{left + 26 * number + 4}" y="{top_of_it:.1f}" width="18" height="{length:.1f}" '
             f'fill="{COLOURS[colour]}">'
-            f"<title>{escape(one.window_start)}: {one.mean:+.2f}, {one.posts} posts</title></rect>"
+            f"<title>{escape(one.window_start)}: {one.mean:+.2f}, {counted(one.posts, 'post')}</title></rect>"
         )
     return drawn

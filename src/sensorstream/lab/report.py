@@ -91,7 +91,7 @@ def _sent(run: LabRun) -> str:
     replay = run.replay
     rows = [(one.topic, Path(one.source).name, one.sent, one.acknowledged, one.rejected) for one in replay.sources]
     rate = replay.acknowledged / replay.seconds if replay.seconds > 0 else 0
-    total = f"<p>{replay.acknowledged:,} rows acknowledged in {replay.seconds:.1f} s ({rate:,.0f} rows/s)."
+    total = f"<p>{counted(replay.acknowledged, 'row')} acknowledged in {replay.seconds:.1f} s ({rate:,.0f} rows/s)."
     problem = f" {escape(replay.problem)}" if replay.problem else ""
     return _table(("topic", "source", "sent", "acknowledged", "rejected"), rows) + f"{total}{problem}</p>"
 

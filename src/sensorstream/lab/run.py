@@ -23,6 +23,7 @@ from sensorstream.pipelines.replay.replay import replay
 from sensorstream.pipelines.replay.spec import ReplayJob, ReplayResult
 from sensorstream.records import TopicPartition
 from sensorstream.sinks.checks import check_folder
+from sensorstream.wording import counted
 
 CAPTURED_WITHIN_S: Final = 120.0
 """How long the consumers may take, after the last row was published, without making any progress."""
@@ -136,7 +137,8 @@ def _wait_until_captured(
                 seen, moved_at = left, time.monotonic()
         if time.monotonic() - moved_at > CAPTURED_WITHIN_S:
             raise SensorstreamError(
-                f"the consumers have not moved for {CAPTURED_WITHIN_S:g} s and are {seen} rows behind",
+                f"the consumers have not moved for {CAPTURED_WITHIN_S:g} s and are "
+                f"{'an unknown number of rows' if seen is None else counted(seen, 'row')} behind",
                 hint="look at the brokers: sensorstream cluster status",
             )
     return False, None

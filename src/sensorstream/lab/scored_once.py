@@ -13,6 +13,7 @@ from sensorstream.errors import DecodeError
 from sensorstream.pipelines.stream.records import HEADER, Letter, RecordTransformer
 from sensorstream.records import ConsumedRecord, Row
 from sensorstream.serde.json import decode
+from sensorstream.wording import counted
 
 SHOWN: Final = 5
 _TIME_OF_SCORING: Final = "scored_at"
@@ -78,7 +79,7 @@ class _Check:
             if there < count:
                 self._tell("lost", f"not published: {_short(line)}", count - there)
             elif there > count:
-                self._tell("doubled", f"published {there} times: {_short(line)}", there - count)
+                self._tell("doubled", f"published {counted(there, 'time')}: {_short(line)}", there - count)
         for line, count in topic.items():
             if line not in file:
                 self._tell("foreign", f"published, and not in the file: {_short(line)}", count)

@@ -18,6 +18,7 @@ from sensorstream.errors import Interrupted, SensorstreamError
 from sensorstream.events import Listener, Progress, ignore
 from sensorstream.sentiment.base import LABELS, Label, Score, Scorer, Status
 from sensorstream.sentiment.labelled import LabelledFile, LabelledText, RejectedText
+from sensorstream.wording import counted
 
 BATCH: Final = 1000
 UNSCORED: Final = "unscored"
@@ -174,12 +175,14 @@ def measure(
     source = iter(rows)
     while batch := list(itertools.islice(source, BATCH)):
         if stop is not None and stop.is_set():
-            raise Interrupted(f"stopped after {done} texts", hint="the figures of a part would mislead")
+            raise Interrupted(f"stopped after {counted(done, 'text')}", hint="the figures of a part would mislead")
         started = time.perf_counter()
         scores = scorer.score_batch([row.text for row in batch])
         seconds += time.perf_counter() - started
         if len(scores) != len(batch):
-            raise SensorstreamError(f"the scorer {scorer.name} gave {len(scores)} scores for {len(batch)} texts")
+            raise SensorstreamError(
+                f"the scorer {scorer.name} gave {counted(len(scores), 'score')} for {counted(len(batch), 'text')}"
+            )
         for row, score in zip(batch, scores, strict=True):
             compound, label = _answer(score)
             statuses["error" if score.status in ("ok", "truncated") and label is None else score.status] += 1

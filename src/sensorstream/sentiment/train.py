@@ -32,6 +32,7 @@ from sensorstream.sentiment.model import (
     vader_features,
 )
 from sensorstream.sentiment.vader import VaderScorer
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -126,7 +127,7 @@ def train(
             )
     learned, held = _split(rows, options)
     _go_on(stop)
-    listener(Notice(f"training on {len(learned)} texts, {len(held)} are held out"))
+    listener(Notice(f"training on {counted(len(learned), 'text')}, {len(held):,} held out"))
     vader = VaderScorer()
     parameters, thresholds = _fit(learned, vader, options.seed, stop, listener)
     description = Description(

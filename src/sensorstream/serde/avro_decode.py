@@ -22,6 +22,7 @@ from sensorstream.serde.avro_infer import plain
 from sensorstream.serde.avro_schema import CONFLUENT, SINGLE_OBJECT, branches, column_of, parse, type_name
 from sensorstream.serde.decoders import SchemaOf
 from sensorstream.serde.json import is_number
+from sensorstream.wording import counted
 
 _ID_LENGTH: Final = 5
 _FINGERPRINT_LENGTH: Final = 10
@@ -111,7 +112,7 @@ class _Reader:
             row: Any = self._read(buffer, self._schema, None)
             left = len(value) - buffer.tell()
             if left:
-                raise DecodeError(f"{left} bytes are left over behind the row: it is of another schema")
+                raise DecodeError(f"{counted(left, 'byte')} left over behind the row: it is of another schema")
             return {column: convert(row[name]) for name, column, convert in self._fields}
         except DecodeError:
             raise

@@ -18,6 +18,7 @@ from sensorstream.serde import json as json_serde
 from sensorstream.serde.avro_infer import is_integer
 from sensorstream.serde.avro_schema import avro_names, branches, check_names, column_of, parse, type_name
 from sensorstream.serde.json import is_number
+from sensorstream.wording import counted
 
 Datum: TypeAlias = Any
 _SHOWN: Final = 40
@@ -156,7 +157,7 @@ def _text(cell: str) -> str:
 def _fixed(cell: str, size: int) -> bytes:
     data = base64.b64decode(cell, validate=True)
     if len(data) != size:
-        raise ValueError(f"it is {len(data)} bytes, not {size}")
+        raise ValueError(f"it is {counted(len(data), 'byte')}, not {size}")
     return data
 
 

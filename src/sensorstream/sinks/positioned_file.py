@@ -24,6 +24,7 @@ from sensorstream.sinks.checks import no_position
 from sensorstream.sinks.dead_letter import letter_of
 from sensorstream.sinks.held import Held, new_file
 from sensorstream.sinks.rejected import rejection_event
+from sensorstream.wording import counted
 
 _READ_SIZE: Final = 1 << 20
 _sync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
@@ -252,7 +253,8 @@ class PositionedFile:
         size = os.fstat(self._data).st_size
         if size < stored.length or _crc_of(self.path, stored.length) != stored.crc:
             raise SinkError(
-                f"{self.path} was changed since its position was stored ({size} bytes there, {stored.length} expected)",
+                f"{self.path} was changed since its position was stored ({counted(size, 'byte')} there, "
+                f"{stored.length:,} expected)",
                 hint="put it back, or move it and its .position away to capture anew",
             )
         os.ftruncate(self._data, stored.length)

@@ -23,6 +23,7 @@ from sensorstream.errors import SourceError
 from sensorstream.events import Listener, Notice
 from sensorstream.sources.opening import Opened, open_bytes, unreadable
 from sensorstream.sources.rotation import Found, Prefix, find_copy, is_same, successor
+from sensorstream.wording import counted
 
 POLL_S: Final = 0.1
 LAST_S: Final = 1.0
@@ -205,7 +206,7 @@ class FollowedFile:
             self.close_file()
             self._find, self._size, self._mtime = (lambda: Found(copy, None)), 0, 0
             return
-        half = f"; {self.half_line} bytes of a line without an end are left out" if self.half_line else ""
+        half = f"; so is a line without an end, {counted(self.half_line, 'byte')}" if self.half_line else ""
         self._tell_once(
             f"{what}: it is read from its first line again, what was not read before is gone{half}", "warning"
         )
@@ -221,8 +222,8 @@ class FollowedFile:
         except OSError:
             late = 0
         if late > 0:
-            what = f"{late} bytes were written to the rotated {self.path.name}"
-            self._tell_once(f"{what} when the next one had been begun, and are not published", "warning")
+            what = f"not published: {counted(late, 'byte')} written to the rotated {self.path.name}"
+            self._tell_once(f"{what} when the next one had been begun", "warning")
             left.close_file()
 
     def _read_at(self, offset: int, size: int) -> bytes:

@@ -13,6 +13,7 @@ from sensorstream.sources.cell_rules import of_form
 from sensorstream.sources.csv_file import width_reason
 from sensorstream.sources.formats import Encoder
 from sensorstream.sources.line_files import WHOLE, TextEncoder, WholeEncoder, json_cells
+from sensorstream.wording import counted
 
 
 class OneRow:
@@ -71,7 +72,7 @@ def _csv_row(form: Mapping[str, Any], text: str) -> tuple[tuple[str, ...], list[
         reason = "a quote is not closed" if str(error) == "unexpected end of data" else str(error)
         raise DecodeError(reason) from error
     if len(rows) != 1:
-        raise DecodeError(f"it is {len(rows)} rows, where one is expected")
+        raise DecodeError(f"it is {counted(len(rows), 'row')}, where one is expected")
     if len(rows[0]) != len(columns):
         raise DecodeError(width_reason(len(rows[0]), len(columns)))
     return tuple(columns), rows[0]

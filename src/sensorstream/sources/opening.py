@@ -9,6 +9,7 @@ from typing import BinaryIO, NamedTuple
 
 from sensorstream.errors import SourceError
 from sensorstream.sources.compressed import decompressed, is_compressed
+from sensorstream.wording import counted
 
 
 class Opened(NamedTuple):
@@ -71,7 +72,7 @@ def _stdin_reader() -> Callable[[int], bytes]:
 
 def too_short(name: str, rows: int, first_row: int) -> SourceError:
     """The error of a source that ends before the row that it was to begin with."""
-    has = "1 row" if rows == 1 else f"{rows} rows"
+    has = counted(rows, "row")
     return SourceError(
         f"{name} has {has}, there is no row {first_row} to begin at", hint="rows count from 0: look at --from-row"
     )

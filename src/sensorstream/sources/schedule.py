@@ -14,6 +14,7 @@ from sensorstream.errors import DecodeError, UsageError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.records import SourceRow
 from sensorstream.sources.row_times import RowTimes
+from sensorstream.wording import counted
 
 _MS_PER_S: Final = 1000
 
@@ -175,7 +176,7 @@ class OddRows:
         """Tell how many there were, once; the first one has been told."""
         for count, what in ((self._back, "were out of order"), (self._without, "had no time that can be read")):
             if count > 1:
-                self._warn(f"{count} rows {what}; each went out at once")
+                self._warn(f"{counted(count, 'row')} {what}; each went out at once")
         self._back = self._without = 0
 
     def _warn(self, text: str) -> None:

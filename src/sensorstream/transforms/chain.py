@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from sensorstream.records import ConsumedRecord
 from sensorstream.transforms.base import InputRow, OutputRow, Transform, Transformed, Unusable, get_ready
+from sensorstream.wording import counted
 
 
 class Guarded:
@@ -36,7 +37,7 @@ class Guarded:
     def _answers(self, rows: Sequence[InputRow]) -> Sequence[Transformed]:
         answers = self._transform.apply(rows)
         if len(answers) != len(rows):
-            raise ValueError(f"it gave {len(answers)} answers for {len(rows)} rows")
+            raise ValueError(f"it gave {counted(len(answers), 'answer')} for {counted(len(rows), 'row')}")
         return answers
 
 

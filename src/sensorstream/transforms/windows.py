@@ -129,7 +129,7 @@ class Windows:
         if figures is None:
             if self._count >= self.rule.max_open:
                 raise SensorstreamError(
-                    f"{self._count} windows are open, the most that --max-open allows",
+                    f"open windows: {self._count:,}, the most that --max-open allows",
                     hint="give a longer --window, fewer --by, a shorter --late, or a higher --max-open",
                 )
             figures = Figures(self._measures)

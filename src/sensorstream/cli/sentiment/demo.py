@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from sensorstream.cli.command import Outcome, Session
 from sensorstream.errors import ExitCode
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,10 +62,11 @@ def _show(console: "Console", result: "SentimentDemonstration") -> None:
             console.print(f"{name:<7} {post.compound:+.4f} {_post(post)}")
     statuses = ", ".join(f"{count:,} {name}" for name, count in result.statuses.items())
     verification = result.verification
-    published = f"{verification.posts:,} posts, {verification.published:,} published"
+    published = f"{counted(verification.posts, 'post')}, {verification.published:,} published"
     console.print(f"{published}, {verification.scored:,} scored: {statuses}")
     console.print(
-        f"{verification.dead_letters:,} dead letters, {verification.lost:,} lost, {verification.doubled:,} doubled, "
+        f"{counted(verification.dead_letters, 'dead letter')}, {verification.lost:,} lost, "
+        f"{verification.doubled:,} doubled, "
         f"{verification.changed:,} changed, {verification.moved:,} out of order, {verification.foreign:,} foreign"
     )
     exactly = "each post was scored exactly once" if verification.exactly_once else "NOT exactly once"

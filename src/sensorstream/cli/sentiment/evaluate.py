@@ -7,6 +7,7 @@ import typer
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.cli.sentiment import labelled, options
 from sensorstream.errors import ExitCode
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -104,7 +105,7 @@ def _show(console: "Console", result: "Evaluation", gold: str) -> None:
     from sensorstream.cli.terminal import visible
 
     cut = result.scorer.thresholds
-    console.print(visible(f"{result.file}: {result.texts:,} texts, {gold}"))
+    console.print(visible(f"{result.file}: {counted(result.texts, 'text')}, {gold}"))
     console.print(
         visible(f"scorer {result.scorer.name} {result.scorer.version}: ")
         + (
@@ -114,7 +115,7 @@ def _show(console: "Console", result: "Evaluation", gold: str) -> None:
         )
     )
     for reason, count in result.excluded.items():
-        console.print(visible(f"left out as {reason}: {count:,} rows"))
+        console.print(visible(f"left out as {reason}: {counted(count, 'row')}"))
     unscored = {name: count for name, count in result.statuses.items() if count and name not in ("ok", "truncated")}
     if unscored:
         told = ", ".join(f"{count:,} {name}" for name, count in unscored.items())
@@ -123,7 +124,7 @@ def _show(console: "Console", result: "Evaluation", gold: str) -> None:
         console.print(f"scored by their head alone: {result.statuses['truncated']:,} truncated")
     figures = [f"accuracy {result.accuracy:.3f}", f"macro-F1 {result.macro_f1:.3f}"]
     if result.pearson is not None:
-        figures.append(f"Pearson {result.pearson:.3f} over {result.pearson_texts:,} texts")
+        figures.append(f"Pearson {result.pearson:.3f} over {counted(result.pearson_texts, 'text')}")
     if result.texts_per_s is not None:
         figures.append(f"{result.texts_per_s:,.0f} texts/s")
     console.print(", ".join(figures))

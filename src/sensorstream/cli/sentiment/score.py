@@ -10,6 +10,7 @@ import typer
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.cli.sentiment import options
 from sensorstream.errors import ExitCode
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +51,9 @@ def score(
 
     opened = open_scorer(scorer, parse_pairs(set_ or (), "--set"), check_language=not no_language_check)
     result = score_texts(_lines(text), opened, explain=explain)
-    errors = [f"{result.errors} of {len(result.scores)} texts could not be scored"] if result.errors else []
+    errors = (
+        [f"{result.errors:,} of {counted(len(result.scores), 'text')} could not be scored"] if result.errors else []
+    )
     return Outcome(
         result,
         lambda console: _show(console, result, explain=explain),

@@ -8,6 +8,7 @@ import typer
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.cli.sentiment import labelled
 from sensorstream.errors import ExitCode
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,13 +101,13 @@ def _show(console: "Console", result: "Training") -> None:
     from sensorstream.cli.terminal import visible
 
     labels = ", ".join(f"{count:,} {label}" for label, count in result.labels.items())
-    console.print(visible(f"{result.file}: {result.trained_on + result.held_out:,} texts ({labels})"))
+    console.print(visible(f"{result.file}: {counted(result.trained_on + result.held_out, 'text')} ({labels})"))
     left = {**result.excluded, "a duplicate": result.duplicates, "empty": result.empty}
     told = ", ".join(f"{count:,} as {reason}" for reason, count in left.items() if count)
     if told:
         console.print(visible(f"left out: {told}"))
     rows = table(
-        f"on {result.held_out:,} texts held out",
+        f"on {counted(result.held_out, 'text')} held out",
         *("accuracy", "macro-F1", "texts/s"),
         right=("accuracy", "macro-F1", "texts/s"),
     )

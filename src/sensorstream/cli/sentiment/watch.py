@@ -10,6 +10,7 @@ import typer
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.cli.sentiment import feed_options
 from sensorstream.errors import ExitCode
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,7 +91,7 @@ def _outcome(result: "Watched", *, bounded: bool, terminal: bool) -> Outcome:
     code = ExitCode.DONE
     if bounded and result.ended == "timeout":
         code = ExitCode.FAILED
-        errors.append(f"no record came within the --timeout; {result.posts} posts were seen")
+        errors.append(f"no record came within the --timeout; {counted(result.posts, 'post')} seen")
     if bounded and result.ended == "stopped":
         code = ExitCode.INTERRUPTED
         errors.append("interrupted before the end")
@@ -111,9 +112,9 @@ def _line(post: "ScoredPost") -> str:
 
 def _total(result: "Watched") -> str:
     told = ", ".join(f"{count:,} {kind}" for kind, count in result.counts.items() if count)
-    parts = [f"{result.topic}: {result.posts:,} posts" + (f" ({told})" if told else "")]
+    parts = [f"{result.topic}: {counted(result.posts, 'post')}" + (f" ({told})" if told else "")]
     if result.unusable:
-        parts.append(f"{result.unusable:,} records were no scored posts")
+        parts.append(f"{counted(result.unusable, 'record')} without a scored post")
     if result.missed:
         parts.append(f"{result.missed:,} were gone before they could be read")
     return ", ".join(parts)

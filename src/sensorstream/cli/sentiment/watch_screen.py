@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from sensorstream.cli.terminal import visible
 from sensorstream.sentiment.feed import Feed, Kind, ScoredPost, SourceState
 from sensorstream.transforms.event_time import duration_text, iso
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -80,7 +81,7 @@ def _head(feed: Feed, state: SourceState, topic: str, page: str | None, kind: Ki
 
     rate = feed.rate()
     parts = [
-        f"{feed.total:,} posts",
+        counted(feed.total, "post"),
         "rate unknown" if rate is None else f"{rate:,.1f} posts/s",
         "lag unknown" if state.lag is None else f"lag {state.lag:,}",
     ]
@@ -108,7 +109,7 @@ def _latest(feed: Feed, most: int, page: str | None, kind: Kind | None) -> Any:
     from rich.text import Text
 
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", expand=True)
-    rows.add_column("time", no_wrap=True)
+    rows.add_column("time (UTC)", no_wrap=True)
     rows.add_column("page", no_wrap=True, max_width=18, overflow="ellipsis")
     rows.add_column("label", no_wrap=True)
     rows.add_column("score", justify="right", no_wrap=True)
@@ -116,7 +117,7 @@ def _latest(feed: Feed, most: int, page: str | None, kind: Kind | None) -> Any:
     for post in feed.latest(most, page, kind):
         style = STYLES[post.kind]
         rows.add_row(
-            iso(post.time_ms)[11:19],
+            iso(post.time_ms)[:19].replace("T", " "),
             Text(visible(post.page)),
             Text(visible(post.said), style=style),
             Text("-" if post.compound is None else f"{post.compound:+.3f}", style=style),

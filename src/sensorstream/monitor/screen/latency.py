@@ -13,6 +13,7 @@ from sensorstream.monitor.screen.grid import fit
 from sensorstream.monitor.screen.plot import plot
 from sensorstream.monitor.view import Point
 from sensorstream.visible import visible
+from sensorstream.wording import counted
 
 _BANDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 _TALLEST: Final = 12
@@ -25,7 +26,7 @@ def lines(topic: str, state: ReadState, samples: Sequence[tuple[float, float]], 
     found = summarise(seconds)
     top: list[Line] = [
         [Cell(" "), Cell(fit(f"{visible(topic)}: from publishing to reading here", width - 2).rstrip(), "bold")],
-        [Cell(f" {visible(state.text)}; {state.read:,} rows read{_left_out(state)}", "dim")],
+        [Cell(f" {visible(state.text)}; {counted(state.read, 'row')} read{_left_out(state)}", "dim")],
         *_summary(found),
     ]
     notes = [_note(text, width) for text in _notes(found, state)]
@@ -77,9 +78,7 @@ def _left_out(state: ReadState) -> str:
 def _notes(found: Latency, state: ReadState) -> list[str]:
     notes = []
     if state.own_times:
-        notes.append(
-            f"{state.own_times:,} rows carry the time of their data, not of their publishing, and are left out"
-        )
+        notes.append(f"left out: {counted(state.own_times, 'row')} with the time of the data, not of publishing")
     if found.p50_ms is not None and found.p50_ms < 0:
         notes.append("below zero: the publisher's clock is ahead of this host's")
     notes.append("from a record's timestamp, by its publisher's clock, to this host's clock")

@@ -33,6 +33,7 @@ from sensorstream.sinks.rejected import RejectedFile
 from sensorstream.transforms.event_time import EventTimeRule, iso
 from sensorstream.transforms.measures import Place
 from sensorstream.transforms.windows import WindowRule, Windows, WindowState, load_state
+from sensorstream.wording import counted
 
 NOTICED: Final = 3
 """Rejected records that are told one by one; the others are counted."""
@@ -369,8 +370,9 @@ class _Aggregation:
             self._told_backwards = True
             self._listener(
                 Notice(
-                    f"{late} of {self._records} rows came after their window was closed; does time run backwards in "
-                    f"{self._job.topic}? Use -e, which holds windows until the end, or a longer --late",
+                    f"{late:,} of {counted(self._records, 'row')} came after their window was closed; "
+                    f"does time run backwards in {self._job.topic}? Use -e, which holds windows until "
+                    "the end, or a longer --late",
                     "warning",
                 )
             )

@@ -37,6 +37,7 @@ from sensorstream.pipelines.start_at import StartAt, resolve
 from sensorstream.records import Commit, ConsumedRecord, TopicIdentity, TopicPartition, commit_note
 from sensorstream.sinks.base import Sink
 from sensorstream.sinks.positioned_file import FileBusy
+from sensorstream.wording import counted
 
 COMMIT_EVERY_S: Final = 1.0
 COMMIT_EVERY_ROWS: Final = 5000
@@ -349,7 +350,7 @@ class _Capture:
         if limit is not None and rejected > limit:
             self._store(self._open.values(), last=True)
             raise SinkError(
-                f"{rejected} records of {self._job.topic} could not be used, over --max-rejects {limit}",
+                f"{counted(rejected, 'record')} of {self._job.topic} could not be used, over --max-rejects {limit}",
                 hint="see the .rejected.jsonl file beside the capture",
             )
 
@@ -594,7 +595,7 @@ class _Capture:
         if stored < first:
             raise OffsetOutOfRange(
                 f"{tp}: offsets {stored} to {first - 1} are no longer in the log; "
-                f"retention has removed {first - stored} offsets that were not captured",
+                f"retention has removed {counted(first - stored, 'offset')} before the capture",
                 hint=f"to go on without them, capture into another --to with -o {first}",
             )
         if stored > end:

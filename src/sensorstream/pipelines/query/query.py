@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sensorstream.errors import DataError, Interrupted, SensorstreamError, UsageError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.pipelines.query.tables import Table, columns_of, described, find_tables, make_view, sql_text
+from sensorstream.wording import counted
 
 if TYPE_CHECKING:
     import duckdb
@@ -139,9 +140,7 @@ def _bind(
         made.add(name)
         waiting = sum(file.waiting for file in tables[name])
         if waiting:
-            listener(
-                Notice(f"{name}: {waiting} rows wait for their finished file and are no part of the answer", "warning")
-            )
+            listener(Notice(f"{name}: left out {counted(waiting, 'row')} that no finished file has yet", "warning"))
 
 
 def _rows(reader: Any) -> Iterator[tuple[Any, ...]]:

@@ -14,6 +14,7 @@ from sensorstream.pipelines.replay.spec import Rules
 from sensorstream.records import SourceRow
 from sensorstream.sources.followed import FollowedSource
 from sensorstream.sources.rotation import Prefix
+from sensorstream.wording import counted
 
 UNFINISHED_S: Final = 5.0
 """After so long the rest of a row that is not whole is missed."""
@@ -176,7 +177,9 @@ class FollowLane(Lane):
         self._tell_open_quote()
         size = self.followed.half_line
         if size:
-            text = f"{self.source.name}: the last line, {size} bytes, has no line end yet and was not published"
+            text = (
+                f"{self.source.name}: the last line, {counted(size, 'byte')}, has no line end yet and was not published"
+            )
             self._listener(Notice(text, "warning"))
 
     def _tell_open_quote(self) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from sensorstream.errors import UsageError
 from sensorstream.pipelines.replay.job_records import JobRecord, JobState
+from sensorstream.wording import counted
 
 _SHOWN: Final = {"partition_by": "the partition rule"}
 
@@ -80,9 +81,9 @@ def _differs(stored: JobState, wanted: JobRecord) -> UsageError | None:
     if known.topic != wanted.topic:
         reasons.append(f"it published to topic {known.topic}, not {wanted.topic}")
     if known.file.sha256 != wanted.file.sha256 and not is_followed(known, wanted):
-        reasons.append(f"{name} has other content than when the job began ({known.file.size} bytes then)")
+        reasons.append(f"{name} has other content than when the job began ({counted(known.file.size, 'byte')} then)")
     if known.partitions != wanted.partitions:
-        reasons.append(f"topic {wanted.topic} has {wanted.partitions} partitions, it had {known.partitions}")
+        reasons.append(f"topic {wanted.topic} has {counted(wanted.partitions, 'partition')}, it had {known.partitions}")
     for option in sorted(known.rule.keys() | wanted.rule.keys()):
         before, now = known.rule.get(option), wanted.rule.get(option)
         if before != now:
@@ -92,6 +93,6 @@ def _differs(stored: JobState, wanted: JobRecord) -> UsageError | None:
         return None
     rows = sum(part.rows for part in stored.progress if part is not None)
     return UsageError(
-        f"job {known.name} has published {rows} rows to {known.topic} and can't go on: {'; '.join(reasons)}",
+        f"job {known.name} has published {counted(rows, 'row')} to {known.topic} and can't go on: {'; '.join(reasons)}",
         hint="publish all of it from the beginning with --restart, or beside it under another name with --job NAME",
     )

@@ -29,6 +29,7 @@ from sensorstream.sources.csv_blocks import CsvBlocks
 from sensorstream.sources.followed import FollowedSource
 from sensorstream.sources.row_times import RowTimes
 from sensorstream.sources.schedule import Schedule, Unpaced
+from sensorstream.wording import counted
 
 BATCH_ROWS: Final = 500
 """Rows that a lane publishes before it lets go of its thread."""
@@ -439,7 +440,7 @@ class Lane:
         limit = self._rules.max_rejects
         if limit is not None and self.rejected > limit:
             raise DeliveryError(
-                f"{self.rejected} rows of {self.source.name} could not be used, over --max-rejects {limit}",
+                f"{counted(self.rejected, 'row')} of {self.source.name} could not be used, over --max-rejects {limit}",
                 hint=f"see {self._rejects.path}",
             )
 

@@ -52,6 +52,7 @@ from sensorstream.records import TopicPartition
 from sensorstream.sources.base import Source
 from sensorstream.sources.followed import FollowedSource
 from sensorstream.sources.rotation import find
+from sensorstream.wording import counted
 
 COMMIT_S: Final = 1.0
 """So long at the most a row waits for its commit; readers see it after that."""
@@ -176,9 +177,7 @@ class OnceLane:
         if self.ended:
             self._throw_away()
             self._source.rules.leave_clock()
-            self._listener(
-                Notice(f"{self.topic}: job {self._key} is finished, all of its {done.rows} rows are published")
-            )
+            self._listener(Notice(f"{self.topic}: job {self._key} is finished: {counted(done.rows, 'row')} published"))
         return self.ended
 
     def _tell_begin(self) -> None:
@@ -191,7 +190,9 @@ class OnceLane:
             )
         elif done.committed_ms is not None:
             place = f"row {done.next_row}" + (f" of round {done.round}" if self._loop else "")
-            self._listener(Notice(f"{self.topic}: job {self._key} goes on at {place}, {done.rows} rows are published"))
+            self._listener(
+                Notice(f"{self.topic}: job {self._key} goes on at {place}: {counted(done.rows, 'row')} published")
+            )
         else:
             self._listener(Notice(f"{self.topic}: job {self._key} begins at row {done.next_row}", "debug"))
 

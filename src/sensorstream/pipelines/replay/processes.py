@@ -33,6 +33,7 @@ from sensorstream.pipelines.replay.replay import FLUSH_S
 from sensorstream.pipelines.replay.spec import ReplayedSource, ReplayJob, ReplayResult
 from sensorstream.pipelines.replay.worker import Message, Order, Ready, Refused, Told, encode_go, encode_said
 from sensorstream.sources.common_clock import Said
+from sensorstream.wording import counted
 
 STOP_S: Final = FLUSH_S + 15.0
 """How long a process may take to end when it was asked to: it waits for the answers to what it has sent."""
@@ -71,7 +72,9 @@ def replay_in_processes(
         partitions = publisher.partitions_of(dict.fromkeys(source.topic for source in job.sources))
     parts = plan(job, paths, partitions, processes, paced=is_paced(settings, options))
     if len(parts) < processes:
-        listener(Notice(f"{processes} processes were asked for, the partitions are enough for {len(parts)}"))
+        listener(
+            Notice(f"{counted(processes, 'process')} were asked for, the partitions are enough for {len(parts):,}")
+        )
     claims = _claims(client, job, parts, listener) if job.exactly_once else {}
     with _Workers(job, paths, parts, listener) as workers:
         workers.start(command, settings, options, claims)

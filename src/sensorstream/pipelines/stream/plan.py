@@ -18,6 +18,7 @@ from sensorstream.pipelines.stream.seat import Seat, check_instance, default_ins
 from sensorstream.pipelines.stream.stream import stream
 from sensorstream.records import ConsumedRecord, check_topic_name
 from sensorstream.transforms.base import Transform, get_ready
+from sensorstream.wording import counted
 
 DEAD_ENDING: Final = "_DEAD"
 
@@ -105,7 +106,7 @@ def make_topics(settings: Settings, options: StreamOptions, listener: Listener =
         raise missing
     uses = {options.target: "", options.dead: " (for records that can't be used)"}
     missing_ones = [name for name in uses if name not in known]
-    size = f"{target.partitions} partitions, {target.replication_factor} replicas"
+    size = f"{counted(target.partitions, 'partition')}, {counted(target.replication_factor, 'replica')}"
     if missing_ones:
         told = " and ".join(f"{name}{uses[name]}" for name in missing_ones)
         listener(Notice(f"making topic{'s' * (len(missing_ones) > 1)} {told}: {size}"))
@@ -146,7 +147,10 @@ def run(
         return run_worker(settings, options, lambda: transform, stop=stop, listener=listener)
     if options.workers > partitions:
         listener(
-            Notice(f"{options.source} has {partitions} partitions: so many of the {options.workers} workers are busy")
+            Notice(
+                f"{options.source} has {counted(partitions, 'partition')}: so many of the {options.workers} "
+                "workers are busy"
+            )
         )
     from sensorstream.pipelines.stream.workers import run_workers
 

@@ -9,6 +9,7 @@ from sensorstream.errors import DecodeError, SensorstreamError
 from sensorstream.records import ConsumedRecord, Headers, Row
 from sensorstream.serde.json import decode, encode
 from sensorstream.transforms.base import InputRow, OutputRow, Transform, Transformed, Unusable
+from sensorstream.wording import counted
 
 HEADER: Final = "sensorstream."
 """What the names of a dead letter's own headers begin with."""
@@ -105,7 +106,7 @@ class RecordTransformer:
         except Exception as error:
             raise self._failed(rows, f"{type(error).__name__}: {error}") from error
         if len(transformed) != len(rows):
-            raise self._failed(rows, f"it gave {len(transformed)} answers for {len(rows)} rows")
+            raise self._failed(rows, f"it gave {counted(len(transformed), 'answer')} for {counted(len(rows), 'row')}")
         return transformed
 
     def _failed(self, rows: Sequence[InputRow], why: str) -> SensorstreamError:
@@ -133,7 +134,10 @@ class RecordTransformer:
         if limit is not None:
             size = max((batch_of_one(len(one.key or b"") + len(one.value or b"")) for one in made.letters), default=0)
             if size > limit:
-                self.bury(made, f"its output of {size} bytes is too large: {self._route.target} takes {limit} at once")
+                self.bury(
+                    made,
+                    f"its output of {counted(size, 'byte')} is too large: {self._route.target} takes {limit} at once",
+                )
 
     def bury(self, made: Made, reason: str) -> None:
         """Make a dead letter of a record: itself, as it was read, with headers that say why and where it was.
@@ -153,7 +157,9 @@ class RecordTransformer:
         partition = record.partition % route.dead_partitions
         size = batch_of_one(len(record.key or b"") + len(record.value or b""), headers)
         if route.dead_limit is not None and size > route.dead_limit:
-            raise too_large_for_the_dead(record, route.dead, f"{size} bytes, and it takes {route.dead_limit}")
+            raise too_large_for_the_dead(
+                record, route.dead, f"{counted(size, 'byte')}, and it takes {route.dead_limit}"
+            )
         made.letters = [Letter(route.dead, partition, record.key, record.value, stamp, headers)]
         made.dead = True
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sensorstream.errors import DataError, SourceError, UsageError
 from sensorstream.sentiment.exported.meanings import SAY, Meaning, meanings
+from sensorstream.wording import counted
 
 EXPORT: Final = "optimum-cli export onnx --model NAME FOLDER makes one"
 USUAL: Final = ("model.onnx", "onnx/model.onnx")
@@ -98,7 +99,9 @@ def read_folder(
 def _json(path: Path, *, needed: bool = True) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MOST_JSON:
-            raise DataError(f"{path} has {path.stat().st_size:,} bytes: it is not what it is called", hint=EXPORT)
+            raise DataError(
+                f"{path} has {counted(path.stat().st_size, 'byte')}: it is not what it is called", hint=EXPORT
+            )
         found = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         if not needed:
@@ -152,7 +155,9 @@ def _labels(config: dict[str, Any], folder: Path) -> list[str]:
     try:
         return [str(told[str(at)]) for at in range(len(told))]
     except KeyError as error:
-        raise DataError(f"{path}: id2label has no {error.args[0]!r}, but {len(told)} entries", hint=SAY) from error
+        raise DataError(
+            f"{path}: id2label has no {error.args[0]!r}, but {counted(len(told), 'entry')}", hint=SAY
+        ) from error
 
 
 def _pad_id(config: dict[str, Any], said: dict[str, Any], tokenizer: Path) -> int:

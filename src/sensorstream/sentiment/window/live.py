@@ -15,6 +15,7 @@ from sensorstream.sentiment.window.palette import Palette
 from sensorstream.sentiment.window.shown import signed
 from sensorstream.sentiment.window.theme import Fonts, paint_tags
 from sensorstream.transforms.event_time import iso
+from sensorstream.wording import counted
 
 ROWS: Final = 200
 ALL_PAGES: Final = "all pages"
@@ -144,7 +145,7 @@ class LiveFeed(ttk.Frame):
         except SensorstreamError as error:
             self._say(str(error), wrong=True)
         else:
-            self._say(f"exported {count:,} posts to {path}")
+            self._say(f"exported {counted(count, 'post')} to {path}")
 
     def _opened(self, event: "tk.Event[ttk.Treeview]") -> str:
         row = self.table.identify_row(event.y) if str(event.type) != "2" else self.table.focus()
@@ -221,7 +222,7 @@ class LiveFeed(ttk.Frame):
     def _tell(self, state: SourceState) -> None:
         rate = self.feed.rate()
         figures = [
-            f"{self.feed.total:,} posts",
+            counted(self.feed.total, "post"),
             "rate unknown" if rate is None else f"{rate:,.1f} posts/s",
             "lag unknown" if state.lag is None else f"lag {state.lag:,}",
         ]
