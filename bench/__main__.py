@@ -29,6 +29,9 @@ from bench.report import Finding, Latencies
 from sensorstream.cluster.local import LocalCluster
 from sensorstream.config import Settings
 
+NAMES = ("start-up", "csv-to-topic", "topic-to-csv", "scoring", "scaling", "flat", "latency", "sending", "memory")
+"""What ``--only`` takes."""
+
 
 def main() -> None:
     """Run the benchmarks that the command line asks for."""
@@ -37,9 +40,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count, after one that does not")
     parser.add_argument("--memory-rows", type=int, default=10_000_000, help="rows of the memory case; 0 leaves it out")
     parser.add_argument("--client", action="append", help="a client to measure (repeatable; default: all installed)")
-    parser.add_argument("--only", action="append", metavar="CASE", help="run cases of this name only (repeatable)")
+    parser.add_argument("--only", action="append", metavar="CASE", help=f"{', '.join(NAMES)} (repeatable; default: all)")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md and its plot")
     chosen = parser.parse_args()
+    if unknown := set(chosen.only or ()) - set(NAMES):
+        parser.error(f"--only {sorted(unknown)[0]}: there is no such case; they are {', '.join(NAMES)}")
     told_of_sending = ""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the cluster is taken down
     clients = chosen.client or clients_of()
@@ -59,7 +64,7 @@ def main() -> None:
                 "scaling": lambda: [scaling(settings, folder, rows, clients[-1])],
                 "flat": lambda: [flat(settings, folder, rows, client) for client in clients],
             }
-            wanted = chosen.only or [*cases, "latency", "sending", "memory"]
+            wanted = chosen.only or NAMES
             findings = [run(case, chosen.rounds) for name in cases if name in wanted for case in cases[name]()]
             latencies = [single_rows(settings, client, chosen.rounds) for client in clients if "latency" in wanted]
             if "sending" in wanted:
