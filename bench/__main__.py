@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count, after one that does not")
     parser.add_argument("--memory-rows", type=int, default=10_000_000, help="rows of the memory case; 0 leaves it out")
     parser.add_argument("--client", action="append", help="a client to measure (repeatable; default: all installed)")
-    parser.add_argument("--only", action="append", metavar="CASE", help=f"{', '.join(NAMES)} (repeatable; default: all)")
+    parser.add_argument("--only", action="append", metavar="CASE", help=f"repeatable: {', '.join(NAMES)}; default: all")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md and its plot")
     chosen = parser.parse_args()
     if unknown := set(chosen.only or ()) - set(NAMES):
