@@ -29,7 +29,9 @@ def navigation() -> list[str]:
 def test_each_page_is_in_the_navigation_once() -> None:
     pages = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md") if path.parent.name != "reference"}
     listed = [page for page in navigation() if not page.startswith(("beside/", "reference/"))]
-    assert sorted(listed) == sorted(pages), "mkdocs.yml has the navigation"
+    assert pages - set(listed) == set(), "add it to the navigation in mkdocs.yml"
+    assert set(listed) - pages == set(), "mkdocs.yml names what is not there"
+    assert len(listed) == len(set(listed))
 
 
 def test_what_lies_beside_the_docs_is_there() -> None:
