@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -27,6 +27,7 @@ from sensorstream.cluster import LocalCluster
 from sensorstream.cluster import plan as plans
 from sensorstream.cluster.secure.certificates import LOOPBACK_NAMES, Authority
 from sensorstream.config import Settings, TopicSettings
+from sensorstream.doctor.examine import examine
 from sensorstream.errors import ClusterUnreachable, CredentialsRefused
 from sensorstream.monitor.gather import take
 from sensorstream.monitor.snapshot import Snapshot
@@ -37,6 +38,8 @@ from sensorstream.records import TopicPartition
 pytestmark = [pytest.mark.broker, pytest.mark.long]
 WAIT_S = 60.0
 NAME = "secured"
+NOWHERE = "kafka-1.invalid"
+"""What the listener ``lost`` is advertised as: a name that holds in some other network."""
 DAY = datetime.timedelta(days=1)
 RIGHTS = {
     "TOPIC": ("READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"),
@@ -128,15 +131,16 @@ def secured(_own_surroundings: None, tmp_path_factory: pytest.TempPathFactory) -
     (files / "ca.pem").write_bytes(ours.certificate)
     (files / "other-ca.pem").write_bytes(other.certificate)
     listeners = ("mutual", "expired", "early", "elsewhere")
-    ports = dict(zip((*listeners, "plain"), free_ports(5), strict=True))
+    ports = dict(zip((*listeners, "plain", "lost"), free_ports(6), strict=True))
     at = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+    advertised = {**at, "lost": f"{NOWHERE}:{ports['lost']}"}
     own_lines = plans.Plan.security_lines
 
     def lines(self: plans.Plan, node_id: int) -> dict[str, str]:
         found = own_lines(self, node_id)
-        for key in ("listeners", "advertised.listeners"):
-            found[key] += "".join(f",{name.upper()}://{address}" for name, address in at.items())
-        found["listener.security.protocol.map"] += ",PLAIN:SASL_PLAINTEXT"
+        for key, addresses in (("listeners", at), ("advertised.listeners", advertised)):
+            found[key] += "".join(f",{name.upper()}://{address}" for name, address in addresses.items())
+        found["listener.security.protocol.map"] += ",PLAIN:SASL_PLAINTEXT,LOST:PLAINTEXT"
         for name in listeners:
             found["listener.security.protocol.map"] += f",{name.upper()}:SSL"
             found[f"listener.name.{name}.ssl.keystore.location"] = str(files / f"{name}.pem")
@@ -233,6 +237,70 @@ def test_the_wrong_protocol_is_named(client: str, secured: Secured) -> None:
     assert "see security.protocol" in refused(unnamed, refusal=False)
 
 
+def examined(settings: Settings) -> dict[str, tuple[str, str, str | None]]:
+    """What ``doctor`` says of the way to the cluster and of the cluster: state, finding and advice of each check."""
+    seen = examine(lambda: replace(settings, origins={"bootstrap": "command line"}), "0.1.0")
+    return {
+        one.name: (one.state, one.found, one.advice) for one in seen.checks if one.area in ("connection", "cluster")
+    }
+
+
+def test_doctor_finds_nothing_wrong_for_who_comes_rightly(client: str, secured: Secured) -> None:
+    own = str(secured.files / "user.pem")
+    for settings in (
+        secured.settings(client),
+        secured.plain(client, "rights"),
+        secured.tls(client, "mutual", ssl_keystore_location=own),
+    ):
+        seen = examined(settings)
+        assert {state for state, _, _ in seen.values()} <= {"ok", "skipped"}, seen
+        assert seen["client"][0] == "ok"
+    assert examined(secured.settings(client))["sasl"][1] == "SCRAM-SHA-512, logged in as admin"
+
+
+def test_doctor_names_who_is_turned_away_and_why(secured: Secured) -> None:
+    client = "kafka-python"
+
+    def problem(name: str, settings: Settings) -> str:
+        """Finding and advice of the one check that has failed; what is behind it is skipped."""
+        seen = examined(settings)
+        assert [one for one, (state, _, _) in seen.items() if state == "problem"] == [name], seen
+        behind = list(seen)[list(seen).index(name) + 1 :]
+        assert all(seen[one][0] == "skipped" for one in behind)
+        return f"{seen[name][1]}; {seen[name][2]}"
+
+    said = problem("sasl", secured.settings(client, sasl_password="wr0ng"))
+    assert "authentication failed" in said
+    assert "check sasl.username and sasl.password" in said
+    assert "wr0ng" not in said
+    said = problem("sasl", secured.settings(client, sasl_mechanism="PLAIN"))
+    assert "PLAIN is not taken there; it takes SCRAM-SHA-" in said
+    said = problem("kafka", Settings((secured.at["plain"],), client=client))
+    assert "it wants a user's name and password (PLAIN), and security.protocol is PLAINTEXT" in said
+    assert "-X security.protocol=SASL_PLAINTEXT" in said
+    assert "speaks TLS, and security.protocol is PLAINTEXT" in problem("protocol", Settings(secured.local.bootstrap))
+    assert "Kafka without TLS, and security.protocol is SSL" in problem("protocol", secured.tls(client, "plain"))
+    foreign = str(secured.files / "other-ca.pem")
+    said = problem("tls", secured.settings(client, ssl_truststore_location=foreign))
+    assert "unable to get local issuer" in said
+    assert "-X ssl.truststore.location=ca.pem" in said
+    assert "certificate has expired; the broker needs a new" in problem("tls", secured.tls(client, "expired"))
+    assert "not yet valid; compare the clocks" in problem("tls", secured.tls(client, "early"))
+    assert "not valid for '127.0.0.1'" in problem("tls", secured.tls(client, "elsewhere"))
+    assert "wants a certificate" in problem("tls", secured.tls(client, "mutual"))
+    late = str(secured.files / "late-user.pem")
+    said = problem("tls", secured.tls(client, "mutual", ssl_keystore_location=late))
+    assert "certificate, which has expired" in said
+
+
+def test_doctor_names_an_advertised_address_that_leads_nowhere(secured: Secured) -> None:
+    seen = examined(Settings((secured.at["lost"],)))
+    assert (seen["kafka"][0], seen["advertised"][0], seen["brokers"][0]) == ("ok", "problem", "skipped")
+    port = secured.at["lost"].rpartition(":")[2]
+    assert seen["advertised"][1] == f"it advertises {NOWHERE}:{port}: the host name is not known"
+    assert "set advertised.listeners of broker 1" in (seen["advertised"][2] or "")
+
+
 def test_its_profiles_are_found_and_say_who_comes(secured: Secured, tmp_path: Path) -> None:
     ok("topics", "create", "secured-cli", "--replication-factor", "1", "--profile", NAME, cwd=tmp_path)
     rows = tmp_path / "rows.csv"
@@ -281,7 +349,7 @@ def test_its_broker_listens_on_loopback_only_and_comes_back(secured: Secured) ->
     (broker,) = before.brokers
     assert broker.pid is not None
     listening = [one.laddr for one in psutil.Process(broker.pid).net_connections("inet") if one.status == "LISTEN"]
-    assert len(listening) == 7  # its own two, and the five of this test
+    assert len(listening) == 8  # its own two, and the six of this test
     # As IPv6 a Java program shows an IPv4 address inside one of IPv6.
     assert {address.ip.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
     secured.local.stop_broker(1, kill=True)

@@ -30,6 +30,8 @@ _CORRELATION: Final = 1
 _NOT_ENABLED: Final = 33
 _NOT_ASKED: Final = 34
 _SHOWN: Final = 40
+_SUBJECTS: Final = (b"/subjects", b"/apis/ccompat/v7/subjects")
+"""Where a schema registry lists its subjects: Confluent's and Karapace's, and Apicurio's, which 'cluster up' runs."""
 
 
 class NotKafkaError(Exception):
@@ -76,15 +78,15 @@ def who_speaks(address: str) -> Peer:
             pass
     if said.startswith(b"\x15\x03"):  # an alert of TLS
         return Peer("TLS")
-    with ThreadPoolExecutor(3, "sensorstream-first-words") as pool:
+    with ThreadPoolExecutor(2 + len(_SUBJECTS), "sensorstream-first-words") as pool:
         encrypted = pool.submit(tls.speaks_tls, address)
-        page = pool.submit(_answer, address, b"GET /subjects HTTP/1.0\r\n\r\n")
         keeper = pool.submit(_answer, address, b"srvr\n")
+        asked = [pool.submit(_answer, address, b"GET %s HTTP/1.0\r\n\r\n" % path) for path in _SUBJECTS]
+        pages = [one.result() for one in asked]
     if encrypted.result():
         return Peer("TLS")
-    if page.result().startswith(b"HTTP/"):
-        registry = b"schemaregistry" in page.result().lower()
-        return Peer("schema registry" if registry else "HTTP", _server(page.result()))
+    if pages[0].startswith(b"HTTP/"):
+        return Peer("schema registry" if any(map(_lists_subjects, pages)) else "HTTP", _server(pages[0]))
     if keeper.result().startswith(b"Zookeeper version"):
         return Peer("ZooKeeper")
     if said:
@@ -155,6 +157,12 @@ def _answer(address: str, question: bytes) -> bytes:
         while len(data) < 2000 and (more := connection.recv(2000)):
             data += more
     return data
+
+
+def _lists_subjects(page: bytes) -> bool:
+    """Whether a page is what a schema registry answers when it is asked for its subjects: a list in JSON."""
+    head, _, body = page.partition(b"\r\n\r\n")
+    return b"json" in head.lower() and b" 200 " in head.partition(b"\r\n")[0] and body.lstrip().startswith(b"[")
 
 
 def _server(page: bytes) -> str:

@@ -9,7 +9,7 @@ from sensorstream.cluster.plan import name_flag
 from sensorstream.config import DEFAULT_PORTS
 from sensorstream.doctor.checks import Check
 from sensorstream.errors import SensorstreamError
-from sensorstream.wording import numbered
+from sensorstream.wording import counted, numbered
 
 _ANY: Final = "--ports auto"
 
@@ -83,7 +83,7 @@ def _cluster(one: ListedCluster) -> Check:
         return Check("clusters", "cluster", one.name, "warning", found, up)
     if one.state == "stopped":
         return Check("clusters", "cluster", one.name, "ok", f"stopped ({at})", f"to start it: {up}")
-    return Check("clusters", "cluster", one.name, "ok", f"{len(one.running or ())} brokers run ({at})")
+    return Check("clusters", "cluster", one.name, "ok", f"{counted(len(one.running or ()), 'broker')} running ({at})")
 
 
 def _ports_of(one: ListedCluster) -> list[Check]:

@@ -130,7 +130,13 @@ def _brokers(seen: Look, told: Introduction) -> Check:
 
 def _clock(seen: Look) -> Check:
     if seen.clock_ahead_s is None:
-        return Check("cluster", "clock", None, "skipped", "this cluster, or this user, is not told the time")
+        return Check(
+            "cluster",
+            "clock",
+            None,
+            "skipped",
+            "the cluster does not tell it: it runs with ZooKeeper, or this user may not describe it",
+        )
     off = abs(seen.clock_ahead_s)
     if off - seen.clock_within_s <= _CLOCK_S:
         return Check("cluster", "clock", None, "ok", f"the controller's and ours agree within {max(off, 0.1):.1f} s")
