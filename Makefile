@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types imports audit check bench campaign docs reference build clean bytecode
+.PHONY: demo test lint types imports audit check bench campaign docs reference sbom build clean bytecode
 
 demo: bytecode
 	$(BIN)/sensorstream demo
@@ -50,6 +50,10 @@ docs: $(STAMP)
 # The pages of the commands, in docs/reference/ and man/, written from the commands themselves.
 reference: $(STAMP)
 	$(BIN)/python -m tools.reference
+
+# The bill of materials that the wheel carries, after a change of the dependencies, the vendored files or the version.
+sbom: $(STAMP)
+	$(BIN)/python -m tools.sbom
 
 build: $(STAMP)
 	$(BIN)/python -m build

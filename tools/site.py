@@ -114,6 +114,7 @@ def _uri(target: str) -> str:
         return target.removeprefix(DOCS + "/")
     if not _is_beside(target):
         return target  # mkdocs says that it leads nowhere
+    target = re.sub(r"(^|/)\.", r"\1", target)  # mkdocs leaves out what begins with a dot
     return f"{BESIDE}/{target}" if target.endswith(".md") else f"{BESIDE}/{target}.md"
 
 

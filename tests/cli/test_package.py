@@ -50,6 +50,8 @@ def test_installs_and_runs_from_an_empty_folder(built: Path, kind: str, tmp_path
     assert list((target / "sensorstream" / "cluster" / "pins").glob("*.json"))
     manuals = target / "share" / "man" / "man1"
     assert {path.name for path in manuals.iterdir()} == {path.name for path in (ROOT / "man").iterdir()}
+    (bill,) = target.glob("sensorstream-*.dist-info/sboms/*.cdx.json")
+    assert bill.read_bytes() == (ROOT / "sbom" / "sensorstream.cdx.json").read_bytes()
     composed = target / "sensorstream" / "_compose"
     there = {path.relative_to(composed) for path in composed.rglob("*") if path.is_file()}
     source = ROOT / "compose"

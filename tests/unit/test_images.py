@@ -42,7 +42,17 @@ def test_an_image_takes_what_the_build_needs(image: Path) -> None:
     text = image.read_text(encoding="utf-8")
     copied = [line.split()[1:-1] for line in text.splitlines() if line.startswith("COPY") and "--from" not in line]
     names = {name for line in copied for name in line}
-    assert names >= {"pyproject.toml", "README.md", "LICENSE", "THIRD_PARTY.md", "src", "samples", "compose", "man"}
+    assert names >= {
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "THIRD_PARTY.md",
+        "src",
+        "samples",
+        "compose",
+        "man",
+        "sbom",
+    }
     assert all((ROOT / name).exists() for name in names)
 
 
