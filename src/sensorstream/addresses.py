@@ -82,24 +82,24 @@ def _address(text: str) -> str:
     if "@" in text:
         _refuse("a user's name does not belong there", "set sasl.username and sasl.password with -X")
     if re.search(r"\s", text):
-        _refuse("there is a blank in it", "separate addresses by commas")
+        _refuse("it contains a space", "separate addresses by commas")
     if "/" in text:
         _refuse("an address has no path", f"write {_rewritten(text.partition('/')[0])}")
     if text.startswith("["):
         inside, closed, rest = text[1:].partition("]")
         if not closed or not _is_ipv6(inside):
-            _refuse("what is in the brackets is no IPv6 address", "for example [::1]:29092")
+            _refuse("the text in the brackets is not an IPv6 address", "for example [::1]:29092")
         host, colon, port = f"[{inside}]", rest[:1], rest[1:]
     elif _is_ipv6(text):
-        _refuse("an IPv6 address stands in brackets", f"write {_rewritten(text)}")
+        _refuse("an IPv6 address must be in brackets", f"write {_rewritten(text)}")
     else:
         host, colon, port = text.rpartition(":")
     if not colon:
-        _refuse("it names no port", f"add the broker's port: {text}:9092")
+        _refuse("it has no port", f"add the broker's port: {text}:9092")
     if not host.startswith("[") and not _HOST.fullmatch(host):
-        _refuse(f"{host!r} is no name of a host" if host else "it names no host")
+        _refuse(f"{host!r} is not a host name" if host else "it has no host")
     if not port:
-        _refuse("it names no port", f"add the broker's port: {host}:9092")
+        _refuse("it has no port", f"add the broker's port: {host}:9092")
     if not (port.isascii() and port.isdecimal()):
         _refuse(f"{port!r} is no port")
     if len(port) > 5 or not 0 < int(port) < 65536:

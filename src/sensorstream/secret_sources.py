@@ -48,7 +48,7 @@ def _from_file(name: str, about: str) -> str:
             raise ConfigError(f"{about}: {path} is no file", hint="give a file with the value in its first line")
         if mode & _OTHERS:
             raise ConfigError(
-                f"{about}: others than you may use {path} (mode {stat.S_IMODE(mode):04o})", hint=f"chmod 600 {path}"
+                f"{about}: other users may access {path} (mode {stat.S_IMODE(mode):04o})", hint=f"chmod 600 {path}"
             )
         value = path.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
     except (OSError, UnicodeDecodeError) as error:
@@ -64,7 +64,7 @@ def _from_keyring(where: str, about: str) -> str:
         import keyring
         from keyring.errors import KeyringError
     except ImportError:
-        raise ConfigError(f"{about}: no keyring is here", hint="pip install 'sensorstream[secure]'") from None
+        raise ConfigError(f"{about}: there is no keyring here", hint="pip install 'sensorstream[secure]'") from None
     service, slash, user = where.rpartition("/")
     if not (service and slash and user):
         raise ConfigError(f"{about}: expected ${{keyring:SERVICE/USER}}")

@@ -95,7 +95,7 @@ def given_up(*, acks: int, idempotence: bool) -> str | None:
         1: "a row that only the leader has is lost when that broker dies",
         0: "a row counts as sent without an answer from a broker, so it can be lost unnoticed",
     }[acks]
-    twice = "" if idempotence else "a retry can double or reorder rows"
+    twice = "" if idempotence else "a retry can duplicate or reorder rows"
     words = [f"acks={acks}"] if acks != -1 else []
     words += [] if idempotence else ["no idempotence"]
     told = "; ".join(text for text in (lost, twice) if text)

@@ -140,7 +140,7 @@ def test_what_is_too_large_for_the_dead_letters_says_how_to_make_room(
         error = refused.stderr.splitlines()[-1]
         assert f"{source}[0] offset 1 can't be used, and is too large for {target}_DEAD" in error
         assert f"topics alter {target}_DEAD --set max.message.bytes=1113994" in error
-        assert "done again" not in refused.stderr
+        assert "is repeated" not in refused.stderr
     ok("topics", "alter", f"{target}_DEAD", "--set", "max.message.bytes=1113994", *b)
     code, answer = told(*stream, "-X", "max.request.size=1113994", cwd=tmp_path)
     assert code == 1

@@ -1,4 +1,4 @@
-"""A reader that is none of ours counts the same rows: kcat, read_committed, on what an exactly-once replay made."""
+"""A reader that is not known counts the same rows: kcat, read_committed, on what an exactly-once replay made."""
 
 import os
 import shutil

@@ -135,6 +135,6 @@ def test_a_topic_made_anew_is_not_gone_on_with_by_an_exactly_once_replay(
         assert broken.stored() == {
             f"{broken.topic}_Consumer_{part}.csv": list(range(part, ROWS, PARTITIONS)) for part in range(PARTITIONS)
         }
-    assert "deleted" in done.stderr or "anew" in done.stderr, done.stderr
+    assert "deleted" in done.stderr or "again" in done.stderr, done.stderr
     if long:
         broken.record("topic made anew", "replay, exactly once")

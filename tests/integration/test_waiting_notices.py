@@ -97,7 +97,7 @@ def test_what_keeps_a_command_waiting_is_named(own_cluster: Callable[..., LocalC
         local.start_broker(3)
         for running in producing:
             assert running.end() == 0, running.told
-            assert "going on: the wait for acknowledgements of ALL is over" in running.told
+            assert "continuing: the wait for acknowledgements of ALL is over" in running.told
 
     # Brokers are frozen: they take connections and do not answer. Two of three, so that no quorum is left that could
     # give their partitions to others while the commands are still starting.

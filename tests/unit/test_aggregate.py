@@ -273,7 +273,7 @@ def test_a_growing_file_goes_on_with_the_same_question_only(broker: MemoryBroker
     with pytest.raises(SinkError, match="without -e"):
         run(broker, **options, exit_at_end=True)
     broker.delete_records("AIR", 0, 10)
-    with pytest.raises(OffsetOutOfRange, match="anew"):
+    with pytest.raises(OffsetOutOfRange, match="that are left"):
         run(broker, **options)
     broker.delete_topic("AIR")
     broker.create_topic("AIR", 2)

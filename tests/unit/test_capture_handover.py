@@ -208,7 +208,7 @@ def test_coverage_refuses_what_it_can_not_compare(broker: MemoryBroker, tmp_path
     broker.create_topic("AIR", 1)
     publish(broker, 0)
     consume(MemoryClient(broker), tmp_path / "b")
-    with pytest.raises(UsageError, match="made anew"):
+    with pytest.raises(UsageError, match="created again"):
         cover([tmp_path / "a", tmp_path / "b"])
 
 

@@ -165,7 +165,7 @@ def test_going_on_keeps_the_range_as_it_was_settled_when_it_began(broker: Memory
     told: list[Event] = []
     again = consume(broker, to, offset="2:-1", listener=told.append)
     assert (again.ended, again.rows) == ("end", 0)
-    assert any("holds its range whole" in event.text for event in told if isinstance(event, Notice))
+    assert any("holds its whole range" in event.text for event in told if isinstance(event, Notice))
     assert numbers(to) == list(range(2, 9))
 
 

@@ -44,7 +44,7 @@ def test_a_fault_lasts_half_of_the_time_to_the_next_one() -> None:
 
 
 def test_a_plan_that_can_not_be_is_refused() -> None:
-    with pytest.raises(UsageError, match="nothing to break"):
+    with pytest.raises(UsageError, match="no fault was given"):
         make_plan((), every_s=20, for_s=120, hold_s=None, seed=1)
     with pytest.raises(UsageError, match="--hold 20s is not shorter"):
         make_plan(KILL, every_s=20, for_s=120, hold_s=20, seed=1)

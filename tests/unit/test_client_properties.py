@@ -273,7 +273,7 @@ def test_an_option_of_librdkafka_alone_is_refused_with_the_other_client() -> Non
     only = {"queued.min.messages": "5"}
     open_client(Settings(client="librdkafka", properties=only))
     assert parse_properties(only).for_kafka_python("consumer") == {}
-    with pytest.raises(ConfigError, match="librdkafka alone") as caught:
+    with pytest.raises(ConfigError, match="librdkafka only") as caught:
         open_client(Settings(client="kafka-python", properties=only))
     assert "--client librdkafka" in caught.value.hint
 
@@ -298,7 +298,7 @@ def test_auto_takes_librdkafka_where_it_is_installed_and_says_so(monkeypatch: py
         ({"acks": "all", "enable.idempotence": "true"}, -1, True, None),
         ({"acks": "1"}, 1, False, "acks=1, no idempotence: a row that only the leader has is lost"),
         ({"acks": "0"}, 0, False, "acks=0, no idempotence: a row counts as sent without an answer"),
-        ({"enable.idempotence": "false"}, -1, False, "no idempotence: a retry can double or reorder rows"),
+        ({"enable.idempotence": "false"}, -1, False, "no idempotence: a retry can duplicate or reorder rows"),
     ],
 )
 def test_a_promise_that_is_given_up_is_told_and_is_no_way_to_exactly_once(

@@ -115,7 +115,7 @@ def test_a_named_java_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, l
     [
         ('openjdk version "11.0.2" 2019-01-15', 0, "is Java 11; Kafka needs 17 or later"),
         ('java version "1.8.0_292"', 0, "is Java 8"),
-        ("what?", 0, "does not tell a Java version"),
+        ("what?", 0, "does not print a Java version"),
         ("", 1, "does not run"),
     ],
 )

@@ -279,7 +279,7 @@ def test_data_of_another_cluster_is_not_touched(home: Path) -> None:
 
 def test_a_folder_that_is_not_ours_is_not_touched(home: Path) -> None:
     (home / "data" / "broker-1").mkdir(parents=True)
-    with pytest.raises(LocalClusterError, match="not from this program"):
+    with pytest.raises(LocalClusterError, match="not created by this program"):
         make_plan("c", Wanted(data_dir=home / "data"))
 
 

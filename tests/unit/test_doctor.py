@@ -475,7 +475,7 @@ def test_a_cluster_that_can_not_be_read(doctor: Doctor) -> None:
     (remember("lab", {1: 1}, {}) / "state.json").write_text("{")
     seen = doctor("-b", nobody())
     one = seen.one("cluster", "lab")
-    assert (one.state, one.advice) == ("problem", "move it away to begin anew")
+    assert (one.state, one.advice) == ("problem", "move it away to start over")
     assert seen.code == ExitCode.UNREACHABLE, "both are told, and the cluster is what a script waits for"
 
 

@@ -95,7 +95,7 @@ def test_a_stopped_job_goes_on_behind_its_committed_rows(broker: MemoryBroker, t
     second = produce(broker, tmp_path, source, rate=5000.0, listener=told.append)
     assert second.complete
     assert first.acknowledged + second.acknowledged == 100
-    assert f"goes on at row {first.acknowledged}" in texts(told)
+    assert f"continues at row {first.acknowledged}" in texts(told)
     assert numbers(broker) == list(range(100))
 
 
@@ -151,11 +151,11 @@ def test_a_failed_transaction_is_done_again(broker: MemoryBroker, tmp_path: Path
     until(lambda: numbers(broker), "the first commit")
     if fault == "refuse":
         broker.refuse("not now")
-        until(lambda: "done again" in texts(told), "a failed transaction")
+        until(lambda: "is repeated" in texts(told), "a failed transaction")
         broker.accept()
     elif fault == "stop":
         broker.stop()
-        until(lambda: "done again" in texts(told), "a failed transaction")
+        until(lambda: "is repeated" in texts(told), "a failed transaction")
         broker.start()
     else:
         broker.hold()
@@ -191,7 +191,9 @@ def test_a_changed_file_is_refused_until_it_is_restarted(broker: MemoryBroker, t
     source = air(tmp_path, 10)
     produce(broker, tmp_path, source)
     air(tmp_path, 12)
-    with pytest.raises(UsageError, match=r"has published 10 rows to AIR and can't go on: air\.csv has other content"):
+    with pytest.raises(
+        UsageError, match=r"has published 10 rows to AIR and can't be continued: air\.csv has other content"
+    ):
         produce(broker, tmp_path, source)
     assert numbers(broker) == list(range(10))
     anew = produce(broker, tmp_path, source, restart=True)
@@ -213,7 +215,7 @@ def test_a_restart_fences_a_run_of_the_job_that_it_replaces(broker: MemoryBroker
     before = numbers(broker)
     older.join(30)
     assert not older.is_alive()
-    assert "another run has begun job" in (results[0].problem or "")
+    assert "another run has restarted job" in (results[0].problem or "")
     assert numbers(broker) == before
 
 
@@ -255,7 +257,7 @@ def test_a_topic_that_was_created_anew_is_filled_anew(broker: MemoryBroker, tmp_
     broker.create_topic("AIR", 2)
     told: list[Event] = []
     assert produce(broker, tmp_path, source, listener=told.append).acknowledged == 10
-    assert "topic AIR was created anew" in texts(told)
+    assert "topic AIR was created again" in texts(told)
     assert numbers(broker) == list(range(10))
 
 
@@ -308,7 +310,7 @@ def test_dead_letters_of_an_aborted_transaction_are_not_doubled(broker: MemoryBr
     thread.start()
     until((tmp_path / "air.rejected.jsonl").exists, "a rejected row")
     broker.refuse("not now")
-    until(lambda: "done again" in texts(told), "a failed transaction")
+    until(lambda: "is repeated" in texts(told), "a failed transaction")
     broker.accept()
     thread.join(60)
     assert (results[0].acknowledged, results[0].rejected) == (54, 6)

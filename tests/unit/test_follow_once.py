@@ -38,7 +38,7 @@ def test_the_same_command_goes_on_although_the_file_has_grown(lab: Lab) -> None:
     append(lab.file, rows(20, 21))
     assert again(lab) == list(range(21))
     assert again(lab) == list(range(21))
-    assert "goes on at row 20: 20 rows published" in lab.told
+    assert "continues at row 20: 20 rows published" in lab.told
 
 
 def jobs(lab: Lab) -> dict[str, JobState]:
@@ -193,7 +193,7 @@ def test_a_transaction_that_fails_while_the_file_is_rotated_is_done_again_where_
 
     monkeypatch.setattr(MemoryTransactionalPublisher, "commit", failing)
     lab.run(exactly_once=True, timeout=1.5)
-    assert "a transaction failed and is done again" in lab.told
+    assert "a transaction failed and is repeated" in lab.told
     assert lab.numbers() == [*range(10), 200, 201, 202]
 
 

@@ -75,11 +75,11 @@ def test_what_is_no_object_is_rejected_in_its_place(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("Time,PM\n1,2\n", "line 1, column 1: '{' or '[' is expected, 'T' stands there"),
-        ('[{"a":1}\n {"a":2}]', "line 2, column 2: ',' or ']' is expected, '{' stands there"),
-        ('[{"a":1},]', "line 1, column 10: '{' is expected, ']' stands there"),
-        ('{"a":1}\n,{"a":2}', "line 2, column 1: '{' is expected, ',' stands there"),
-        ('[{"a":1}]\n[', "line 2, column 1: the end of the file behind the array is expected, '[' stands there"),
+        ("Time,PM\n1,2\n", "line 1, column 1: '{' or '[' is expected, but there is 'T'"),
+        ('[{"a":1}\n {"a":2}]', "line 2, column 2: ',' or ']' is expected, but there is '{'"),
+        ('[{"a":1},]', "line 1, column 10: '{' is expected, but there is ']'"),
+        ('{"a":1}\n,{"a":2}', "line 2, column 1: '{' is expected, but there is ','"),
+        ('[{"a":1}]\n[', "line 2, column 1: the end of the file after the array is expected, but there is '['"),
         ('[{"a":1}', "the file ends within its array"),
         ('[{"a":1},\n{"b": "x', "the file ends within the object that begins on line 2"),
         ('{"a":"' + "x" * 200 + '"}', "longer than 100 characters"),

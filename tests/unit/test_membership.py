@@ -227,7 +227,7 @@ def test_ctrl_c_takes_back_what_has_not_moved(clock: Clock, monkeypatch: pytest.
     clock.stops_at = clock.now + 3
     told = waits(clock, monkeypatch, itertools.chain(itertools.repeat(moving._Look({A: (4,)}, copied=1))))
     assert told[-2:] == [
-        "cancelled", "cancelled: moved 1 of 2 partitions, the others stay; run it again to go on"
+        "cancelled", "cancelled: moved 1 of 2 partitions, the others stay; run it again to continue"
     ]  # fmt: skip
 
 
@@ -265,4 +265,4 @@ def test_nothing_moves_on_where_a_part_of_the_move_was_refused(monkeypatch: pyte
     with pytest.raises(BrokerError, match=r"GONE\[0\] was not moved: UnknownTopicOrPartitionError") as caught:
         moving.carry_out(Settings(), plan, stop=threading.Event())
     assert bool(controller.moving) is dies
-    assert ("goes on by itself" in caught.value.hint) is dies
+    assert ("continues in the background" in caught.value.hint) is dies

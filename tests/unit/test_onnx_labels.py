@@ -22,13 +22,13 @@ def test_labels_mean_what_they_say() -> None:
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        (["LABEL_0", "LABEL_1", "LABEL_2"], "the label 'LABEL_0' is none of ours"),
-        (["negative", "joy", "positive"], "the label 'joy' is none of ours"),
-        (["0", "1"], "the label '0' is none of ours"),
+        (["LABEL_0", "LABEL_1", "LABEL_2"], "the label 'LABEL_0' is not known"),
+        (["negative", "joy", "positive"], "the label 'joy' is not known"),
+        (["0", "1"], "the label '0' is not known"),
         (["neutral", "positive"], "have no positive and negative"),
         (["1 star", "3 stars"], "are not the stars from 1 on"),
         (["1 star"], "are not the stars from 1 on"),
-        (["", "positive"], "the label '' is none of ours"),
+        (["", "positive"], "the label '' is not known"),
     ],
 )
 def test_labels_that_nobody_can_know_are_refused(names: Sequence[str], says: str) -> None:

@@ -147,7 +147,7 @@ def test_languages_that_the_user_names_are_looked_at(trained: Path) -> None:
         ({"device": "tpu"}, "device=tpu is not known"),
         ({"device": "gpu"}, "device=gpu"),
         ({"languages": "English"}, "languages=English names no languages"),
-        ({"positive": "-2"}, "-2 part nothing"),
+        ({"positive": "-2"}, "-2 do not separate the labels"),
         ({"labels": ""}, "the label ''"),
     ],
 )

@@ -128,7 +128,7 @@ def test_new_columns_come_into_all_files_and_are_told(tmp_path: Path) -> None:
     frame = pd.read_parquet(tmp_path / "AIR").sort_values("a")
     assert list(frame.columns) == ["a", "b", "Ä\\ud800"]
     assert list(frame["b"].fillna("-")) == ["-", "x"]
-    assert any(isinstance(event, Notice) and "written anew" in event.text for event in told)
+    assert any(isinstance(event, Notice) and "rewritten" in event.text for event in told)
     told.clear()
     store(tmp_path, [{"a": 3}], told=told)
     assert not told

@@ -343,7 +343,7 @@ def test_a_file_that_was_edited_badly_is_refused_whole(broker: MemoryBroker, tmp
 def test_a_letter_with_two_values_is_refused(broker: MemoryBroker, tmp_path: Path) -> None:
     path = rejected(tmp_path / "a.rejected.jsonl", b"1")
     path.write_bytes(path.read_bytes() + path.read_bytes().replace(b'"value": "1"', b'"value": "2"'))
-    with pytest.raises(DataError, match=r"line 1 and .* line 2 are the same letter with two values"):
+    with pytest.raises(DataError, match=r"line 1 and .* line 2 are the same entry with two values"):
         again(broker, path)
     assert not records(broker)
 

@@ -197,7 +197,7 @@ def test_a_transaction_that_fails_is_done_again_and_the_others_go_on(broker: Wat
     [
         ({"clock": "mine"}, "--clock 'mine' is not known"),
         ({"clock": "own", "speed": None}, "--clock works with --speed only"),
-        ({"time_column": None}, "no column is known to hold the time"),
+        ({"time_column": None}, "the time column is not known"),
         ({"max_gap": -1.0}, "--max-gap -1"),
         ({"speed": 0.0}, "--speed 0"),
     ],

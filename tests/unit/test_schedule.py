@@ -86,7 +86,7 @@ def test_rows_without_a_time_go_out_at_once_and_are_told_once() -> None:
     first, last = [event for event in events if isinstance(event, Notice)]
     assert first.level == "warning"
     assert first.text.startswith("AIR: line 2: '' is not an ISO 8601 time")
-    assert last.text == "AIR: 3 rows had no time that can be read; each went out at once"
+    assert last.text == "AIR: 3 rows had no time that can be read; each was sent at once"
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
@@ -100,7 +100,7 @@ def test_rows_that_are_out_of_order_go_out_at_once_and_time_goes_on(newest_first
     schedule.end()
     texts = [event.text for event in events if isinstance(event, Notice)]
     assert texts[0].startswith(f"AIR: line 4: its time is {3570 if newest_first else 1860} s ")
-    assert texts[1:] == ["AIR: 2 rows were out of order; each went out at once"]
+    assert texts[1:] == ["AIR: 2 rows were out of order; each was sent at once"]
 
 
 def test_the_way_back_of_a_loop_is_no_pause() -> None:

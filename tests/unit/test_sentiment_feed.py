@@ -362,9 +362,9 @@ def test_an_outage_is_told_and_waited_out() -> None:
     with ScoredFeed(Client(broker), FeedJob(TOPIC, BEGINNING), heard.append) as source:
         taken = Taken()
         until(lambda: taken.more(source) and source.state.lag == 0, "a post")
-        gone = Notice("broker 1 is away", "warning")
+        gone = Notice("broker 1 can't be reached", "warning")
         tellers[0](gone)
-        assert (source.state.text, heard) == ("broker 1 is away", [gone])
+        assert (source.state.text, heard) == ("broker 1 can't be reached", [gone])
         broker.stop()
         until(lambda: source.state.kind == "away", "the outage")
         assert source.state.lag is None

@@ -75,9 +75,9 @@ def test_thresholds_cut_the_labels() -> None:
     ("options", "says"),
     [
         ({"positive": "much"}, "not a number"),
-        ({"positive": "nan"}, "part nothing"),
-        ({"positive": "2"}, "part nothing"),
-        ({"positive": "-0.5", "negative": "0.5"}, "part nothing"),
+        ({"positive": "nan"}, "do not separate the labels"),
+        ({"positive": "2"}, "do not separate the labels"),
+        ({"positive": "-0.5", "negative": "0.5"}, "do not separate the labels"),
         ({"colour": "red"}, "no option 'colour'"),
     ],
 )

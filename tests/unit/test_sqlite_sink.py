@@ -191,7 +191,7 @@ def test_a_position_that_somebody_changed_stores_nothing(tmp_path: Path) -> None
     db.commit()
     db.close()
     sink.write([record(0, {"a": 1})])
-    with pytest.raises(SinkError, match="changed by somebody else"):
+    with pytest.raises(SinkError, match="changed by another program"):
         sink.commit(1)
     sink.close()
     assert rows(path) == []

@@ -196,7 +196,7 @@ def test_rows_that_wait_are_no_part_of_the_verdict_and_told(broker: MemoryBroker
         capture(MemoryClient(broker), plan.job, plan.make_sink)
     bad = verdict(source, tmp_path / "lab.parquet")
     assert (bad.captured, bad.missing) == (0, 60)
-    assert bad.not_covered == ("60 rows of AIR not in a finished file yet: the capture goes on there",)
+    assert bad.not_covered == ("60 rows of AIR not in a finished file yet: the capture will finish it",)
     consume(broker, to=str(tmp_path / "lab.parquet"))
     assert verdict(source, tmp_path / "lab.parquet").exactly_once
 

@@ -231,7 +231,7 @@ def test_a_failed_transaction_is_done_again_unless_it_was_committed(plan: list[s
     result = run(broker, client=BreakingClient(broker, *plan), listener=told.append, batch_rows=5)
     assert numbers(broker) == list(range(20))
     assert (result.rows_in, result.rows_out, result.aborted) == (20, 20, len(plan))
-    failures = [event for event in told if isinstance(event, Notice) and "done again" in event.text]
+    failures = [event for event in told if isinstance(event, Notice) and "is repeated" in event.text]
     assert len(failures) == len(plan)
     assert failures[0].level == "warning"
 
@@ -311,7 +311,7 @@ def test_a_group_that_is_further_than_the_log_is_not_at_its_end() -> None:
     broker = filled(4)
     with MemoryClient(broker).reader(group="g") as reader:
         reader.commit({TopicPartition("IN", 0): 2, TopicPartition("IN", 1): 9})
-    with pytest.raises(OffsetOutOfRange, match="behind the end of the log"):
+    with pytest.raises(OffsetOutOfRange, match="past the end of the log"):
         run(broker)
 
 

@@ -89,7 +89,7 @@ def test_a_cause_is_told_within_five_seconds_once_and_its_end_too(bench: Bench) 
     assert len(bench.asked) >= 20 / ASK_EVERY_S - 2
     bench.open = [Open("acknowledgements of AIR", 8)]
     bench.until(21)
-    assert bench.told[1].startswith("going on: the wait for acknowledgements of AIR is over, after ")
+    assert bench.told[1].startswith("continuing: the wait for acknowledgements of AIR is over, after ")
     assert not bench.waiting.why
 
 
@@ -136,7 +136,7 @@ def test_where_nothing_may_come_for_good_reasons_only_a_cause_is_told_and_it_is_
     assert bench.told[0].endswith("AIR[1] has no leader: its replica is on broker 2")
     bench.causes = []
     bench.until(bench.now + ASK_EVERY_S)
-    assert bench.told[1].startswith("going on")
+    assert bench.told[1].startswith("continuing")
 
 
 def test_one_source_that_stands_still_is_seen_beside_one_that_moves(bench: Bench) -> None:
@@ -180,7 +180,7 @@ def test_the_error_at_the_end_has_the_same_words(bench: Bench) -> None:
         (
             [SHORT, TooFewInSync(TopicPartition("AIR", 1), 2, 3, (2, 3, 1), (2,)), NoCoordinator("group g", "none")],
             "AIR[0] and AIR[1] have 2 of 3 replicas in sync and must have 3 (min.insync.replicas), broker 2 missing; "
-            "the coordinator of group g can't be had: none",
+            "the coordinator of group g can't be reached: none",
         ),
         (
             [Throttled("broker 1 (a:1)", 11.6)],
@@ -208,7 +208,7 @@ def test_a_replay_that_stands_still_says_why_and_its_problem_too(
             told.append(event.text)
             if event.text.startswith("waiting for acknowledgements"):
                 heard.set()
-            if event.text.startswith("waiting for the answers"):
+            if event.text.startswith("waiting for the acknowledgements"):
                 broker.release()
 
     rules = Rules(make_schedule=lambda _: make_schedule(delay=0.0, name="a"), answer_s=1.5)

@@ -233,7 +233,7 @@ def test_a_key_that_is_no_text(broker: MemoryBroker, tmp_path: Path) -> None:
         ({"value_format": "xml"}, "--value-format 'xml' is not known"),
         ({"key_format": "bytes"}, "--key-format is for --with key"),
         ({"key_format": "hex", "with_": "key"}, "--key-format 'hex' is not known"),
-        ({"flatten": True, "value_format": "bytes"}, "nothing to take apart"),
+        ({"flatten": True, "value_format": "bytes"}, "no effect"),
     ],
 )
 def test_what_makes_no_sense_is_told_before_anything_is_read(
@@ -262,7 +262,7 @@ def test_nested_objects_become_columns() -> None:
 
 @pytest.mark.parametrize("text", ['{"a.b":1,"a":{"b":2}}', '{"a":{"b":2},"a.b":1}', '{"a":{"b.c":1,"b":{"c":1}}}'])
 def test_two_values_of_one_name_are_no_row(text: str) -> None:
-    with pytest.raises(DecodeError, match="two of its values come to the column"):
+    with pytest.raises(DecodeError, match="two of its values get the column"):
         flat(text)
 
 
@@ -281,7 +281,7 @@ def test_nested_records_flattened_in_a_capture(broker: MemoryBroker, tmp_path: P
     publish(broker, b'{"id":2,"pos":null}')
     publish(broker, b'{"id":3,"pos.lat":1,"pos":{"lat":2}}')
     told = reasons(broker, tmp_path / "a.csv", flatten=True)
-    assert told == ["two of its values come to the column 'pos.lat' when it is flattened"]
+    assert told == ["two of its values get the column 'pos.lat' when it is flattened"]
     assert rows(tmp_path / "a.csv") == [
         {"id": "1", "pos.lat": "1.0", "pos.lon": "2", "pos": ""},
         {"id": "2", "pos.lat": "", "pos.lon": "", "pos": ""},

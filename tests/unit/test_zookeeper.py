@@ -75,7 +75,7 @@ def test_without_a_version_it_is_the_newest_that_has_the_mode() -> None:
 
 @pytest.mark.parametrize("version", ["4.0", "4.4.0"])
 def test_a_version_without_the_mode_is_refused_with_the_reason(version: str) -> None:
-    with pytest.raises(UsageError, match=r"has no ZooKeeper mode: Kafka 4\.0 took it out") as caught:
+    with pytest.raises(UsageError, match=r"has no ZooKeeper mode: Kafka 4\.0 removed it") as caught:
         make_plan("c", Wanted(kafka_version=version, mode="zookeeper", ports="auto"))
     assert "--kafka-version 3.9" in caught.value.hint
 
@@ -192,7 +192,7 @@ def test_data_whose_zookeeper_is_gone_is_refused(home: Path) -> None:
     state.save_formatted(data, formatted)
     one._check_data(data)  # no broker has run
     state.save_formatted(data, replace(formatted, cluster_id="x"))
-    with pytest.raises(LocalClusterError, match="what ZooKeeper kept is gone from") as caught:
+    with pytest.raises(LocalClusterError, match="ZooKeeper's data is missing from") as caught:
         one._check_data(data)
     assert "down --delete-data" in caught.value.hint
     (data / "zookeeper" / "version-2").mkdir(parents=True)

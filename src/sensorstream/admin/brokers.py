@@ -60,7 +60,7 @@ def wait_gone(settings: Settings, broker: int, *, listener: Listener = ignore) -
                 if all(int(one.node_id) != broker for one in answer.brokers):
                     break
                 if time.monotonic() >= deadline:
-                    raise BrokerError(f"broker {other.node_id} tells of broker {broker} still", hint="run it again")
+                    raise BrokerError(f"broker {other.node_id} still lists broker {broker}", hint="run it again")
                 threading.Event().wait(0.05)
 
     administer(settings, f"the brokers tell of broker {broker} still", wait, listener)

@@ -80,7 +80,7 @@ def plan_reset(
         first, end = session.offsets(wanted, first=True), session.offsets(wanted, first=False)
         missing = sorted(wanted - (first.keys() & end.keys()))
         if missing:
-            raise BrokerError(f"{missing[0]} does not tell its offsets", hint="it may have no leader now; try again")
+            raise BrokerError(f"{missing[0]} did not report its offsets", hint="it may have no leader now; try again")
         times = _times(session, wanted, target) if isinstance(target, StartAt) and target.kind == "time" else {}
         changes = []
         for where in sorted(wanted):

@@ -122,7 +122,7 @@ def wait_moved(
             left = _cancel(settings, partitions, listener)
             raise Interrupted(
                 f"cancelled: moved {total - left:,} of {counted(total, 'partition')}, the others stay",
-                hint="run it again to go on",
+                hint="run it again to continue",
             )
 
 
@@ -148,7 +148,7 @@ def _ask(settings: Settings, partitions: Collection[TopicPartition], listener: L
     try:
         return administer(settings, _WHAT, look, listener)
     except (BrokerError, ClusterUnreachable) as error:
-        hint = "the brokers go on with it by themselves when they are back; run it again to wait for that"
+        hint = "the brokers continue with it when they are back; run it again to wait for that"
         raise type(error)(error.message, hint=hint) from error
 
 
@@ -190,7 +190,7 @@ def _refused(
     try:
         _cancel(settings, partitions, listener)
     except SensorstreamError:  # it is in the way of this, too: the first error says more
-        hint = error.hint or "what has begun goes on by itself; look at: sensorstream topics describe"
+        hint = error.hint or "what has begun continues in the background; look at: sensorstream topics describe"
         return type(error)(error.message, hint=hint)
     return error
 

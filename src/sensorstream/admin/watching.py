@@ -127,7 +127,7 @@ class Watcher:
             unread = self._logs.peek(led, _positions(groups, self._logs.first, self._logs.end))
         missing = [where for where, one in partitions.items() if one.leader in brokers and where not in self._logs.end]
         if missing and not problems:
-            problems.append(f"{_named(missing)}: the leader does not tell its offsets")
+            problems.append(f"{_named(missing)}: the leader did not report its offsets")
         controller = self._controller(int(answer.controller_id), answering, problems)
         if self._logs.denied:
             problems.append("this user may not describe the cluster: topics and groups are those it has a right to see")

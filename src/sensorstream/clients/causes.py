@@ -136,7 +136,7 @@ def _told(causes: Sequence[Cause]) -> str:
                 f"(min.insync.replicas){away}"
             )
         case NoCoordinator(of, why):
-            return f"the coordinator of {of} can't be had: {why}"
+            return f"the coordinator of {of} can't be reached: {why}"
         case Throttled(broker, seconds):
             return f"{broker} throttles this client, for {seconds:.0f} s now: it is over its quota"
 

@@ -272,7 +272,7 @@ class ClientProperties:
             return
         for key in self.values:
             if _OPTIONS[key].name is None:
-                raise ConfigError(f"{key} is an option of librdkafka alone", hint="use --client librdkafka")
+                raise ConfigError(f"{key} is an option of librdkafka only", hint="use --client librdkafka")
 
     def check_publishing(self, client: str, *, exactly_once: bool = False) -> str | None:
         """What rows can suffer because fewer promises are asked for, in one line; None when all are kept.
@@ -364,7 +364,7 @@ def _check_security(values: dict[str, Any]) -> None:
     ssl = [key for key in values if key.startswith("ssl.")]
     if sasl and not protocol.startswith("SASL_"):
         raise ConfigError(
-            f"{sasl[0]} is set, but security.protocol is {protocol}: it would be sent to nobody",
+            f"{sasl[0]} is set, but security.protocol is {protocol}: it would not be used",
             hint="set security.protocol to SASL_SSL or SASL_PLAINTEXT",
         )
     if ssl and not protocol.endswith("SSL"):

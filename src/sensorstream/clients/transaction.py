@@ -33,7 +33,8 @@ class Stage:
             raise UsageError(f"a transaction of {self.transactional_id} has begun already")
         if self._now == "spent":
             raise DeliveryError(
-                f"the publisher of {self.transactional_id} is spent, after an abort or an error", hint="open another"
+                f"the publisher of {self.transactional_id} can't be used any more after an abort or an error",
+                hint="open another",
             )
         self._now = "open"
 
@@ -57,7 +58,7 @@ class Stage:
         self.spend()
         return Fenced(
             f"another run has taken over {self.transactional_id}; what this one had not committed is aborted",
-            hint="let the other one go on, or stop it and start again",
+            hint="let the other run continue, or stop it and start again",
         )
 
 

@@ -185,4 +185,4 @@ class Waiting:
     def _tell_moving(self, now: float) -> None:
         if self._told is not None:
             waited_for, self._told = self._told[0], None
-            self._listener(Notice(f"going on: the wait for {waited_for} is over, after {now - self._since:.0f} s"))
+            self._listener(Notice(f"continuing: the wait for {waited_for} is over, after {now - self._since:.0f} s"))

@@ -263,7 +263,7 @@ def _download_one(jar: Jar, folder: Path, counter: "_Counter", stops: tuple[thre
         )
     raise ArtifactError(
         f"{jar.coordinate} can't be downloaded: {_cause(fault)}",
-        hint="check the network (HTTPS_PROXY is honoured) and run the same command again; what came is kept",
+        hint="check the network (HTTPS_PROXY is honoured) and run the same command again; finished downloads are kept",
     ) from fault
 
 

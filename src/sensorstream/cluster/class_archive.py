@@ -121,11 +121,11 @@ def _run_a_broker(launching: node.Launch, version: str, making: Path, archive: P
             if stop.wait(_POLL_S):
                 raise Interrupted("stopped while Kafka was prepared", hint="nothing was left running")
             if node.running(started, one.folder) is None or time.monotonic() > deadline:
-                raise LocalClusterError(f"the broker that was to be archived did not start: {one.last_error()}")
+                raise LocalClusterError(f"the temporary broker for the class archive did not start: {one.last_error()}")
         process = node.running(started, one.folder)
         killed = [] if process is None else node.end([process], deadline_s=_DEADLINE_S)
         if process is None or killed:
-            raise LocalClusterError("the broker that was to be archived did not end by itself")
+            raise LocalClusterError("the temporary broker for the class archive did not stop")
     finally:
         left = node.running(started, one.folder)
         if left is not None:

@@ -280,7 +280,7 @@ class ContainerCluster:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise LocalClusterError(f"{path} can't be read: {error}", hint="move it away to begin anew") from error
+            raise LocalClusterError(f"{path} can't be read: {error}", hint="move it away to start over") from error
 
     def _save(self, known: _Known) -> None:
         state.write_json(self.folder / _KEPT, asdict(known))

@@ -61,7 +61,7 @@ class Engine:
             done = _run(words)
         except subprocess.TimeoutExpired as error:
             raise LocalClusterError(
-                f"{_shown(words)} did not answer within {_ANSWER_S:g} s", hint="look after the engine"
+                f"{_shown(words)} did not answer within {_ANSWER_S:g} s", hint="check the container engine"
             ) from error
         if done.returncode != 0:
             raise LocalClusterError(f"{_shown(words)}: {_last_line(done.stderr or done.stdout)}")

@@ -62,7 +62,7 @@ def _checked(path: Path, hint: str) -> Java:
         raise ArtifactError(f"{path} does not run: {type(error).__name__}", hint=hint) from error
     found = re.search(r'version "(?:1\.)?(\d+)', told.stderr + told.stdout)
     if found is None:
-        raise ArtifactError(f"{path} does not tell a Java version", hint=hint)
+        raise ArtifactError(f"{path} does not print a Java version", hint=hint)
     major = int(found.group(1))
     if major < OLDEST:
         raise ArtifactError(f"{path} is Java {major}; Kafka needs {OLDEST} or later", hint=hint)

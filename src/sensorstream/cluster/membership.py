@@ -142,7 +142,7 @@ def check_removable(name: str, broker: int) -> Remaining:
     live, _ = processes(folder, known)
     if stopped := [one for one in left if one not in live]:
         raise LocalClusterError(
-            f"broker {stopped[0]} does not run, and what broker {broker} holds goes to the others",
+            f"broker {stopped[0]} does not run, and what broker {broker} holds must move to the others",
             hint=f"start what is missing: sensorstream cluster up{name_flag(name)}",
         )
     return Remaining(left, addresses({one: known.ports[one] for one in left}), formatted.mode)
@@ -197,7 +197,9 @@ def _choose_port(name: str, broker: int, asked: int | None, known: state.Cluster
         if not 0 < asked <= 65535:
             raise UsageError(f"{asked} is not a port", hint="ports are 1 to 65535")
         if asked in taken:
-            raise UsageError(f"port {asked} is another broker's of this cluster", hint="choose another, or 0 for any")
+            raise UsageError(
+                f"port {asked} is used by another broker of this cluster", hint="choose another, or 0 for any"
+            )
         try:
             preflight.require_ports([asked])
         except PortTaken as error:

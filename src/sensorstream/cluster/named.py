@@ -73,7 +73,7 @@ def names() -> tuple[str, ...]:
 def _exists(name: str) -> bool:
     try:
         return (state.cluster_folder(name) / "state.json").exists() or _in_containers(name)
-    except UsageError:  # a folder that is none of ours
+    except UsageError:  # a folder that is not from this program
         return False
 
 
@@ -127,7 +127,7 @@ def _credentials(folder: Path, name: str, role: str | None) -> dict[str, str]:
         if role in (None, ADMIN):
             return {}
         raise ConfigError(
-            f"cluster {name!r} has no user {role!r}: it lets everybody in", hint=f"write cluster:{name}"
+            f"cluster {name!r} has no user {role!r}: it is not secured", hint=f"write cluster:{name}"
         ) from None
     except (OSError, ValueError) as error:
         # What is in it may be a password: of a parser's words only the place is told.
@@ -143,7 +143,7 @@ def _credentials(folder: Path, name: str, role: str | None) -> dict[str, str]:
 
 
 def _damaged(path: Path, why: str) -> LocalClusterError:
-    return LocalClusterError(f"{path} can't be read: {why}", hint="start the cluster again; it is written anew")
+    return LocalClusterError(f"{path} can't be read: {why}", hint="start the cluster again to create it")
 
 
 def environment(text: str) -> ClusterEnvironment:

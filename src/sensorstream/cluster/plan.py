@@ -156,7 +156,7 @@ def make_plan(name: str, wanted: Wanted) -> Plan:
     held = links.held()
     if live and wanted.links and links.ways is None:
         raise LocalClusterError(
-            f"cluster {name!r} is running without links, and its clients know its brokers' own ports",
+            f"cluster {name!r} is running without links, and its clients use the brokers' own ports",
             hint=f"stop it first: sensorstream cluster down{name_flag(name)}; its data is kept",
         )
     if not strays:  # else they may hold the very ports; they are ended first, and a new plan is made
@@ -212,9 +212,7 @@ def _data_dir(name: str, folder: Path, known: state.ClusterState | None, asked: 
         return remembered
     data = asked.expanduser().resolve()
     if "," in str(data):
-        raise UsageError(
-            f"{data}: Kafka takes a comma for the end of a folder's name", hint="choose another --data-dir"
-        )
+        raise UsageError(f"{data}: Kafka does not allow a comma in a folder's name", hint="choose another --data-dir")
     if data != remembered and state.load_formatted(remembered) is not None:
         raise LocalClusterError(
             f"cluster {name!r} has its data in {remembered}",
@@ -229,7 +227,7 @@ def _check_data(name: str, formatted: state.Formatted | None, data: Path, wanted
         foreign = next(data.glob("broker-*"), None)
         if foreign is not None:
             raise LocalClusterError(
-                f"{foreign} is there already and is not from this program", hint="choose another --data-dir"
+                f"{foreign} exists already and was not created by this program", hint="choose another --data-dir"
             )
         return
     if formatted.name != name:
@@ -238,7 +236,7 @@ def _check_data(name: str, formatted: state.Formatted | None, data: Path, wanted
         )
     if not formatted.complete:
         return
-    delete = f"to begin anew: sensorstream cluster down --delete-data{name_flag(name)}"
+    delete = f"to start over: sensorstream cluster down --delete-data{name_flag(name)}"
     if formatted.kafka_version not in artifacts.pinned_versions():
         raise LocalClusterError(
             f"the data in {data} is of Kafka {formatted.kafka_version}, which is not pinned here any more", hint=delete

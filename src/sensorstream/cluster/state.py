@@ -218,4 +218,4 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _unreadable(path: Path, reason: str) -> LocalClusterError:
-    return LocalClusterError(f"{path} can't be read: {reason}", hint="move it away to begin anew")
+    return LocalClusterError(f"{path} can't be read: {reason}", hint="move it away to start over")

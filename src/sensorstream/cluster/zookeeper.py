@@ -175,8 +175,8 @@ class ZooKeeper(Companion):
         has_run = formatted is not None and formatted.cluster_id != state.ID_TO_COME
         if has_run and not any((data / _NAME).glob("version-*/*")):
             raise LocalClusterError(
-                f"what ZooKeeper kept is gone from {data / _NAME}, and the brokers' data is worth nothing without it",
-                hint="put that folder back, or begin anew: sensorstream cluster down --delete-data",
+                f"ZooKeeper's data is missing from {data / _NAME}, and the brokers' data can't be used without it",
+                hint="restore that folder, or start over: sensorstream cluster down --delete-data",
             )
 
     def _wait(self, known: Known, stop: threading.Event) -> None:

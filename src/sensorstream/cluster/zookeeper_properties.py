@@ -51,7 +51,7 @@ def choose_version(asked: str | None, mode: Mode) -> str:
     version = artifacts.choose_version(asked)
     if not _has_zookeeper(version):
         raise UsageError(
-            f"Kafka {version} has no ZooKeeper mode: Kafka 4.0 took it out",
+            f"Kafka {version} has no ZooKeeper mode: Kafka 4.0 removed it",
             hint="choose an older one, as in --mode zookeeper --kafka-version 3.9, or leave out --mode zookeeper",
         )
     return version

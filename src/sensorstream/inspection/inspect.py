@@ -176,7 +176,7 @@ def _refuse_pipe(path: str) -> None:
         return  # told where it is opened
     if pipe:
         name = "stdin" if path == "-" else path
-        raise UsageError(f"{name} can be read only once, and is to be read again", hint="write it to a file first")
+        raise UsageError(f"{name} can be read only once, but must be read twice", hint="write it to a file first")
 
 
 def described(found: FileFound) -> Description:

@@ -49,8 +49,10 @@ def remove_broker(
         for one in admin.move_off(settings, broker, left.brokers, stop=stop, listener=listener):
             moved[one.topic, one.partition] = one
         if stop.is_set():
-            raise Interrupted(f"broker {broker} holds nothing any more and runs on", hint="run it again to go on")
-        listener(Notice(f"broker {broker} holds nothing any more: it is stopped"))
+            raise Interrupted(
+                f"broker {broker} has no replicas left and keeps running", hint="run it again to continue"
+            )
+        listener(Notice(f"broker {broker} has no replicas left: it is stopped"))
         was_running = cluster.stop_broker(broker).was_running
         late = admin.held_by(settings, broker, listener=listener)
         if not late:
@@ -58,7 +60,7 @@ def remove_broker(
         if was_running:
             cluster.start_broker(broker, stop=stop)
         if tries == _TRIES:
-            raise BrokerError(f"{late[0]} was made on broker {broker} meanwhile", hint="run it again")
+            raise BrokerError(f"{late[0]} was created on broker {broker} in the meantime", hint="run it again")
     if left.mode == "kraft":
         admin.unregister_broker(settings, broker, listener=listener)
     admin.wait_gone(settings, broker, listener=listener)

@@ -95,7 +95,7 @@ def run(
             if job.stop_when_captured:
                 captured, lag = _wait_until_captured(settings, job.group, partitions, consumers, stop)
             else:
-                listener(Notice("every source is published; the capture goes on until Ctrl-C"))
+                listener(Notice("every source is published; the capture continues until Ctrl-C"))
                 while not stop.wait(_LOOK_EVERY_S):
                     consumers.check()
         ends = consumers.stop()

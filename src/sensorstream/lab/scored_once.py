@@ -91,14 +91,14 @@ class _Check:
             where = f"{record.topic}[{record.partition}] offset {record.offset}"
             letter = None if origin is None else wanted.get(origin)
             if origin is None or letter is None:
-                self._tell("foreign", f"{where} comes from no post")
+                self._tell("foreign", f"{where} does not come from any post")
                 continue
             if origin in seen:
                 self._tell("doubled", f"{where}: {_named(origin)} is there already")
                 continue
             seen.add(origin)
             if not _same(letter, record):
-                self._tell("changed", f"{where} is not what is made of {_named(origin)}")
+                self._tell("changed", f"{where} is not the expected result for {_named(origin)}")
             before = last.get((record.topic, record.partition))
             if before is not None and before[:2] == origin[:2] and before[2] > origin[2]:
                 self._tell("moved", f"{where}: {_named(origin)} stands after {_named(before)}")

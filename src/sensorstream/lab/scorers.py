@@ -72,7 +72,11 @@ class Scorers:
             if group is not None and sum(1 for member in group.members if member.partitions) >= self._workers:
                 return
             if time.monotonic() > deadline:
-                self._listener(Notice(f"not all of the {self._workers} workers have joined yet; going on", "warning"))
+                self._listener(
+                    Notice(
+                        f"not all of the {self._workers} workers have joined yet; continuing without them", "warning"
+                    )
+                )
                 return
 
     def finish(self, records: int, stop: threading.Event) -> StreamResult:

@@ -121,7 +121,7 @@ class Observer:
 
     def _hear(self, event: Event) -> None:
         """On the thread that talks to the brokers: a broker went or came back."""
-        if isinstance(event, Notice) and ("is away" in event.text or "is back" in event.text):
+        if isinstance(event, Notice) and ("can't be reached; " in event.text or "is back" in event.text):
             self._happened = True
             self._wake.set()
         self._listener(event)
@@ -153,7 +153,7 @@ class Observer:
             return 0.0 if first else time.thread_time() - began
         except Exception as error:  # a thread that ends without a word would leave an old view for a new one
             self._gatherer.close()
-            self._fail(SensorstreamError(f"the look at the cluster failed: {type(error).__name__}: {error}"))
+            self._fail(SensorstreamError(f"reading the state of the cluster failed: {type(error).__name__}: {error}"))
             return 0.0 if first else time.thread_time() - began
         self.error = None
         cost = clocks.passed()

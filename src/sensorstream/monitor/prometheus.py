@@ -83,7 +83,7 @@ def registry_of(collector: Collector) -> "CollectorRegistry":
         from prometheus_client.registry import CollectorRegistry
     except ImportError as error:
         raise UsageError(
-            "metrics are told by prometheus-client, which is not installed",
+            "metrics need prometheus-client, which is not installed",
             hint="install it with: pip install 'sensorstream[monitor]'",
         ) from error
     registry = CollectorRegistry()

@@ -86,7 +86,7 @@ def _plug_ins() -> dict[str, "EntryPoint"]:
     for taken in _BUILT_IN.keys() & found.keys():
         raise UsageError(
             f"the plug-in {found[taken].value} calls itself {taken!r}, which is a scorer built in",
-            hint="uninstall it, or have it renamed: two scorers of one name make scores that nobody can tell apart",
+            hint="uninstall it, or have it renamed: scores of two scorers with one name can't be told apart",
         )
     return found
 
@@ -100,7 +100,7 @@ def _open_plug_in(point: "EntryPoint", options: Mapping[str, str]) -> Scorer:
     except (Exception, SystemExit) as error:
         raise UsageError(
             f"the scorer {point.name!r} ({point.value}) can't be opened: {type(error).__name__}: {error}",
-            hint="it is a plug-in; ask whoever wrote it",
+            hint="it is a plug-in; ask its author",
         ) from error
 
 

@@ -307,7 +307,7 @@ def _regression(
         warnings.simplefilter("always")
         fitted = LogisticRegression(C=1.0, tol=1e-3, max_iter=500).fit(matrix, labels)
     if any(issubclass(one.category, ConvergenceWarning) for one in told):
-        listener(Notice("the regression stopped before it had settled: the model may be weaker", "warning"))
+        listener(Notice("the regression stopped before it had converged: the model may be weaker", "warning"))
     coefficients, starts = fitted.coef_, fitted.intercept_
     if len(fitted.classes_) == 2:
         # Of two labels scikit-learn gives the log-odds of the second; the first one's are then 0.

@@ -283,7 +283,7 @@ def thresholds_of(options: Mapping[str, str]) -> Thresholds:
     made = Thresholds(**values)
     if not -1 <= made.negative <= made.positive <= 1:
         raise UsageError(
-            f"thresholds {made.negative:g} and {made.positive:g} part nothing",
+            f"thresholds {made.negative:g} and {made.positive:g} do not separate the labels",
             hint="negative is at most positive, and both lie in -1 to 1",
         )
     return made

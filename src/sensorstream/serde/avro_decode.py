@@ -112,7 +112,7 @@ class _Reader:
             row: Any = self._read(buffer, self._schema, None)
             left = len(value) - buffer.tell()
             if left:
-                raise DecodeError(f"{counted(left, 'byte')} left over behind the row: it is of another schema")
+                raise DecodeError(f"{counted(left, 'byte')} left over after the row: it is of another schema")
             return {column: convert(row[name]) for name, column, convert in self._fields}
         except DecodeError:
             raise

@@ -91,7 +91,7 @@ class _Field:
 def _told(kind: Any) -> str:
     logical = kind.get("logicalType") if isinstance(kind, Mapping) else None
     if logical == "decimal":
-        return f"decimal of {kind.get('scale', 0)} digits behind the point"
+        return f"decimal of {kind.get('scale', 0)} digits after the decimal point"
     if logical is not None and isinstance(kind, Mapping) and kind.get("text"):
         return f"{logical} written {kind['text']}"
     return str(logical or type_name(kind))
@@ -174,7 +174,7 @@ def _decimal_maker(scale: int, precision: int) -> Callable[[str], Datum]:
         value = Decimal(cell)
         exponent = value.as_tuple().exponent
         if not isinstance(exponent, int) or not -scale <= exponent <= precision:
-            raise ValueError(f"it has {-exponent} digits behind the point" if isinstance(exponent, int) else "")
+            raise ValueError(f"it has {-exponent} digits after the decimal point" if isinstance(exponent, int) else "")
         if value.adjusted() + 1 + scale > precision:
             raise ValueError(f"it has more than {precision} digits")
         return value
@@ -229,7 +229,7 @@ class AvroEncoder:
         for field in self._fields:
             if field not in found and not field.has_default:
                 raise UsageError(
-                    f"{name} wants a column {field.column!r}, which the source has not",
+                    f"{name} needs a column {field.column!r}, which the source does not have",
                     hint='give the field a "default", or take it out',
                 )
         return found
@@ -257,5 +257,5 @@ class AvroEncoder:
             if field.column in row:
                 made[field.name] = field.of_value(row[field.column])
             elif not field.has_default:
-                raise DecodeError(f"it has no {field.column!r}, which the schema wants")
+                raise DecodeError(f"it has no {field.column!r}, which the schema requires")
         return made

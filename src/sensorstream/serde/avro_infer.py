@@ -1,8 +1,8 @@
 """Station 3: the Avro schema of a source, found from all of its cells.
 
 A column gets the first of these types that brings every cell of it back letter for letter: boolean, long, decimal (as
-many digits behind the point everywhere), double, date or timestamp, and string, which takes all else. Every field may
-be null, and is by default: so the schemas of two files stay compatible where a column comes or goes.
+many digits after the decimal point everywhere), double, date or timestamp, and string, which takes all else. Every
+field may be null, and is by default: so the schemas of two files stay compatible where a column comes or goes.
 """
 
 import re

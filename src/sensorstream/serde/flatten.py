@@ -19,7 +19,7 @@ _SEPARATOR: Final = "."
 def flattened(row: Row) -> Row:
     """The row with its nested objects taken apart, in the record's order.
 
-    Raises DecodeError where two names clash, and where there are more than :data:`MAX_DEPTH` objects in one another.
+    Raises DecodeError where two names clash, and where there are more than :data:`MAX_DEPTH` levels of objects.
     """
     if not any(type(value) is Json and value.startswith("{") for value in row.values()):
         return row
@@ -30,7 +30,7 @@ def flattened(row: Row) -> Row:
         name, value, depth = waiting.pop()
         if type(value) is Json and value.startswith("{"):
             if depth == MAX_DEPTH:
-                raise DecodeError(f"it is nested too deep to be flattened: {MAX_DEPTH} objects in one another")
+                raise DecodeError(f"it is nested too deep to be flattened: {MAX_DEPTH} levels of objects")
             inner = decode(value.encode())
             if inner:
                 waiting += [
@@ -38,6 +38,6 @@ def flattened(row: Row) -> Row:
                 ]
                 continue
         if name in flat:
-            raise DecodeError(f"two of its values come to the column {name!r} when it is flattened")
+            raise DecodeError(f"two of its values get the column {name!r} when it is flattened")
         flat[name] = value
     return flat

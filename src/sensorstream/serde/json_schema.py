@@ -44,7 +44,7 @@ class CheckedEncoder:
         self._validator = kind(schema, registry=Registry())  # of an empty one nothing is fetched
 
     def encode(self, cells: Sequence[str]) -> bytes:
-        """The row, in UTF-8. Raises DecodeError with the first reason why it is not as the schema says."""
+        """The row, in UTF-8. Raises DecodeError with the first reason why it is it does not match the schema."""
         from jsonschema.exceptions import best_match
         from referencing.exceptions import Unresolvable
 
@@ -52,12 +52,16 @@ class CheckedEncoder:
         try:
             error = best_match(self._validator.iter_errors(json.loads(value)))
         except Unresolvable as unresolved:
-            raise DecodeError(f"the schema refers to what is not in it: {_one_line(str(unresolved))}") from unresolved
+            raise DecodeError(
+                f"the schema refers to something outside it: {_one_line(str(unresolved))}"
+            ) from unresolved
         except RecursionError as deep:
             raise DecodeError("it, or the schema, is nested too deep") from deep
         if error is not None:
             where = "/".join(map(str, error.absolute_path))
-            raise DecodeError(f"not as the schema says{f', {where}' if where else ''}: {_one_line(error.message)}")
+            raise DecodeError(
+                f"it does not match the schema{f', {where}' if where else ''}: {_one_line(error.message)}"
+            )
         return value
 
 

@@ -83,7 +83,7 @@ class Checkpoint:
                 raise PositionMismatch(
                     f"{path} holds rows of {label} ({mine}, now {wanted}), "
                     f"so its position {self.next_offset} means nothing here",
-                    hint="move the file and its .position away to capture anew",
+                    hint="move the file and its .position away to start a new capture",
                 )
 
 
@@ -192,5 +192,5 @@ def _seal(document: dict[str, Any]) -> int:
 def _damaged(place: Path) -> SinkError:
     return SinkError(
         f"{place} is damaged: its contents do not match their checksum",
-        hint="move it and its data file away to capture anew",
+        hint="move it and its data file away to start a new capture",
     )

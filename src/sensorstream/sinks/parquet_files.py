@@ -121,7 +121,7 @@ class ParquetSegments:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SinkError(
                 f"{path} can't be read: it was changed or damaged",
-                hint="remove it: it is made again from the files that are there",
+                hint="remove it: it is created again from the existing files",
             ) from error
 
     def _store(self, kinds: Kinds, *, settled: bool) -> None:
@@ -142,7 +142,7 @@ class ParquetSegments:
             if changed:
                 self._listener(
                     Notice(
-                        f"{self._folder}: columns are new or of another type, so its files were written anew: "
+                        f"{self._folder}: columns are new or of another type, so its files were rewritten: "
                         + ", ".join(changed),
                         "warning",
                     )

@@ -42,7 +42,7 @@ class PlugInFileSink(JsonlFileSink):
         try:
             line = self._write_line(row, record)
             if not isinstance(line, str) or "\n" in line or "\r" in line:
-                raise ValueError("the plug-in gave what is no line")
+                raise ValueError("the plug-in did not return a line")
             return line.encode()
         except Exception as error:
             reason = " ".join(str(error).split())

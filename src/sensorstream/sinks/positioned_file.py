@@ -77,7 +77,7 @@ class PositionedFile:
             self._lock()
             if os.fstat(self._data).st_size or checkpoints.load(self.path) is not None:
                 self.close()
-                raise FileBusy(f"{self.path} was begun by another capture just now", hint="start again")
+                raise FileBusy(f"{self.path} was just started by another capture", hint="start again")
             first = replace(first, held=new_file(first.next_offset))
             checkpoints.store(self.path, first)
         self.checkpoint = first
@@ -255,7 +255,7 @@ class PositionedFile:
             raise SinkError(
                 f"{self.path} was changed since its position was stored ({counted(size, 'byte')} there, "
                 f"{stored.length:,} expected)",
-                hint="put it back, or move it and its .position away to capture anew",
+                hint="put it back, or move it and its .position away to start a new capture",
             )
         os.ftruncate(self._data, stored.length)
         os.lseek(self._data, 0, os.SEEK_END)

@@ -359,7 +359,7 @@ class SegmentSink:
                 other = f"{before.path}" if before is not None and segment.last < first else f"position {first}"
                 raise SinkError(
                     f"{segment.path} and {other} both hold the same offsets",
-                    hint="somebody has put files or the position there; move away what is not of this capture",
+                    hint="somebody has put files or the position there; move away files that are not from this capture",
                 )
             before = segment
 

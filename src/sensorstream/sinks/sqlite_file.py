@@ -221,8 +221,8 @@ class SqliteFileSink:
         if moved.rowcount != 1:
             raise SinkError(
                 f"{self._path}: the position of {self._log.topic}[{self._log.partition}] was changed by "
-                "somebody else while it was captured",
-                hint="nothing was stored since; start again to go on from there",
+                "another program during the capture",
+                hint="nothing was stored since; start again to continue from there",
             )
 
     def _store_held(self, db: sqlite3.Connection, held: Held) -> None:
@@ -361,7 +361,7 @@ def _connection(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def positions(db: sqlite3.Connection) -> list[Checkpoint]:
-    """The positions of all partitions in a database. Raises sqlite3.Error where it is none of ours."""
+    """The positions of all partitions in a database. Raises sqlite3.Error where it was not made by a capture."""
     found = db.execute(
         f"SELECT topic, partition, cluster_id, topic_id, transform, next_offset, range, range_end FROM {POSITION}"  # noqa: S608  # names of ours
     )
@@ -450,9 +450,9 @@ def _sink_error(path: Path, error: sqlite3.Error) -> SinkError:
     if code == sqlite3.SQLITE_NOTADB:
         return SinkError(f"{path} is no SQLite database", hint="move it away or give another --to")
     if code == sqlite3.SQLITE_CORRUPT:
-        return SinkError(f"{path} is damaged: {error}", hint="move it away to capture anew")
+        return SinkError(f"{path} is damaged: {error}", hint="move it away to start a new capture")
     if code == sqlite3.SQLITE_BUSY:
-        return SinkError(f"{path} is locked by another program", hint="close what writes to it, then start again")
+        return SinkError(f"{path} is locked by another program", hint="close that program, then start again")
     if code == sqlite3.SQLITE_CONSTRAINT:
-        return SinkError(f"{path} holds rows that its position does not speak of: {error}", hint="move it away")
+        return SinkError(f"{path} holds rows that are not covered by its position: {error}", hint="move it away")
     return SinkError(f"{path} can't be written: {error}", hint="give another --to")

@@ -138,8 +138,8 @@ class CommonClock:
                     )
                     self.listener(
                         Notice(
-                            f"{one} has its newest row first and {other} has it last: they can't go by one clock, each "
-                            "goes by its own",
+                            f"{one} has its newest row first and {other} has it last: they can't share one clock, each "
+                            "has its own",
                             "warning",
                         )
                     )
@@ -239,7 +239,7 @@ class CommonClock:
                 self.listener(
                     Notice(
                         f"{self._names[at]} begins {_shown((place - origin) / _MS_PER_S)} of the recording behind the "
-                        f"first source: its first row is due in {_shown(wait)}; --clock own lets each begin at once",
+                        f"first source: its first row is due in {_shown(wait)}; --clock own lets each start at once",
                     )
                 )
 

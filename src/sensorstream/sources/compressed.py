@@ -126,5 +126,5 @@ def _is_broken(error: Exception) -> bool:
 def _damaged(name: str, error: Exception) -> SourceError:
     text = str(error) or type(error).__name__
     return SourceError(
-        f"{name} can't be decompressed: {text}", hint="is the file whole, and is it what its ending says?"
+        f"{name} can't be decompressed: {text}", hint="check that the file is complete, and that its extension is right"
     )

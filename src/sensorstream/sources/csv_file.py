@@ -116,9 +116,7 @@ class CsvSource(LineSource):
         try:
             cells = next((cells for cells in self._parser if cells), None)
         except csv.Error as error:
-            raise SourceError(
-                f"{self.name}: the header is not CSV: {error}", hint="is the delimiter another one?"
-            ) from error
+            raise SourceError(f"{self.name}: the header is not CSV: {error}", hint="check the delimiter") from error
         if cells is None:
             if self._long is not None:
                 raise SourceError(f"{self.name}: the header is longer than {self._max_row} characters")
@@ -144,8 +142,8 @@ class CsvSource(LineSource):
         data = next((cell for cell in cells if is_number(cell) and not _YEAR.fullmatch(cell)), None)
         if data is not None:
             self._notice(
-                f"the first line is taken for the header, though {data!r} in it looks like data: if there is no header "
-                "line, name the columns with --columns"
+                f"the first line is taken as the header, although {data!r} in it looks like data: if there is no "
+                "header line, name the columns with --columns"
             )
 
     def _most_used_delimiter(self) -> str:

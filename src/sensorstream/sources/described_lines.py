@@ -320,7 +320,7 @@ class DescribedLines:
                 except UnicodeError as error:
                     place = f"{name}, line {lines + 1} or later"
                     raise SourceError(
-                        f"{place}: bytes behind offset {done} are not {encoding}", hint="name the file's encoding"
+                        f"{place}: bytes after offset {done} are not {encoding}", hint="name the file's encoding"
                     ) from error
                 if done == 0:
                     text = text.removeprefix("\ufeff")

@@ -105,7 +105,7 @@ class JsonSource(LineSource):
             self._at += 1
             self._in_array, letter = False, self._next_letter()
             if letter is not None:
-                raise self._expected("the end of the file behind the array", letter)
+                raise self._expected("the end of the file after the array", letter)
             return None
         if letter is None:
             if self._in_array:
@@ -177,6 +177,6 @@ class JsonSource(LineSource):
     def _expected(self, what: str, found: str) -> SourceError:
         column = self._at - (self._text.rfind("\n", 0, self._at) + 1) + 1
         return SourceError(
-            f"{self.name}, line {self._line}, column {column}: {what} is expected, {found!r} stands there",
+            f"{self.name}, line {self._line}, column {column}: {what} is expected, but there is {found!r}",
             hint="a .json file holds objects in an array or one after the other; or name what it is: --source-format",
         )

@@ -113,7 +113,7 @@ class PlugInSource(LineSource):
             why = " ".join(f"{type(error).__name__}: {error}".split())
             raise SourceError(
                 f"{self.name}, line {self._line}: the plug-in that reads it has failed: {why}",
-                hint="it is to yield Unreadable for what it can't use",
+                hint="it should yield Unreadable for text that it can't use",
             ) from error
 
     def _cells(self, row: Mapping[str, Any] | Unreadable) -> list[str]:

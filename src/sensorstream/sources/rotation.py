@@ -126,7 +126,7 @@ def find(path: Path, prefix: Prefix) -> Found:
     difference = _difference(path, status, prefix)
     raise UsageError(
         f"{path} can't be followed further: {difference}, and no file beside it begins with them",
-        hint="put the old file back beside it, unpacked, or publish the one that is there from its beginning "
+        hint="put the old file back into its folder, uncompressed, or publish the new one from its beginning "
         "with --restart",
     )
 

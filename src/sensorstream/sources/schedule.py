@@ -154,7 +154,7 @@ class OddRows:
         except DecodeError as error:
             self._without += 1
             if self._without == 1:
-                self._warn(f"line {row.line}: {error.message}; rows without a time go out at once")
+                self._warn(f"line {row.line}: {error.message}; rows without a time are sent at once")
             return None
 
     def ahead(self, row: SourceRow, now_ms: int, furthest_ms: int, times: RowTimes) -> int:
@@ -168,7 +168,7 @@ class OddRows:
                 where = "newer" if times.newest_first else "older"
                 self._warn(
                     f"line {row.line}: its time is {-ahead / _MS_PER_S:g} s {where} than that of a row before it; "
-                    "rows that are out of order go out at once"
+                    "rows that are out of order are sent at once"
                 )
         return ahead
 
@@ -176,7 +176,7 @@ class OddRows:
         """Tell how many there were, once; the first one has been told."""
         for count, what in ((self._back, "were out of order"), (self._without, "had no time that can be read")):
             if count > 1:
-                self._warn(f"{counted(count, 'row')} {what}; each went out at once")
+                self._warn(f"{counted(count, 'row')} {what}; each was sent at once")
         self._back = self._without = 0
 
     def _warn(self, text: str) -> None:

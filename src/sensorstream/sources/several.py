@@ -27,7 +27,7 @@ def files_of(path: str, order: str | None = None) -> list[str]:
     # Path.glob gives no absolute patterns.
     found = [one for one in glob.glob(path, recursive=True) if not Path(one).is_dir()]  # noqa: PTH207
     if not found:
-        raise SourceError(f"there is no file {path}", hint="* stands for any letters; look at the pattern")
+        raise SourceError(f"there is no file {path}", hint="* stands for any characters; check the pattern")
     found.sort(key=_by_name)
     if order == "time":
         try:

@@ -32,7 +32,7 @@ def parse_duration(text: str, option: str, *, least_ms: int = 1) -> int:
     exact = Decimal(found[1]) * _UNITS[found[2]] if found else Decimal(0)
     length = int(exact)
     if length != exact:
-        raise UsageError(f"{option} {text} is not a whole number of milliseconds", hint="give a rounder one")
+        raise UsageError(f"{option} {text} is not a whole number of milliseconds", hint="use a rounder value")
     if not least_ms <= length <= LONGEST_MS:
         wanted = "more than 0 and " if least_ms else ""
         raise UsageError(f"{option} {text} is out of range", hint=f"it is {wanted}at most 366d")

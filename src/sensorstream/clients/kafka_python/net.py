@@ -104,8 +104,8 @@ class BrokerWatch:
             self._away.add(address)
             name = self._name(node_id, address)
             others = len(self._known) - len(self._away)
-        going_on = "going on with the others" if others > 0 else "waiting for a broker to come back"
-        self.listener(Notice(f"{name} is away; {going_on}", "warning"))
+        going_on = "continuing with the others" if others > 0 else "waiting for a broker to come back"
+        self.listener(Notice(f"{name} can't be reached; {going_on}", "warning"))
         return True
 
     def throttled(self, node_id: int | str, address: str, throttle_ms: int) -> None:

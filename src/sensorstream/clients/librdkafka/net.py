@@ -145,8 +145,8 @@ class BrokerWatch:
         if here:
             self.listener(Notice(f"{name} is back"))
             return
-        going_on = "going on with the others" if others > 0 else "waiting for a broker to come back"
-        self.listener(Notice(f"{name} is away; {going_on}", "warning"))
+        going_on = "continuing with the others" if others > 0 else "waiting for a broker to come back"
+        self.listener(Notice(f"{name} can't be reached; {going_on}", "warning"))
 
     def give_up(self, addresses: int) -> bool:
         """Whether to stop connecting before the time is over."""

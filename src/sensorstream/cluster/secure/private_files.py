@@ -14,7 +14,7 @@ def private_folder(path: Path) -> Path:
     """
     if path.is_symlink():
         raise LocalClusterError(
-            f"{path} is a symbolic link; secrets are not written behind one", hint="remove the link"
+            f"{path} is a symbolic link; secrets are not written through it", hint="remove the link"
         )
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -143,7 +143,7 @@ class Security:
         except (OSError, ValueError, AttributeError) as error:
             raise LocalClusterError(
                 f"{path} can't be read: the passwords of this cluster are lost",
-                hint="to begin anew: sensorstream cluster down --delete-data",
+                hint="to start over: sensorstream cluster down --delete-data",
             ) from error
 
 
@@ -152,7 +152,7 @@ def security(mode: str | None, *, acl: bool) -> Security | None:
     if mode is None:
         if acl:
             raise UsageError(
-                "--acl needs users to tell apart", hint="add --secure tls, --secure scram or --secure tls+scram"
+                "--acl needs users that log in", hint="add --secure tls, --secure scram or --secure tls+scram"
             )
         return None
     if mode not in MODES:

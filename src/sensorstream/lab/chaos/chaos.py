@@ -56,7 +56,7 @@ def chaos(
     _check_targets(settings, plan, brokers)
     with _alone(cluster), Watch(settings, listener) as watch:
         _require_whole(cluster, watch, brokers, stop)
-        listener(Notice(f"seed {plan.seed}: the same faults come again with --seed {plan.seed}"))
+        listener(Notice(f"seed {plan.seed}: repeat the same faults with --seed {plan.seed}"))
         run = _Run(cluster, plan, brokers, watch, stop)
         try:
             run.go()
@@ -109,7 +109,7 @@ class _Run:
         if fault.target is not None:
             broker = self._find(fault.target)
             if broker is None:
-                self._tell("note", f"{fault}: there is nobody to hit just now", fault=str(fault))
+                self._tell("note", f"{fault}: no broker matches just now", fault=str(fault))
                 return
             self.done += self._break(fault, broker)
         else:
@@ -202,7 +202,7 @@ def _require_links(cluster: LocalCluster, plan: ChaosPlan) -> None:
     if named and not cluster.has_links:
         flag = name_flag(cluster.name)
         raise UsageError(
-            f"--{named[0].kind} needs a cluster with links: the clients of {cluster.name} go straight to its brokers",
+            f"--{named[0].kind} needs a cluster with links: {cluster.name}'s clients connect directly to its brokers",
             hint=f"start it with links: sensorstream cluster down{flag} && sensorstream cluster up --links{flag}",
         )
 
@@ -231,8 +231,8 @@ def _require_whole(cluster: LocalCluster, watch: Watch, brokers: tuple[int, ...]
 def _not_whole(cluster: LocalCluster, found: tuple[str, ...]) -> LocalClusterError:
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""
     return LocalClusterError(
-        f"cluster {cluster.name} is not whole, and nothing was broken: {'; '.join(found[:3])}{more}",
-        hint=f"mend it first: sensorstream cluster up{name_flag(cluster.name)}",
+        f"cluster {cluster.name} is not healthy, so no fault was injected: {'; '.join(found[:3])}{more}",
+        hint=f"repair it first: sensorstream cluster up{name_flag(cluster.name)}",
     )
 
 
@@ -244,6 +244,7 @@ def _alone(cluster: LocalCluster) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise LocalClusterError(
-                f"another chaos is at work on cluster {cluster.name}", hint="wait for its end, or stop it with Ctrl-C"
+                f"another chaos command is running on cluster {cluster.name}",
+                hint="wait for its end, or stop it with Ctrl-C",
             ) from error
         yield

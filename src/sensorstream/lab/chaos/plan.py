@@ -80,7 +80,7 @@ def parse_target(text: str, option: str) -> Target:
         check_topic_name(found[1])
         return Target("leader", TopicPartition(found[1], int(found[2])))
     raise UsageError(
-        f"{option} {text!r} names nobody",
+        f"{option} {text!r} is not a target",
         hint="write leader:TOPIC-PARTITION, as in leader:AIR-0, broker:2, controller or random",
     )
 
@@ -97,9 +97,7 @@ def make_plan(
 ) -> ChaosPlan:
     """A checked plan; without ``hold_s`` a fault lasts half of the time to the next one. Raises UsageError."""
     if not faults:
-        raise UsageError(
-            "nothing to break was named", hint="as in: sensorstream cluster chaos --kill leader:AIR-0; see --help"
-        )
+        raise UsageError("no fault was given", hint="as in: sensorstream cluster chaos --kill leader:AIR-0; see --help")
     hold = every_s / 2 if hold_s is None else hold_s
     if hold >= every_s:
         raise UsageError(
@@ -125,7 +123,7 @@ def parse_bandwidth(text: str, option: str) -> int:
     size = 0 if found is None else int(float(found[1]) * _UNITS[found[2] or "B"])
     if size < LEAST_BYTES_PER_S:
         raise UsageError(
-            f"{option} {text!r} is no bandwidth that a broker can live with",
+            f"{option} {text!r} is not a usable bandwidth",
             hint="write it as 100kB or 1MB, a second; at least 10kB",
         )
     return size

@@ -179,7 +179,7 @@ def serve(settings: Settings, options: PageOptions, stop: threading.Event, *, li
         finally:
             observer.stop()  # it ends while the server does
         if not stop.is_set():
-            raise SensorstreamError("the page's server has ended by itself", hint="start it with -v to see why")
+            raise SensorstreamError("the page's server has stopped unexpectedly", hint="start it with -v to see why")
         return Served(server.address, options.allow_changes, round(time.monotonic() - began, 3))
 
 
@@ -187,7 +187,7 @@ def told(server: PageServer, options: PageOptions) -> Sequence[Notice]:
     """What is said at the start: where the page is, and what whoever opens it may do."""
     lines = [Notice(f"open {server.url} in a browser; Ctrl-C ends it")]
     if options.allow_changes:
-        text = "whoever has this address with its token can make and delete topics and reset groups"
+        text = "everybody with this address and its token can create and delete topics and reset groups"
         lines.append(Notice(text, "warning"))
     if not is_loopback(options.host):
         lines.append(
@@ -213,7 +213,7 @@ def _bound(host: str, port: int) -> socket.socket:
     except OSError as error:
         made.close()
         raise UsageError(
-            f"--listen {host}:{port} can't be had: {error.strerror or error}",
+            f"--listen {host}:{port} can't be used: {error.strerror or error}",
             hint="another program may listen there: take another port, or 0 for one that is free",
         ) from error
     return made

@@ -233,16 +233,16 @@ class _Aggregation:
                 raise OffsetOutOfRange(
                     f"{tp}: offset {resumed}, from which {self._target.name} goes on, is not in the log "
                     f"({first} to {end})",
-                    hint="give another --to to aggregate anew what is there",
+                    hint="give another --to to aggregate the records that are left",
                 )
             positions[tp] = resumed
         if state is not None:
             if job.start is not None:
                 raise UsageError(
                     f"{self._target.name} holds windows already, so -o can't apply",
-                    hint="leave -o out to go on there, or give another --to",
+                    hint="leave -o out to continue there, or give another --to",
                 )
-            self._listener(Notice(f"going on in {self._target.name}"))
+            self._listener(Notice(f"continuing {self._target.name}"))
         if job.stop_at_end:
             self._ends = ends
         self._heard = dict.fromkeys(self._parts, time.monotonic())
@@ -397,4 +397,6 @@ def _loaded(stored: str, name: str) -> WindowState:
     try:
         return load_state(stored)
     except (ValueError, KeyError, TypeError) as error:
-        raise SinkError(f"the state of {name} can't be read", hint="give another --to to aggregate anew") from error
+        raise SinkError(
+            f"the state of {name} can't be read", hint="give another --to to start a new aggregation"
+        ) from error

@@ -82,7 +82,7 @@ def make_job(settings: Settings, options: AggregateOptions) -> AggregateJob:
     if options.timeout is not None and not 0 < options.timeout < _LONGEST_S:
         raise UsageError(f"--timeout {options.timeout:g} is no time", hint="it is seconds, more than 0")
     if not options.exit_at_end and options.offset is not None and options.to and options.to.startswith("topic:"):
-        raise UsageError("-o can't apply to a topic, which goes on where it was", hint="leave -o out, or add -e")
+        raise UsageError("-o can't apply to a topic, which is continued where it was", hint="leave -o out, or add -e")
     return AggregateJob(
         topic=options.topic,
         rule=rule,
@@ -114,12 +114,12 @@ def make_target(client: Client, options: AggregateOptions) -> Target:
     if colon and kind == "topic":
         check_topic_name(name)
         if name == options.topic:
-            raise UsageError("the windows would go into the topic that they are made of", hint="name another topic")
+            raise UsageError("the windows would be written into their source topic", hint="name another topic")
         return ToTopic(client, name, whole=options.exit_at_end)
     path = Path(to)
     if path.suffix.lower() not in _FILE_ENDINGS:
         raise UsageError(
-            f"--to {to!r} is no target", hint=f"it is topic:NAME, - or a file ending in {', '.join(_FILE_ENDINGS)}"
+            f"--to {to!r} is not a target", hint=f"it is topic:NAME, - or a file ending in {', '.join(_FILE_ENDINGS)}"
         )
     check_file(path, make_folder=False)
     if not options.exit_at_end:
@@ -142,7 +142,7 @@ def _check_names(rule: WindowRule) -> None:
     names += dict.fromkeys(f"{measure.column}_missing" for measure in rule.measures)
     for name in names:
         if names.count(name) > 1:
-            raise UsageError(f"two columns of the result would be called {name!r}", hint="ask for each thing once")
+            raise UsageError(f"two columns of the result would be called {name!r}", hint="ask for each figure once")
 
 
 def _event_time(settings: Settings, options: AggregateOptions) -> EventTimeRule:

@@ -195,7 +195,7 @@ class _Capture:
         if job.one_file and job.partitions is None and known > 1:
             raise UsageError(
                 f"the target is one file, but {job.topic} has {known} partitions",
-                hint="give a folder: each partition has a file of its own in it",
+                hint="give a folder: each partition gets its own file in it",
             )
         self._identity = reader.identity(job.topic)
         if job.partitions is None:
@@ -393,8 +393,8 @@ class _Capture:
             self._joined_at = None
             self._listener(
                 Notice(
-                    f"waiting for partitions of {self._job.topic}: others of group {self._job.group} have them, or one "
-                    "that was killed and has not been missed yet"
+                    f"waiting for partitions of {self._job.topic}: other members of group {self._job.group} own them, "
+                    "or a killed member has not been removed from it yet"
                 )
             )
 
@@ -488,7 +488,7 @@ class _Capture:
         was = self._identity
         if None not in (now.topic_id, was.topic_id) and now != was:
             raise PositionMismatch(
-                f"topic {self._job.topic} was deleted and made again while it was read "
+                f"topic {self._job.topic} was deleted and created again while it was read "
                 f"(id {was.topic_id}, now {now.topic_id})",
                 hint="what was captured before is whole; give another --to to capture the new topic",
             )
@@ -532,11 +532,11 @@ class _Capture:
                 position = stored if taken is None else taken.position
                 if until is None or position < until:
                     self._check_stored(tp, position, first, end)
-                    told = f"{tp}: going on in {sink.name} at offset {position}{_up_to(until)}"
+                    told = f"{tp}: continuing {sink.name} at offset {position}{_up_to(until)}"
                 elif position > stored:
-                    told = f"{tp}: the range is whole,{_up_to(until)}: nothing is left to capture"
+                    told = f"{tp}: the range is complete,{_up_to(until)}: nothing is left to capture"
                 else:
-                    told = f"{tp}: {sink.name} holds its range whole,{_up_to(until)}: nothing is left to capture"
+                    told = f"{tp}: {sink.name} holds its whole range,{_up_to(until)}: nothing is left to capture"
                 self._check_start(sink, stored)
                 if taken is not None:
                     self._listener(
@@ -596,12 +596,12 @@ class _Capture:
             raise OffsetOutOfRange(
                 f"{tp}: offsets {stored} to {first - 1} are no longer in the log; "
                 f"retention has removed {counted(first - stored, 'offset')} before the capture",
-                hint=f"to go on without them, capture into another --to with -o {first}",
+                hint=f"to continue without them, capture into another --to with -o {first}",
             )
         if stored > end:
             raise OffsetOutOfRange(
-                f"{tp}: the stored position {stored} lies behind the end of the log at {end}",
-                hint="the topic has lost records or is another one; give another --to to capture anew",
+                f"{tp}: the stored position {stored} is past the end of the log at {end}",
+                hint="the topic has lost records or is another one; give another --to to start a new capture",
             )
 
     def _check_start(self, sink: Sink, stored: int) -> None:
@@ -610,7 +610,7 @@ class _Capture:
         if self._job.start is not None and self._job.range is None and self._job.partitions is not None:
             raise UsageError(
                 f"{sink.name} holds rows up to offset {stored} already, so -o can't apply",
-                hint="leave -o out to go on there, or give another --to",
+                hint="leave -o out to continue there, or give another --to",
             )
 
     def _revoked(self, partitions: Sequence[TopicPartition]) -> None:

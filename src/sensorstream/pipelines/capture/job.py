@@ -144,7 +144,7 @@ def row_maker(settings: Settings, options: CaptureOptions, listener: Listener = 
     asked = RowRules(options.with_, options.key_format, options.flatten, options.tombstones)
     rules = asked.over(settings.topic(options.topic).rows)
     if rules.flatten and decoder.name in ("text", "bytes"):
-        raise UsageError(f"--flatten has nothing to take apart in --value-format {decoder.name}", hint="leave it out")
+        raise UsageError(f"--flatten has no effect with --value-format {decoder.name}", hint="leave it out")
     added = () if rules.with_ in (None, "none") else parse_with(rules.with_)
     if rules.key_format not in (None, "text") and not any(one.field == "key" for one in added):
         raise UsageError("--key-format is for --with key", hint="add --with key, or leave it out")

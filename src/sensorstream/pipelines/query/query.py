@@ -140,7 +140,9 @@ def _bind(
         made.add(name)
         waiting = sum(file.waiting for file in tables[name])
         if waiting:
-            listener(Notice(f"{name}: left out {counted(waiting, 'row')} that no finished file has yet", "warning"))
+            listener(
+                Notice(f"{name}: left out {counted(waiting, 'row')} that are not in a finished file yet", "warning")
+            )
 
 
 def _rows(reader: Any) -> Iterator[tuple[Any, ...]]:

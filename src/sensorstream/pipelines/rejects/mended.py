@@ -35,7 +35,7 @@ class Mended(NamedTuple):
 def mended(letter: DeadLetter) -> Mended:
     """What to publish of a letter. Raises DecodeError with the reason while it can't be used."""
     if letter.topic is None:
-        raise DecodeError("it has no topic to go to")
+        raise DecodeError("it has no topic")
     if letter.file is None:
         return _record(letter, letter.topic)
     return _row(letter, letter.topic)

@@ -110,7 +110,7 @@ class Retry:
             for line, letter in letters(path):
                 if isinstance(letter, BadLine):
                     raise DataError(
-                        f"{path} line {line} can't be read: {letter.reason}", hint="mend the line, or take it away"
+                        f"{path} line {line} can't be read: {letter.reason}", hint="correct the line, or delete it"
                     )
                 self._take(path, line, letter)
         for entry in self.entries.values():
@@ -164,7 +164,7 @@ class Retry:
         elif (letter.value, letter.key, letter.headers) != (entry.letter.value, entry.letter.key, entry.letter.headers):
             first, at = entry.places[0]
             raise DataError(
-                f"{first} line {at} and {path} line {line} are the same letter with two values",
+                f"{first} line {at} and {path} line {line} are the same entry with two values",
                 hint="leave the one that is to be sent",
             )
 
@@ -216,14 +216,14 @@ class _Retry:
                 now = time.monotonic()
                 failing_since = failing_since or now
                 if now - failing_since >= GIVE_UP_S:
-                    error.hint = "the same command again goes on; nothing is sent twice"
+                    error.hint = "run the same command again to continue; nothing is sent twice"
                     raise
                 if isinstance(error, DeliveryError) and not isinstance(error, DeliveryTimeout):
                     # One of them was refused: alone, so that it is known which one.
                     if at_once == 1:
                         left[0].reason = error.message
                     at_once = 1
-                self._listener(Notice(f"a transaction failed and is done again: {error.message}", "warning"))
+                self._listener(Notice(f"a transaction failed and is repeated: {error.message}", "warning"))
                 self._stop.wait(_PAUSE_S)
             else:
                 failing_since = None
@@ -241,7 +241,9 @@ class _Retry:
             counts = publisher.partitions_of({entry.ready.topic for entry in todo if entry.ready})
             while todo:
                 if self._stop.is_set():
-                    raise Interrupted("interrupted", hint="the same command again goes on; nothing is sent twice")
+                    raise Interrupted(
+                        "interrupted", hint="run the same command again to continue; nothing is sent twice"
+                    )
                 batch: list[_Entry] = []
                 size = 0
                 while todo and len(batch) < at_once and (not batch or size < _BYTES_AT_ONCE):

@@ -41,7 +41,9 @@ def save(
             reader.assign({tp: firsts[tp] for tp in left})
         while any(reader.position(tp) < end for tp, end in left.items()):
             if stop is not None and stop.is_set():
-                raise Interrupted("interrupted before the end of the topic", hint="the same command again goes on")
+                raise Interrupted(
+                    "interrupted before the end of the topic", hint="run the same command again to continue"
+                )
             for tp, records in reader.poll(0.2).items():
                 for record in records:
                     if record.offset >= ends[tp]:

@@ -25,7 +25,7 @@ def follow_of(
         raise UsageError("--loop and --follow can't be used together: a source that is followed has no end")
     if path == "-":
         raise UsageError(
-            "--follow can't be used with stdin", hint="leave it out: what comes through a pipe goes out as it comes"
+            "--follow can't be used with stdin", hint="leave it out: rows from a pipe are published as they arrive"
         )
     if is_compressed(path) or kind not in ("csv", "tsv", "jsonl", "text"):
         why = "it is one JSON text" if kind == "json" else f"the plug-in {kind} reads it"
@@ -43,7 +43,7 @@ def follow_of(
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise UsageError(
                 f"--follow can't be used with {path}, which is no file",
-                hint="leave it out: what comes through a pipe goes out as it comes",
+                hint="leave it out: rows from a pipe are published as they arrive",
             )
     check_encoding(path, encoding)
     return Follow(known.timeout if timeout is None else timeout)

@@ -71,7 +71,7 @@ def make_job(settings: Settings, options: ReplayOptions, listener: Listener = ig
     _check(settings, options)
     pairs = source_files(settings, options.sources)
     if options.loop and any(path == "-" for _, path in pairs):
-        raise UsageError("--loop can't begin stdin anew", hint="give it a file")
+        raise UsageError("--loop can't read stdin again", hint="give it a file")
     names = job_names(options.job, [topic for topic, _ in pairs])
     if settings.exactly_once:
         for _, path in pairs:

@@ -28,7 +28,7 @@ def going_on(wanted: JobRecord, jobs: Mapping[str, JobState], *, restart: bool) 
         parts = f"shared by {state.record.shares} processes" if state.record.shares > 1 else "published by one process"
         raise UsageError(
             f"job {wanted.name} was begun with its source {parts}",
-            hint="go on with the same --processes, or publish all of it from the beginning with --restart",
+            hint="continue with the same --processes, or publish all of it from the beginning with --restart",
         )
     return state
 
@@ -93,6 +93,7 @@ def _differs(stored: JobState, wanted: JobRecord) -> UsageError | None:
         return None
     rows = sum(part.rows for part in stored.progress if part is not None)
     return UsageError(
-        f"job {known.name} has published {counted(rows, 'row')} to {known.topic} and can't go on: {'; '.join(reasons)}",
+        f"job {known.name} has published {counted(rows, 'row')} to {known.topic} and can't be continued: "
+        f"{'; '.join(reasons)}",
         hint="publish all of it from the beginning with --restart, or beside it under another name with --job NAME",
     )

@@ -70,7 +70,7 @@ class SourceFile:
         if not same:
             raise SourceError(
                 f"{self._path} was changed while it was being published; what is committed stays",
-                hint="publish files that nobody writes any more",
+                hint="publish only files that are no longer written",
             )
 
 

@@ -145,7 +145,7 @@ def encode_run(run: JobRun) -> bytes:
 
 
 def decode(records: Mapping[str, bytes]) -> dict[str, JobState]:
-    """The jobs by name, from the last value of each key. Raises DataError for a value that is none of ours."""
+    """The jobs by name, from the last value of each key. Raises DataError for a value that is not a job."""
     documents = {key: _document(key, value) for key, value in records.items()}
     jobs = {}
     for key, document in documents.items():
@@ -192,5 +192,5 @@ def _document(key: str, value: bytes) -> dict[str, Any]:
 def _foreign(key: str) -> DataError:
     return DataError(
         f"{JOBS_TOPIC}: the record of {key!r} is not one of sensorstream's",
-        hint="somebody else has written to this topic; to publish the file anew, use another --job",
+        hint="somebody else has written to this topic; to publish the file again, use another --job",
     )

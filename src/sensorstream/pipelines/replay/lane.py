@@ -172,9 +172,7 @@ class Lane:
         self._times: RowTimes | None = None
         if needs_time:
             if rules.time is None:
-                raise UsageError(
-                    f"{self.source.name}: no column is known to hold the time", hint="name it with --time-column"
-                )
+                raise UsageError(f"{self.source.name}: the time column is not known", hint="name it with --time-column")
             self._times, rule = row_times(self.source, self._make_source, self._first_row, rules.time, self._listener)
             rules = self._rules = replace(rules, time=rule)
         self._rejects.how = how_published(self.source, rules)

@@ -127,7 +127,7 @@ class OnceLane:
         self._name = wanted.name if self._source.claimed is None else self._source.claimed.name
         self._key = share_key(self._name, None if self._share is None else self._share.index)
         if self._source.claimed is not None and self._source.claimed.file.sha256 != file.sha256:
-            raise SourceError(f"{self.name} was changed just now", hint="publish files that nobody writes any more")
+            raise SourceError(f"{self.name} was changed just now", hint="publish only files that are no longer written")
         # Looked at before anybody is fenced: a job that is refused, or has nothing to do, must not stop another run.
         jobs = self._log.all_jobs()
         self._choose(wanted, jobs)
@@ -154,7 +154,7 @@ class OnceLane:
         if claimed is not None:
             progress = None if stored is None else self._of_share(stored)
             if progress is None or progress.generation != claimed.generation:
-                raise Fenced(f"another run has begun job {self._name} anew", hint="let that one go on")
+                raise Fenced(f"another run has restarted job {self._name}", hint="let that run continue")
             self._earlier = self._committed = progress
             return
         state = going_on(wanted, jobs, restart=self._restart)
@@ -185,13 +185,13 @@ class OnceLane:
         if self._topic_is_new:
             self._listener(
                 Notice(
-                    f"topic {self.topic} was created anew since job {self._key} published to it: the job begins anew"
+                    f"topic {self.topic} was created again since job {self._key} published to it: the job starts over"
                 )
             )
         elif done.committed_ms is not None:
             place = f"row {done.next_row}" + (f" of round {done.round}" if self._loop else "")
             self._listener(
-                Notice(f"{self.topic}: job {self._key} goes on at {place}: {counted(done.rows, 'row')} published")
+                Notice(f"{self.topic}: job {self._key} continues at {place}: {counted(done.rows, 'row')} published")
             )
         else:
             self._listener(Notice(f"{self.topic}: job {self._key} begins at row {done.next_row}", "debug"))
@@ -345,11 +345,11 @@ class OnceLane:
         if now - self._failing_since >= GIVE_UP_S:
             raise DeliveryTimeout(
                 f"{self.topic}: nothing could be committed for {GIVE_UP_S:g} s: {error.message}",
-                hint="bring the brokers back, then run the same command again",
+                hint="start the brokers again, then run the same command again",
             ) from error
         level: Literal["debug", "warning"] = "debug" if self._failures > 1 else "warning"
         self._listener(
-            Notice(f"{self.topic}: a transaction failed and is done again from the last commit: {error.message}", level)
+            Notice(f"{self.topic}: a transaction failed and is repeated from the last commit: {error.message}", level)
         )
 
     def _go_on(self) -> None:
@@ -359,7 +359,7 @@ class OnceLane:
             self._superseded = True
             raise Fenced(
                 f"another run of job {self._key} has taken over (process {latest.pid} on {latest.host})",
-                hint="what this one had not committed is aborted; let the other one go on",
+                hint="what this one had not committed is aborted; let the other run continue",
             )
         stored = self._take_over().get(self._name)
         progress = None if stored is None else self._of_share(stored)
@@ -368,7 +368,7 @@ class OnceLane:
             self._job, self._committed = stored.record, progress
         elif self._new_rows or self._source.claimed is not None:
             self._superseded = True
-            raise Fenced(f"another run has begun job {self._name} anew", hint="let that one go on")
+            raise Fenced(f"another run has restarted job {self._name}", hint="let that run continue")
         self._begin_lane()
         self.begin(time.monotonic())
 
@@ -404,7 +404,7 @@ class OnceLane:
         if not self._busy.acquire(timeout=SETTLE_S):
             raise DeliveryTimeout(
                 f"{self.topic}: a transaction was still open after {SETTLE_S:g} s",
-                hint="run the same command again: it goes on where the committed rows end",
+                hint="run the same command again: it continues where the committed rows end",
             )
         try:
             if self._lane is not None and self._transaction is not None:

@@ -93,7 +93,7 @@ class Outbox:
         if self._open and time.monotonic() - self._open[0].at > self._answer_s:
             raise DeliveryTimeout(
                 f"{self._name}: row {self._open[0].row} was not acknowledged within {self._answer_s:g} s",
-                hint="bring the brokers back, then go on with --from-row",
+                hint="start the brokers again, then continue with --from-row",
             )
 
     def settle(self) -> None:

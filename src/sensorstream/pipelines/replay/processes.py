@@ -61,7 +61,7 @@ def replay_in_processes(
     job = make_job(settings, options)
     if job.clock is not None and options.max_gap is not None:
         # A pause in which no source has a row is known in one process only.
-        listener(Notice("--max-gap can't be kept on one clock by several processes: each source goes by its own"))
+        listener(Notice("--max-gap does not work with one clock and several processes: each source has its own clock"))
         options = replace(options, clock="own")
         job = make_job(settings, options)
     check_local(job)
@@ -73,7 +73,7 @@ def replay_in_processes(
     parts = plan(job, paths, partitions, processes, paced=is_paced(settings, options))
     if len(parts) < processes:
         listener(
-            Notice(f"{counted(processes, 'process')} were asked for, the partitions are enough for {len(parts):,}")
+            Notice(f"{counted(processes, 'process')} were requested, but there are only partitions for {len(parts):,}")
         )
     claims = _claims(client, job, parts, listener) if job.exactly_once else {}
     with _Workers(job, paths, parts, listener) as workers:

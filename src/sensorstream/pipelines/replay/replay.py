@@ -306,7 +306,7 @@ class _Lanes:
     def _settle(self) -> None:
         """Learn the outcome of everything that was sent, as far as the cluster still answers."""
         if any(lane.open_rows for lane in self._lanes):
-            self._listener(Notice("waiting for the answers to the rows that were sent", "debug"))
+            self._listener(Notice("waiting for the acknowledgements of the rows that were sent", "debug"))
         try:
             self._settle_all()
         except DeliveryError as error:

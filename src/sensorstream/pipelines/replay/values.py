@@ -203,7 +203,7 @@ class _Avro:
             else:
                 same = [to_cell(back.get(name), raw=True) for name in source.columns] == list(cells)
             if not same:
-                raise DecodeError("it comes back otherwise")
+                raise DecodeError("it can't be restored exactly")
 
         try:
             self._each_row(take)

@@ -69,7 +69,7 @@ def check(options: StreamOptions) -> StreamOptions:
             hint="give another --to",
         )
     if options.dead in (options.source, options.target):
-        raise UsageError(f"--dead-letters {options.dead} is another topic's part already", hint="give another name")
+        raise UsageError(f"--dead-letters {options.dead} is the source or target topic", hint="give another name")
     if options.timeout is not None and not 0 < options.timeout < float("inf"):
         raise UsageError(f"--timeout {options.timeout:g} is no time", hint="it is seconds, more than 0")
     if not 0 <= options.commit_every <= 30:
@@ -148,7 +148,7 @@ def run(
     if options.workers > partitions:
         listener(
             Notice(
-                f"{options.source} has {counted(partitions, 'partition')}: so many of the {options.workers} "
+                f"{options.source} has {counted(partitions, 'partition')}: only so many of the {options.workers} "
                 "workers are busy"
             )
         )

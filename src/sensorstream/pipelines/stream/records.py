@@ -114,7 +114,7 @@ class RecordTransformer:
         where = f"{first.topic}[{first.partition}] offsets {first.offset} to {last.offset}"
         return SensorstreamError(
             f"transform {self._transform.name} failed at {where}: {' '.join(why.split())}",
-            hint="nothing of them was published; mend the transform and start again",
+            hint="nothing of them was published; fix the transform and start again",
         )
 
     def _letter(self, record: ConsumedRecord, output: OutputRow) -> Letter:

@@ -255,7 +255,7 @@ class _Stream:
                     self._transformer.bury(one, f"its output is too large: {error.message}")
                     if number:
                         # Some of its output is in the transaction already: that must not be seen.
-                        raise DeliveryError(f"the transaction is done again: {error.message}") from error
+                        raise DeliveryError(f"the transaction is repeated: {error.message}") from error
                     self._send(publisher, one.letters[0])
                     break
 
@@ -281,7 +281,7 @@ class _Stream:
         return self._publisher
 
     def _commit(self) -> None:
-        """Commit what has been published, with the positions behind it; on failure it is done again later."""
+        """Commit what has been published, with the positions behind it; on failure it is repeated later."""
         moved = {part.tp: part.position for part in self._parts.values() if part.moved}
         if self._retrying or (not moved and not self._open):
             return
@@ -329,8 +329,8 @@ class _Stream:
             self._fenced = [at for at in self._fenced if now - at < FENCED_WITHIN_S] + [now]
         if len(self._fenced) >= FENCED_TIMES:
             raise Fenced(
-                f"another process uses {self._job.transactional_id} again and again",
-                hint="give each of them an --instance of its own",
+                f"another process keeps using {self._job.transactional_id}",
+                hint="give each its own --instance",
             ) from error
         if isinstance(error, NotAllowed):
             raise error
@@ -338,7 +338,7 @@ class _Stream:
         if not unclear and now - self._failing_since >= GIVE_UP_S:
             raise error
         level: Literal["debug", "warning"] = "debug" if self._failures > 1 else "warning"
-        self._listener(Notice(f"a transaction failed and is done again: {error.message}", level))
+        self._listener(Notice(f"a transaction failed and is repeated: {error.message}", level))
 
     def _throw_publisher_away(self) -> None:
         publisher, self._publisher, self._open = self._publisher, None, False
@@ -427,11 +427,11 @@ class _Stream:
                 raise OffsetOutOfRange(
                     f"{tp}: offsets {position} to {first[tp] - 1} are no longer in the log; retention has removed "
                     f"{first[tp] - position} offsets that were not streamed",
-                    hint="to go on without them, use another --group, or set this group's offsets",
+                    hint="to continue without them, use another --group, or set this group's offsets",
                 )
             if position > end[tp]:
                 raise OffsetOutOfRange(
-                    f"{tp}: the committed offset {position} lies behind the end of the log at {end[tp]}",
+                    f"{tp}: the committed offset {position} is past the end of the log at {end[tp]}",
                     hint="the topic has lost records or is another one; use another --group",
                 )
             parts.append(StreamPart(tp, position, committed))

@@ -71,11 +71,11 @@ class Workers:
                 if problem:
                     # It has said already whether nobody answers or this user has no right.
                     raise (ClusterUnreachable if code == ExitCode.UNREACHABLE else SensorstreamError)(
-                        problem, hint="the others were stopped; what they committed stands, start again to go on"
+                        problem, hint="the others were stopped; what they committed is kept; start again to continue"
                     )
         problems = self._stop()
         if problems:
-            raise SensorstreamError(problems[0], hint="what was committed stands, start again to go on")
+            raise SensorstreamError(problems[0], hint="what was committed is kept; start again to continue")
 
     def _start(self, number: int) -> None:
         self._running[number] = CommandProcess(self._arguments, self._listener, prefix=f"worker {number} | ")
@@ -87,9 +87,9 @@ class Workers:
         if len(self._restarted) > RESTARTS:
             raise SensorstreamError(
                 f"workers were killed {len(self._restarted)} times within a minute, the last one by {by}",
-                hint="look for what kills them: often the memory is full",
+                hint="find out what kills them: often memory has run out",
             )
-        self._listener(Notice(f"worker {number} was killed by {by}; another one goes on in its place", "warning"))
+        self._listener(Notice(f"worker {number} was killed by {by}; another one takes its place", "warning"))
         self._start(number)
 
     def _take(self, number: int, worker: CommandProcess, code: int) -> str | None:

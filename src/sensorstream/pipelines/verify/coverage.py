@@ -107,7 +107,7 @@ def _partition(topic: str, partition: int, files: Sequence[tuple[str, Checkpoint
     if len(logs) > 1:
         raise UsageError(
             f"{files[0][0]} and {files[-1][0]} hold {topic}[{partition}] of different clusters, or of a topic that was "
-            "made anew",
+            "created again",
             hint="name the folders of one group",
         )
     spans = sorted(

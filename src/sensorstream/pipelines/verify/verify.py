@@ -373,7 +373,7 @@ class _Comparison:
         waiting = sum(file.waiting for file in self._files)
         if waiting:
             texts.append(
-                f"{_these(waiting, 'row')} of {self._topic} not in a finished file yet: the capture goes on there"
+                f"{_these(waiting, 'row')} of {self._topic} not in a finished file yet: the capture will finish it"
             )
         if self._more:
             texts.append(f"the rows of {self._path} behind the first {self._options.limit}: left out by --limit")

@@ -47,7 +47,7 @@ def meanings(names: Sequence[str], whose: str) -> tuple[Meaning, ...]:
         strong = _STRONG.fullmatch(said)
         label = _WORDS.get(strong[1] if strong else said)
         if label is None:
-            raise UsageError(f"{whose}: the label {name[:40]!r} is none of ours", hint=SAY)
+            raise UsageError(f"{whose}: the label {name[:40]!r} is not known", hint=SAY)
         size = 0.0 if label == "neutral" else _MILD if has_strong and not strong else 1.0
         found.append(Meaning(label, -size if label == "negative" else size))
     labels = {meaning.label for meaning in found}
