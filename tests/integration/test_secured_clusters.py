@@ -286,7 +286,12 @@ def test_doctor_names_who_is_turned_away_and_why(secured: Secured) -> None:
     assert "-X ssl.truststore.location=ca.pem" in said
     assert "certificate has expired; the broker needs a new" in problem("tls", secured.tls(client, "expired"))
     assert "not yet valid; compare the clocks" in problem("tls", secured.tls(client, "early"))
-    assert "not valid for '127.0.0.1'" in problem("tls", secured.tls(client, "elsewhere"))
+    said = problem("tls", secured.tls(client, "elsewhere"))
+    assert "not valid for '127.0.0.1'" in said
+    assert "it is for broker.example.org: use a host name" in said
+    login = secured.plain(client, "rights").properties
+    said = problem("sasl", Settings((secured.at["lost"],), properties=login))
+    assert "this listener asks nobody for a user's name; set security.protocol=PLAINTEXT" in said
     assert "wants a certificate" in problem("tls", secured.tls(client, "mutual"))
     late = str(secured.files / "late-user.pem")
     said = problem("tls", secured.tls(client, "mutual", ssl_keystore_location=late))

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from faults.counting import count_files, write_source
 from faults.workloads import END_S, PARTITIONS, Capture, Replay, rows_for
 from running import cli, ok, started, until
-from sensorstream.clients import open_client
+from sensorstream.clients import first_words, open_client
 from sensorstream.cluster import ClusterUp, LocalCluster
 from sensorstream.cluster.named import reach
 from sensorstream.config import Settings
@@ -61,6 +62,7 @@ def rows_in(local: LocalCluster, topic: str) -> int:
 def test_the_lesser_user_publishes_avro_with_the_schema_registry(up: ClusterUp, tmp_path: Path) -> None:
     assert up.schema_registry is not None
     assert up.links
+    assert first_words.who_speaks(urlsplit(up.schema_registry).netloc).kind == "schema registry"
     ok("topics", "create", "secured-avro", "-b", f"cluster:{NAME}")
     (tmp_path / "rows.csv").write_text("Time,Temp\n1,23.10\n2,-0.05\n")
     avro = ("--value-format", "avro", "--schema-registry", up.schema_registry, "--profile", f"{NAME}-user")

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from running import cli, ok, started, until
+from sensorstream.clients import first_words
 from sensorstream.cluster import LocalCluster
 from sensorstream.errors import LocalClusterError
 
@@ -31,6 +32,7 @@ def test_the_lab_runs_with_zookeeper_whoever_is_killed(
     assert (status.kafka_version, status.mode) == ("3.6.1", "zookeeper")
     assert status.zookeeper is not None
     assert status.cluster_id
+    assert first_words.who_speaks(status.zookeeper.address).kind == "ZooKeeper"
     assert status.quorum_leader in (1, 2, 3)
     b = ["--bootstrap", ",".join(local.bootstrap)]
     assert ok("brokers", *b)["controller"] in (1, 2, 3)

@@ -28,6 +28,7 @@ from sensorstream.doctor import extras, folders, machine, network
 from sensorstream.doctor.checks import Check
 from sensorstream.doctor.examine import examine
 from sensorstream.errors import ExitCode
+from sensorstream.events import Event, Notice
 
 ROOT = Path(__file__).parents[2]
 Doctor = Callable[..., "Seen"]
@@ -77,7 +78,7 @@ def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.chdir(tmp_path / "work")
 
     def call(*arguments: str) -> Seen:
-        code = run(["doctor", "--output", "json", *arguments])
+        code = run(["doctor", "--output", "json", "-q", *arguments])
         captured = capsys.readouterr()
         return Seen(code, captured.out, captured.err)
 
@@ -136,6 +137,12 @@ def test_a_wrong_port(doctor: Doctor) -> None:
     seen = doctor("-b", nobody())
     seen.is_problem("tcp", "refused, nobody listens there", "sensorstream cluster up")
     assert seen.result["reachable"] is False
+
+
+@pytest.mark.parametrize(("answer", "found"), [("silent", "no answer within"), ("no route", "there is no route")])
+def test_a_wrong_host(answer: network.Answer, found: str, doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "_connect", lambda ip, port: answer)
+    doctor("-b", "192.0.2.1:9092").is_problem("tcp", found, "firewall" if answer == "silent" else "VPN")
 
 
 def test_a_name_that_is_not_known(doctor: Doctor) -> None:
@@ -222,13 +229,22 @@ def test_something_else(doctor: Doctor) -> None:
         doctor("-b", address).is_problem("protocol", "it is not Kafka: it answers 'SSH-2.0-OpenSSH", "often 9092")
 
 
-def test_one_who_never_answers(doctor: Doctor) -> None:
+def test_one_who_never_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SENSORSTREAM_STATE_DIR", str(tmp_path))
+    told: list[Event] = []
+
     def wait(connection: socket.socket) -> None:
         while connection.recv(100):
             pass
 
     with serving(wait) as address:
-        doctor("-b", address).is_problem("protocol", "does not answer", "frozen or just starting")
+        seen = examine(lambda: Settings((address,)), "0.1.0", told.append)
+    checks = [(one.name, one.state) for one in seen.checks if one.area == "connection"]
+    assert checks == [("dns", "ok"), ("tcp", "ok"), ("protocol", "problem"), ("kafka", "skipped")]
+    protocol = next(one for one in seen.checks if one.name == "protocol")
+    assert protocol.found == "takes the connection and does not answer"
+    assert "frozen or just starting" in (protocol.advice or "")
+    assert told == [Notice(f"waiting for an answer of {address}")]
 
 
 def test_one_who_closes(doctor: Doctor) -> None:

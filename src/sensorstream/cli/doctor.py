@@ -33,7 +33,7 @@ def doctor(session: Session) -> Outcome:
     import sensorstream
     from sensorstream.doctor.examine import examine
 
-    result = examine(lambda: session.settings, sensorstream.__version__)
+    result = examine(lambda: session.settings, sensorstream.__version__, session.listener)
     if not result.problems:
         return Outcome(result, lambda console: _show(console, result))
     return Outcome(

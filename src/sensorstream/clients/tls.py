@@ -6,6 +6,7 @@ handshake is done once more with Python's own ``ssl``, and our certificate's dat
 
 import socket
 import ssl
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -85,13 +86,28 @@ def speaks_tls(address: str) -> bool:
         return False
 
 
+def names_shown(address: str) -> tuple[str, ...]:
+    """The host names and addresses that the certificate at ``host:port`` is for; nothing where that can't be told."""
+    host, _, port = address.rpartition(":")
+    with suppress(OSError, ValueError, KeyError), tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+        file.write(ssl.get_server_certificate((host.strip("[]"), int(port)), timeout=ANSWER_S))
+        file.flush()
+        return tuple(str(name) for kind, name in _decoded(file.name).get("subjectAltName", ()) if "URI" not in kind)
+    return ()
+
+
+def _decoded(path: str) -> dict[str, Any]:
+    """What is in a certificate (PEM), as ``ssl`` tells it; nothing where Python can't. Raises OSError, ValueError."""
+    decode: Any = getattr(getattr(ssl, "_ssl", None), "_test_decode_cert", None)  # the one way without a library
+    return dict(decode(path)) if decode is not None else {}
+
+
 def own_fault(path: str) -> str | None:
     """What is wrong with the dates of a certificate of our own, ``has expired`` for one; None where nothing is."""
-    decode: Any = getattr(getattr(ssl, "_ssl", None), "_test_decode_cert", None)  # the one way without a library
-    if decode is None or not Path(path).is_file():
+    if not Path(path).is_file():
         return None
     with suppress(OSError, ValueError, KeyError):
-        told = decode(path)
+        told = _decoded(path)
         now = time.time()
         if ssl.cert_time_to_seconds(told["notAfter"]) < now:
             return "has expired"

@@ -184,11 +184,12 @@ def _someone_else(peer: Peer) -> tuple[str, str]:
     return what + (f" ({peer.said})" if peer.said else ""), advice
 
 
+_OTHER_NAME: Final = "use a host name that is in the certificate, or have one made for this name"
 _UNTRUSTED: Final = (
     ("expired", "the broker needs a new certificate; or the clock of this machine is wrong"),
     ("not yet valid", "compare the clocks: this machine's is behind, or the certificate begins later"),
-    ("mismatch", "use a host name that is in the certificate, or have one made for this name"),
-    ("not valid for", "use a host name that is in the certificate, or have one made for this name"),
+    ("mismatch", _OTHER_NAME),
+    ("not valid for", _OTHER_NAME),
     ("self", "give the authority that has signed it: -X ssl.truststore.location=ca.pem"),
     ("issuer", "give the authority that has signed it: -X ssl.truststore.location=ca.pem"),
 )
@@ -213,6 +214,8 @@ def _tls(way: Way) -> bool:
     except ssl.SSLCertVerificationError as error:
         why = error.verify_message.rstrip(".")
         advice = next((advice for mark, advice in _UNTRUSTED if mark in why), "check ssl.truststore.location")
+        names = tls.names_shown(way.address) if advice == _OTHER_NAME else ()
+        advice = f"it is for {' and '.join(names)}: {advice}" if names else advice
         return way.note("tls", "problem", f"its certificate can't be verified: {why}", advice)
     except (OSError, NotKafkaError) as error:
         why = tls.plainly(str(error), way.address, side) or "the TLS handshake fails"

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Final
 
@@ -18,14 +18,18 @@ from sensorstream.doctor.inside import look_inside
 from sensorstream.doctor.machine import check_java, check_memory, check_program, check_python
 from sensorstream.doctor.surroundings import check_environment, check_file, read
 from sensorstream.errors import SensorstreamError
+from sensorstream.events import Listener, Notice, ignore
 
+_TELL_S: Final = 3.0
+"""After so long it is told what is waited for."""
 _UNUSABLE: Final = "the settings can't be used"
 
 
-def examine(settings: Callable[[], Settings], version: str) -> Diagnosis:
+def examine(settings: Callable[[], Settings], version: str, listener: Listener = ignore) -> Diagnosis:
     """Look at this machine, and at the cluster that the settings name.
 
-    ``settings`` gives them, or raises what keeps them from being used; ``version`` is the program's.
+    ``settings`` gives them, or raises what keeps them from being used; ``version`` is the program's;
+    ``listener`` is told whose answer is waited for when that takes long.
     Nothing is changed, published or started.
     Never raises for what is wrong; that is what the checks are for.
     """
@@ -49,7 +53,7 @@ def examine(settings: Callable[[], Settings], version: str) -> Diagnosis:
         unusable = Check("connection", "bootstrap", None, "skipped", _UNUSABLE)
         checks += [one for one in told if one.area == "connection"] or [unusable]
     else:
-        connection = _connect(found, properties, here)
+        connection = _connect(found, properties, here, listener)
         reachable = any(one.name == "kafka" and one.state == "ok" for one in connection)
         checks += connection
     return Diagnosis(
@@ -62,9 +66,13 @@ def examine(settings: Callable[[], Settings], version: str) -> Diagnosis:
     )
 
 
-def _connect(settings: Settings, properties: ClientProperties, here: Clusters) -> list[Check]:
+def _connect(settings: Settings, properties: ClientProperties, here: Clusters, listener: Listener) -> list[Check]:
     with ThreadPoolExecutor(len(settings.bootstrap), "sensorstream-doctor") as pool:
-        ways = list(pool.map(lambda address: walk(address, properties, here), settings.bootstrap))
+        walks = {pool.submit(walk, address, properties, here): address for address in settings.bootstrap}
+        late = wait(walks, _TELL_S).not_done
+        if late:
+            listener(Notice(f"waiting for an answer of {', '.join(walks[one] for one in walks if one in late)}"))
+        ways = [one.result() for one in walks]
     if "bootstrap" not in settings.origins and all(way.refused for way in ways):
         return [_nobody_yet(settings, here)]
     reached = [way for way in ways if way.introduction is not None]
