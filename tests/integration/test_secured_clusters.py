@@ -276,7 +276,7 @@ def test_doctor_names_who_is_turned_away_and_why(secured: Secured) -> None:
     said = problem("sasl", secured.settings(client, sasl_mechanism="PLAIN"))
     assert "PLAIN is not taken there; it takes SCRAM-SHA-" in said
     said = problem("kafka", Settings((secured.at["plain"],), client=client))
-    assert "it wants a user's name and password (PLAIN), and security.protocol is PLAINTEXT" in said
+    assert "it wants a user name and password (PLAIN), and security.protocol is PLAINTEXT" in said
     assert "-X security.protocol=SASL_PLAINTEXT" in said
     assert "speaks TLS, and security.protocol is PLAINTEXT" in problem("protocol", Settings(secured.local.bootstrap))
     assert "Kafka without TLS, and security.protocol is SSL" in problem("protocol", secured.tls(client, "plain"))
@@ -291,7 +291,7 @@ def test_doctor_names_who_is_turned_away_and_why(secured: Secured) -> None:
     assert "it is for broker.example.org: use a host name" in said
     login = secured.plain(client, "rights").properties
     said = problem("sasl", Settings((secured.at["lost"],), properties=login))
-    assert "this listener asks nobody for a user's name; set security.protocol=PLAINTEXT" in said
+    assert "this listener takes no user name and password; set security.protocol=PLAINTEXT" in said
     assert "wants a certificate" in problem("tls", secured.tls(client, "mutual"))
     late = str(secured.files / "late-user.pem")
     said = problem("tls", secured.tls(client, "mutual", ssl_keystore_location=late))

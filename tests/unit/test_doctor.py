@@ -472,7 +472,7 @@ def test_a_cluster_whose_brokers_have_died(doctor: Doctor) -> None:
     assert one.state == "warning"
     assert "brokers 1, 2, 3 have died without being stopped" in one.found
     assert "sensorstream cluster up --name lab" in (one.advice or "")
-    assert seen.one("tcp").advice == "its broker does not run: sensorstream cluster up --name lab"
+    assert seen.one("tcp").advice == "its broker does not run; start it: sensorstream cluster up --name lab"
 
 
 def test_a_port_that_somebody_else_has(doctor: Doctor) -> None:

@@ -30,7 +30,7 @@ class Diagnosis:
     """All checks, in the order in which they were made.
 
     ``bootstrap`` is where the cluster was looked for, None where the settings can't be used; ``reachable`` is whether
-    it let us in at one address at least, None where nobody was asked. ``problems`` and ``warnings`` are how many there
+    one address at least let us in, None where none was tried. ``problems`` and ``warnings`` are how many there
     are.
     """
 

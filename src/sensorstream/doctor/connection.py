@@ -18,7 +18,7 @@ from sensorstream.errors import ClusterUnreachable, CredentialsRefused
 
 STEPS: Final = ("dns", "tcp", "protocol", "tls", "sasl", "kafka")
 _SOON_S: Final = 30 * 86400.0
-_LOGIN: Final = "-X security.protocol={}, -X sasl.mechanism={}, and a user's name and password"
+_LOGIN: Final = "-X security.protocol={}, -X sasl.mechanism={}, and sasl.username and sasl.password"
 
 
 @dataclass(slots=True)
@@ -97,10 +97,11 @@ def _tcp(way: Way) -> bool:
     if len(good) == len(tried):
         return way.note("tcp", "ok", f"connected to {good[0].ip}")
     if good:
-        advice = None
-        if network.is_loopback(way.ips):
-            advice = f"write {bracketed(good[0].ip, port)}: some clients try only the first address of a name"
-        return way.note("tcp", "warning", f"{host} is {network.listed(tried)}", advice)
+        found = f"{host} is {network.listed(tried)}"
+        if {one.answer for one in tried} == {"connected", "no route"} and not network.is_loopback(way.ips):
+            return way.note("tcp", "ok", found)  # a name with an IPv6 address, on a machine without IPv6
+        advice = f"write {bracketed(good[0].ip, port)}: some clients try only the first address of a name"
+        return way.note("tcp", "warning", found, advice)
     answers = {one.answer for one in tried}
     if answers == {"refused"}:
         way.refused = True
@@ -123,7 +124,7 @@ def _who_listens(way: Way, port: int) -> str:
         return "see that the broker runs, that this is its port, and that it listens at this address (listeners)"
     start = way.here.command_for(way.address)
     if start is not None:
-        return f"its broker does not run: {start}"
+        return f"its broker does not run; start it: {start}"
     if way.here.running:
         return f"use a cluster that runs here: {way.here.reached_by()}"
     if network.in_container():
@@ -207,7 +208,7 @@ def _tls(way: Way) -> bool:
     try:
         context = first_words.tls_context(options)
     except (OSError, ValueError) as error:
-        found = f"the certificates of this side can't be used: {getattr(error, 'strerror', None) or error}"
+        found = f"your certificates can't be used: {getattr(error, 'strerror', None) or error}"
         return way.note("tls", "problem", found, "check ssl.truststore.location, ssl.keystore.location and the key")
     try:
         shaken = first_words.shake_hands(lambda: first_words.encrypted(way.address, context))
@@ -226,7 +227,7 @@ def _tls(way: Way) -> bool:
     if shaken.controller:
         return way.note("tls", "problem", *_someone_else(Peer("controller")))
     if fault:
-        return way.note("tls", "warning", f"trusted; our own certificate {fault}", "have a new one signed")
+        return way.note("tls", "warning", f"its certificate is trusted; yours {fault}", "have a new one signed")
     if shaken.ends is None:
         return way.note("tls", "ok", "its certificate is trusted")
     day = time.strftime("%Y-%m-%d", time.gmtime(shaken.ends))
@@ -243,7 +244,7 @@ def _sasl(way: Way) -> bool:
         taken = ()  # the client itself will say why
     if taken is None:
         protocol = "SSL" if way.encrypted else "PLAINTEXT"
-        found = "this listener asks nobody for a user's name"
+        found = "this listener takes no user name and password"
         advice = f"set security.protocol={protocol} without sasl. options, or take the listener that wants them"
         return way.note("sasl", "problem", found, advice)
     if taken and wanted not in taken:
@@ -287,7 +288,7 @@ def _kafka(way: Way) -> bool:
         if mechanisms is not None:
             protocol = "SASL_SSL" if way.encrypted else "SASL_PLAINTEXT"
             names = " or ".join(mechanisms) or "SASL"
-            found = f"it wants a user's name and password ({names}), and security.protocol is {way.protocol}"
+            found = f"it wants a user name and password ({names}), and security.protocol is {way.protocol}"
             advice = f"give {_LOGIN.format(protocol, mechanisms[0] if mechanisms else 'PLAIN')}"
             return way.note("kafka", "problem", found, advice)
     if way.introduction is None and not _introduced(way, "kafka"):

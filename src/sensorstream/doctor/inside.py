@@ -15,7 +15,7 @@ from sensorstream.wording import counted, numbered
 
 _CLOCK_S: Final = 10.0
 """Two clocks that differ by less do no harm."""
-_MEANING: Final = "clients go on at the address that a broker advertises, not at yours"
+_MEANING: Final = "clients connect to the address that a broker advertises, not to yours"
 
 
 def look_inside(ways: Sequence[Way], properties: ClientProperties) -> list[Check]:
@@ -139,9 +139,15 @@ def _clock(seen: Look) -> Check:
         )
     off = abs(seen.clock_ahead_s)
     if off - seen.clock_within_s <= _CLOCK_S:
-        return Check("cluster", "clock", None, "ok", f"the controller's and ours agree within {max(off, 0.1):.1f} s")
+        return Check(
+            "cluster",
+            "clock",
+            None,
+            "ok",
+            f"the controller's clock and this machine's agree within {max(off, 0.1):.1f} s",
+        )
     side = "ahead of" if seen.clock_ahead_s > 0 else "behind"
     found = f"the controller's clock is {off:.0f} s {side} this machine's"
     return Check(
-        "cluster", "clock", None, "warning", found, "set both by NTP: ages, latencies and certificates need it"
+        "cluster", "clock", None, "warning", found, "set both by NTP: ages, latencies and certificates depend on it"
     )

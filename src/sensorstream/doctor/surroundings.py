@@ -26,12 +26,12 @@ def check_environment() -> list[Check]:
     known = (*ENVIRONMENT, *_OTHERS)
     ours = [name for name in sorted(os.environ) if name.startswith(_PREFIX) and os.environ[name]]
     told = [_shown(name) for name in ours if name in known]
-    checks = [Check("settings", "environment", None, "ok", ", ".join(told) or "no variable of ours is set")]
+    checks = [Check("settings", "environment", None, "ok", ", ".join(told) or "no SENSORSTREAM_ variable is set")]
     for name in ours:
         if name in known or name in _INTERNAL or name.startswith(_TESTS):
             continue
         advice = nearest(name, known) or f"the variables are: {', '.join(known)}"
-        checks.append(Check("settings", "environment", name, "warning", f"nobody reads {name}", advice))
+        checks.append(Check("settings", "environment", name, "warning", "this program does not read it", advice))
     return checks
 
 
