@@ -275,7 +275,8 @@ def _introduced(way: Way, step: str) -> bool:
         return way.note(step, "problem", why, where)
     except ClusterUnreachable as error:
         why = error.message.removeprefix(f"no broker can be reached ({way.address}: ")
-        return way.note(step, "problem", why.removesuffix(")") if why != error.message else why, error.hint)
+        why = why.removesuffix(")") if why != error.message else why
+        return way.note(step, "problem", why, "look at the broker's log, and at security.protocol and sasl.mechanism")
     return True
 
 

@@ -145,7 +145,7 @@ class BrokerWatch:
         ]
         return ClusterUnreachable(
             f"no broker can be reached ({'; '.join(told)})",
-            hint="check -b/--bootstrap, or start a cluster with: sensorstream cluster up",
+            hint="check -b/--bootstrap, start a cluster with: sensorstream cluster up, or ask: sensorstream doctor",
         )
 
     def _why(self, address: str, cause: BaseException) -> str:

@@ -168,7 +168,7 @@ class BrokerWatch:
         told = [f"{address}: {causes.get(address, 'no answer in time')}" for address in bootstrap]
         return ClusterUnreachable(
             f"no broker can be reached ({'; '.join(told)})",
-            hint="check -b/--bootstrap, or start a cluster with: sensorstream cluster up",
+            hint="check -b/--bootstrap, start a cluster with: sensorstream cluster up, or ask: sensorstream doctor",
         )
 
     def _why(self, address: str, cause: KafkaError) -> str:
