@@ -1,4 +1,4 @@
-"""Brokers' addresses as users write them, ``HOST:PORT[,HOST:PORT...]``, and what to write instead of what is none.
+"""Brokers' addresses as users write them, ``HOST:PORT[,HOST:PORT...]``, and advice for malformed ones.
 
 In place of addresses may stand the name of a cluster of this machine, ``cluster:NAME``.
 """

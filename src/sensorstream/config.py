@@ -1,4 +1,4 @@
-"""One frozen settings object, and where each of its values came from.
+"""One frozen settings object, and the origin of each of its values.
 
 Precedence: flag > ``-X key=value`` > ``SENSORSTREAM_*`` environment > profile > file > built-in. The file is
 ``sensorstream.toml``, searched from the current folder upwards, then in the user's configuration folder.

@@ -1,4 +1,4 @@
-"""How a source file is written, in one frozen object: out of options and of a topic's table of ``sensorstream.toml``.
+"""The layout of a source file, in one frozen object: from options and from a topic's table in ``sensorstream.toml``.
 
 It holds what was said, and checks it; the readers of :mod:`sensorstream.sources` act on it. Keys of the table have the
 names of the options, with underscores.

@@ -1,4 +1,4 @@
-"""Everything that is expected to go wrong, and the exit code that a script sees.
+"""All expected errors, and the exit code of each.
 
     SensorstreamError                    1  failed
     ├── UsageError                       2  an option or argument is wrong

@@ -1,4 +1,4 @@
-"""What a long job tells while it runs. The library emits events; only ``cli/`` turns them into lines.
+"""What a long job reports while it runs. The library emits events; only ``cli/`` turns them into lines.
 
 A listener is called on whatever thread the thing happened; it must be quick and must not raise.
 """

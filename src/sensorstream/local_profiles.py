@@ -1,4 +1,4 @@
-"""The profiles that ``cluster up --secure`` has written: ``--profile NAME`` finds them without any file of the user's.
+"""The profiles that ``cluster up --secure`` has written: ``--profile NAME`` finds them without a user's file.
 
 A cluster's profile is the super user's; ``NAME-user`` is the lesser user's.
 """

@@ -1,4 +1,4 @@
-"""Files and folders that the program makes for data: their owner's alone, and never behind a symbolic link.
+"""Files and folders that the program creates for data: private to their owner, never behind a symbolic link.
 
 What is made anew has mode 0600, a folder 0700; the umask can only take more away. In a folder with the set-group-ID bit
 that its group may read (``chmod g+rxs``), which says that it is a group's, files get 0640 and folders 0750. What is

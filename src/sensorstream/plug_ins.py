@@ -1,4 +1,4 @@
-"""Plug-ins of other packages: found by their names in an entry-point group, loaded when they are used.
+"""Plug-ins of other packages: found by name in an entry-point group, loaded when they are used.
 
 Looking costs some milliseconds, so nobody looks who needs no plug-in.
 """

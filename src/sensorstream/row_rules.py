@@ -1,4 +1,4 @@
-"""What captured rows are made of, as it was asked for: the columns of the record itself, and how values become columns.
+"""The content of captured rows: which metadata columns are added, and how values become columns.
 
 The same names stand in a topic's table of ``sensorstream.toml`` (``[topics.AIR.capture]``) and on the command line.
 """

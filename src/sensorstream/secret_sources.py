@@ -1,4 +1,4 @@
-"""Values of the configuration that stand elsewhere: ``${env:NAME}``, ``${file:PATH}``, ``${keyring:SERVICE/USER}``.
+"""Configuration values stored elsewhere: ``${env:NAME}``, ``${file:PATH}``, ``${keyring:SERVICE/USER}``.
 
 The form is that of Kafka's own configuration providers (KIP-297), so that one properties file serves both. The value is
 the whole text or nothing of it: what merely holds such a form somewhere is a value as any other.

@@ -1,4 +1,4 @@
-"""How rows are sent: the named options of publishing, and what is given up where they ask for less than everything.
+"""How rows are sent: the named producer options, and which guarantees they weaken.
 
 Each has one name for the command line, the environment and ``sensorstream.toml``, and stands for a client property.
 """

@@ -1,4 +1,4 @@
-"""Where the program remembers its clusters and workers between two commands, and keeps what it can make again."""
+"""The folders for the state of clusters and workers, and for files that can be downloaded or created again."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How captured records are stored: which format, in which folders, and when a file is finished and another begun.
+"""How captured records are stored: the format, the folders, and when a file is finished.
 
 The same names stand in a topic's table of ``sensorstream.toml`` (``[topics.AIR.capture]``) and on the command line.
 """

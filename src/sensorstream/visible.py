@@ -1,4 +1,4 @@
-"""Text from outside, made fit to be shown: its control characters are written out and never obeyed."""
+"""Text from outside, made safe to show: its control characters are escaped."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Station 5 watched: many questions to many brokers at once, none of which waits long for a broker that hangs."""
+"""Station 5 watched: requests to many brokers in parallel, so that a broker that hangs does not delay the others."""
 
 import threading
 import time

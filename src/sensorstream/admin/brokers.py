@@ -1,4 +1,4 @@
-"""Station 5 managed: a broker that leaves the cluster for good."""
+"""Station 5 managed: removing a broker from the cluster permanently."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Station 5 looked at once, by whoever wants to know why it can't be used: nothing is waited for or tried again."""
+"""Station 5 checked once, to find out why it can't be used: without waiting and without retries."""
 
 import time
 from collections.abc import Sequence

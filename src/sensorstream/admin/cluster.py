@@ -1,4 +1,4 @@
-"""Station 5 managed: the brokers, and who controls the cluster."""
+"""Station 5 managed: the brokers, and which one is the controller."""
 
 from sensorstream.admin.results import BrokerDescription, ClusterDescription
 from sensorstream.clients.kafka_python.admin import Session, administer

@@ -1,4 +1,4 @@
-"""Station 5 managed: a group's committed offsets set to other places, and groups deleted."""
+"""Station 5 managed: reset a group's committed offsets, and delete groups."""
 
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence

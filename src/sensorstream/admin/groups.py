@@ -1,4 +1,4 @@
-"""Station 5 managed: consumer groups, their members, their committed offsets, and the ends they run after."""
+"""Station 5 managed: consumer groups, their members, committed offsets and end offsets."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

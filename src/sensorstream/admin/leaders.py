@@ -1,4 +1,4 @@
-"""Station 5 managed: the preferred leaders of partitions, brought back after a broker has returned."""
+"""Station 5 managed: elect the preferred leaders of partitions again after a broker has returned."""
 
 import threading
 import time

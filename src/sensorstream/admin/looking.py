@@ -1,4 +1,4 @@
-"""Station 5 watched: leaders and in-sync replicas, asked for again and again over one connection while brokers die."""
+"""Station 5 watched: leaders and in-sync replicas, polled over one connection while brokers die."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

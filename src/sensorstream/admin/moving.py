@@ -1,4 +1,4 @@
-"""Station 5 managed: replicas on their way to other brokers: begun, waited for, and taken back where it can't go on."""
+"""Station 5 managed: carry out replica moves: start them, wait for them, and cancel those that can't finish."""
 
 import threading
 import time

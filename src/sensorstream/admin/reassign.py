@@ -1,4 +1,4 @@
-"""Station 5 managed: replicas moved to other brokers, for when one is added or is to go."""
+"""Station 5 managed: plan moves of replicas, for a broker that was added or will be removed."""
 
 import threading
 from collections.abc import Collection, Sequence

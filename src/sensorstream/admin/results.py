@@ -1,4 +1,4 @@
-"""Station 5 managed: what the functions of this package answer; None is unknown."""
+"""Station 5 managed: the results of this package's functions; None means unknown."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

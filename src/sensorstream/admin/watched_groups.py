@@ -1,4 +1,4 @@
-"""Station 5 watched: all consumer groups at once, asked of their coordinators.
+"""Station 5 watched: all consumer groups at once, queried at their coordinators.
 
 A broker lists the groups that it coordinates, so nobody has to be asked who coordinates which.
 """

@@ -1,4 +1,4 @@
-"""Station 5 watched: offsets, timestamps and sizes of all logs, asked of their leaders."""
+"""Station 5 watched: offsets, timestamps and sizes of all logs, queried at their leaders."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Set

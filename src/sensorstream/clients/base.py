@@ -1,4 +1,4 @@
-"""Stations 4 and 6: what the pipelines ask of any Kafka client.
+"""Stations 4 and 6: the interface that every Kafka client implements for the pipelines.
 
 A :class:`Client` makes publishers and readers. Times are seconds unless a name ends in ``_ms``; a position is
 always the next offset to be read. Errors are those of :mod:`sensorstream.errors` and nothing else.

@@ -1,4 +1,4 @@
-"""Why nothing moves: what a cluster says of itself to one who waits for it, and the same in plain words."""
+"""The causes why a client waits, as found in the cluster, and their texts."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

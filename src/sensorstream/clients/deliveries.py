@@ -1,4 +1,4 @@
-"""Station 4: waiting for many deliveries, the same for every client that has one for each."""
+"""Station 4: waiting for many deliveries, for clients that have one delivery object for each record."""
 
 import time
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Who speaks at an address: a broker, or something that is taken for one; found out by hand, with a few bytes.
+"""What kind of server listens at an address, a broker or another one, found out with a few bytes over a socket.
 
 Nothing is logged in and nothing is changed: each question is one that Kafka, HTTP or ZooKeeper answers to anybody.
 """

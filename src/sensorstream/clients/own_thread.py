@@ -1,4 +1,4 @@
-"""Calls of a library that may wait without a deadline: each on a thread of its own, which is left behind when late."""
+"""Calls of a library that may block forever: each runs on a separate thread, which is abandoned at the deadline."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Which partition a key belongs to: the 32-bit murmur2 hash that Kafka's own clients use.
+"""The partition of a key: the 32-bit murmur2 hash of Kafka's Java client.
 
 Source: org.apache.kafka.common.utils.Utils.murmur2 (Apache Kafka), after Austin Appleby's MurmurHash2.
 """

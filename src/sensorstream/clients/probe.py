@@ -1,4 +1,4 @@
-"""Station 5 seen from outside: is the cluster whole? Used where a cluster is started and watched.
+"""Station 5 seen from outside: is the cluster healthy? Used where a cluster is started and watched.
 
 Asks once and answers; it does not wait, retry or create anything.
 """

@@ -1,4 +1,4 @@
-"""Whether somebody answers at an address: asked by hand, whichever client runs, and never for longer than said."""
+"""Whether a server answers at an address: checked with a plain socket and a deadline, whichever client is used."""
 
 import socket
 import struct

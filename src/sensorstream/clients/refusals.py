@@ -1,4 +1,4 @@
-"""How every client says no: the same words for the same fault, whichever client met it."""
+"""Errors of all clients: the same text for the same fault, whichever client reports it."""
 
 from collections.abc import Collection, Iterable
 from typing import Final

@@ -1,4 +1,4 @@
-"""Station 5: which right is missing, in the same words whichever client was told so."""
+"""Station 5: which right is missing, with the same text for every client."""
 
 from dataclasses import dataclass
 from typing import Final

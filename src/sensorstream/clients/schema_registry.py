@@ -1,4 +1,4 @@
-"""Stations 3 and 7: a schema registry that speaks Confluent's API, asked over HTTP.
+"""Stations 3 and 7: a schema registry with Confluent's API, over HTTP.
 
 Questions wait :data:`TIMEOUT_S` at the most and are put again when nobody answered. What was answered is remembered:
 an id stands for one schema for ever.

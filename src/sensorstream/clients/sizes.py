@@ -1,4 +1,4 @@
-"""How large records are on their way: bytes of a record batch of format 2 (Kafka protocol, RecordBatch and Record)."""
+"""The size of records when sent: bytes of a record batch of format 2 (Kafka protocol, RecordBatch and Record)."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Station 5: which brokers make a client wait because it is over its quota, as they said in their answers."""
+"""Station 5: which brokers throttle a client because it is over its quota, according to their responses."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""What a failed TLS handshake was about: found out by hand, since neither client's library tells all of it.
+"""Why a TLS handshake failed: found out with Python's ssl module, since neither client reports all causes.
 
 librdkafka does not say why it does not trust a certificate, and a broker that does not like ours says only that. So the
 handshake is done once more with Python's own ``ssl``, and our certificate's dates are looked at.

@@ -1,4 +1,4 @@
-"""Station 4: where a transactional publisher stands, and when what it committed is seen: the same for every client."""
+"""Station 4: the state of a transactional publisher, and when its commits become visible: the same for every client."""
 
 import threading
 import time

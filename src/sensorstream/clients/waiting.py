@@ -1,4 +1,4 @@
-"""Waiting is never silent: who waits for a cluster says within five seconds what for, and why it does not come.
+"""Waiting is never silent: within five seconds, a waiting client reports what it waits for, and why.
 
 A :class:`Waiting` looks from a thread of its own at how far a job is. When nothing has moved for a while it asks the
 client for the causes and tells them; again when they change, or after a while; and it tells when things move again.

@@ -1,4 +1,4 @@
-"""What a client of real brokers keeps of what it makes, so that it can tell why they keep somebody waiting."""
+"""The parts of a real broker's client that are kept to explain why it waits."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar

@@ -1,4 +1,4 @@
-"""Station 5, KAFKA: the cluster in the box. Jars, the Java runtime, one node, a local cluster, its state."""
+"""Station 5, KAFKA: the included cluster. Jars, the Java runtime, one node, a local cluster, its state."""
 
 from sensorstream.cluster.local import LocalCluster
 from sensorstream.cluster.results import BrokerStatus, BrokerStopped, ClusterDown, ClusterStatus, ClusterUp

@@ -1,4 +1,4 @@
-"""Station 5: an archive of a broker's classes, made once for a Kafka version and a Java: brokers start from it.
+"""Station 5: an archive of a broker's Java classes, created once per Kafka version and Java, for a faster start.
 
 Half of what a broker does until it is ready is loading and checking some 9,000 classes. Java can keep them in the form
 that it makes of them (application class-data sharing, JEP 310 and JEP 350). The wheel's Java comes without the archive

@@ -1,4 +1,4 @@
-"""Station 5: one process beside the brokers, a part of its cluster: its port and pid are remembered, it is found again.
+"""Station 5: a process that belongs to a cluster and runs with its brokers: its port and pid are stored.
 
 <cluster>/<name>/state.json     its port and process; where it is, the cluster has one
 <data>/<name>/                  what it keeps

@@ -1,4 +1,4 @@
-"""Station 5 in containers: which compose file is meant, and where those that come with the program are."""
+"""Station 5 in containers: which compose file is meant, and where the included ones are."""
 
 from pathlib import Path
 from typing import Final

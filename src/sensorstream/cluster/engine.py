@@ -1,4 +1,4 @@
-"""Station 5 in containers: the engine's command line, found and called. What it says comes back as text."""
+"""Station 5 in containers: find and call the engine's command line. Its output is returned as text."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Station 5: a real Apache Kafka on this machine: one to several KRaft nodes, or brokers beside a ZooKeeper.
+"""Station 5: a real Apache Kafka on this machine: one to several KRaft nodes, or brokers with ZooKeeper.
 
 A cluster has a name; its nodes outlive the command that started them, and every command finds them again. See
 :mod:`sensorstream.cluster.state` for what is kept where.

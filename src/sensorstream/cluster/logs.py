@@ -1,4 +1,4 @@
-"""Station 5: reading the brokers' logs, also while they grow and roll."""
+"""Station 5: reading the brokers' logs, also while they grow and are rotated."""
 
 import threading
 from collections.abc import Iterator, Mapping

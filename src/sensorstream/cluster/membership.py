@@ -1,4 +1,4 @@
-"""Station 5: brokers that join a cluster after it was made, and leave it again.
+"""Station 5: brokers that are added to an existing cluster, and removed again.
 
 The voters of a KRaft quorum are fixed when a cluster is formatted (``controller.quorum.voters``), so a broker that is
 added is a broker alone, and a voter can't be removed. With ZooKeeper it is one more broker. What there is now is noted

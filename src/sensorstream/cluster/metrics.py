@@ -1,4 +1,4 @@
-"""Station 5: figures of the brokers for Prometheus: an agent in each broker's process, on a port of its own.
+"""Station 5: metrics of the brokers for Prometheus: an agent in each broker's process, each on its own port.
 
 The agent is Prometheus' JMX exporter (https://prometheus.github.io/jmx_exporter/), fetched and verified as Kafka's jars
 are. What it makes of a broker's figures, its rules say: ``compose/metrics/kafka-rules.yml``, the same for containers.

@@ -1,4 +1,4 @@
-"""Station 5: the clusters of this machine by their names: how clients reach one, and which there are.
+"""Station 5: the clusters of this machine by name: a list of them, and how clients reach one.
 
 Only files and processes are looked at; no broker is asked. (Of a cluster in containers the engine tells.)
 """

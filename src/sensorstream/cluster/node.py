@@ -1,4 +1,4 @@
-"""Station 5: one Kafka node, a Java process of its own: formatted, started, watched, stopped.
+"""Station 5: one Kafka node in a Java process: formatted, started, watched, stopped.
 
 A node outlives the command that started it (it has a session of its own). It is found again by its pid and the mark
 on its command line, so a process that the system has given the same pid later is never touched.

@@ -1,4 +1,4 @@
-"""Station 5: what ``cluster up`` has to do: what is asked compared with what is there, before anything is touched."""
+"""Station 5: what ``cluster up`` has to do: compares the request with the existing state before any change."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

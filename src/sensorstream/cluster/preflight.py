@@ -1,4 +1,4 @@
-"""Station 5: what is looked at before a node is started: free ports and enough memory."""
+"""Station 5: checks before a node is started: free ports and enough memory."""
 
 import random
 import socket

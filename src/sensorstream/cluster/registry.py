@@ -1,4 +1,4 @@
-"""Station 5: a schema registry beside the brokers: Apicurio Registry, which speaks Confluent's API, on the loopback.
+"""Station 5: a schema registry of a cluster: Apicurio Registry, with Confluent's API, on the loopback.
 
 It is a part of its cluster: a process of its own that outlives the command which started it, found again by its mark.
 Its schemas are in a database file (H2) beside the brokers' data, written through at each change, so they outlive the

@@ -1,4 +1,4 @@
-"""Station 5: what the cluster commands answer: frozen results; None means unknown."""
+"""Station 5: frozen results of the cluster commands; None means unknown."""
 
 from dataclasses import dataclass
 from typing import Literal

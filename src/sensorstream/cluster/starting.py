@@ -1,4 +1,4 @@
-"""Station 5: one node of a cluster configured and started, and the links before it opened, as the plan says."""
+"""Station 5: configure and start one node of a cluster, after the links in front of it are open."""
 
 import threading
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Station 5: what is remembered of each named cluster between two commands, and who may change it.
+"""Station 5: the stored state of each named cluster, and a lock against concurrent changes.
 
     <state>/clusters/<name>/state.json     ports, pids, where the data is
     <state>/clusters/<name>/lock           held by a command that starts or stops nodes

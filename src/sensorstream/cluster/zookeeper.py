@@ -1,4 +1,4 @@
-"""Station 5: a ZooKeeper beside the brokers, for Kafka up to 3.9: one real server, on the loopback.
+"""Station 5: ZooKeeper for the brokers of Kafka up to 3.9: one real server, on the loopback.
 
 It comes with Kafka's own jars (ZooKeeper 3.8), and is a part of its cluster: a process of its own that outlives the
 command which started it, found again by its mark. Here ZooKeeper keeps what the controllers keep with KRaft: who the

@@ -1,1 +1,1 @@
-"""Why it does not work: this machine and the way to the cluster, looked at step by step, each with what to do."""
+"""Why commands fail: checks of this machine and of the connection to the cluster, each with advice."""

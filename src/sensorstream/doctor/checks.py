@@ -1,4 +1,4 @@
-"""What one look came to, and all of them together."""
+"""The result of one check, and of all checks together."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

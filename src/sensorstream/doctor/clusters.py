@@ -1,4 +1,4 @@
-"""The clusters of this machine: which run, which have died, and whether others hold their ports."""
+"""The clusters of this machine: which run, which have died, and whether other processes use their ports."""
 
 from dataclasses import dataclass, field
 from typing import Final

@@ -1,4 +1,4 @@
-"""The way to one address, step by step; after the first step that fails the rest is skipped."""
+"""The connection to one address, step by step; after the first failed step, the rest is skipped."""
 
 import ssl
 import time

@@ -1,4 +1,4 @@
-"""All checks in order: what is local first, then the way to each address, then the cluster from inside."""
+"""All checks in order: local ones first, then the connection to each address, then the cluster from inside."""
 
 import time
 from collections.abc import Callable, Sequence

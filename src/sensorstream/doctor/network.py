@@ -1,4 +1,4 @@
-"""From a host's name to a connection: what the name means, and who takes a connection there."""
+"""From a host name to a connection: resolve the name, and connect."""
 
 import errno
 import socket

@@ -1,1 +1,1 @@
-"""What a file is: how it is written, what stands in its columns, when its rows were recorded."""
+"""Describe a file: its layout, the content of its columns, and when its rows were recorded."""

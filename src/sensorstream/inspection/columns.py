@@ -1,4 +1,4 @@
-"""What stands in the columns of a file: kinds of values, smallest and largest numbers, marks of missing values, units.
+"""The content of a file's columns: types, smallest and largest numbers, codes for missing values, units.
 
 Everything is counted in one pass, in bounded memory.
 """

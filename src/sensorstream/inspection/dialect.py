@@ -1,4 +1,4 @@
-"""How a file is written, guessed from its beginning: format, encoding, delimiter, header, comments, marks of numbers.
+"""The layout of a file, detected from its beginning: format, encoding, delimiter, header, comments, number marks.
 
 The guess is a :class:`~sensorstream.sources.formats.SourceForm`, so what reads the file afterwards is what replays it.
 The delimiter is the one that cuts the most lines, the header included, into the same number of cells.

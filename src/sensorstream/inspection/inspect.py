@@ -1,4 +1,4 @@
-"""Stations 1-2 looked at, not sent: what a file is, and the table of ``sensorstream.toml`` that replays it."""
+"""Stations 1-2, inspected instead of sent: what a file is, and a table for ``sensorstream.toml`` to replay it."""
 
 import os
 import stat

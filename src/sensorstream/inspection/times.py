@@ -1,4 +1,4 @@
-"""When the rows of a file were recorded: the columns that say it, the format, the step, gaps and repeated times."""
+"""When the rows of a file were recorded: the time columns, their format, the step, gaps and repeated times."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What a cluster does, measured from here: publishing, reading, and the time of single rows from end to end.
+"""Measure a cluster from this machine: publishing, reading, and the end-to-end latency of single rows.
 
 It makes two topics of its own and deletes them, whatever happens.
 """

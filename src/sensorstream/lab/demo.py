@@ -1,4 +1,4 @@
-"""The whole lab on the sample data, with a verdict: cluster, topics, three threads, six consumers, lag, proof.
+"""The whole lab on the sample data, with a verdict: cluster, topics, three threads, six consumers, lag, verification.
 
 It uses free ports and a folder of its own and takes no settings from outside, so it can neither be disturbed by
 another cluster nor disturb one.

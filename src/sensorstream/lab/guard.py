@@ -1,4 +1,4 @@
-"""What a demonstration leaves is cleaned up also when it is killed: a small process waits for its end and does that.
+"""Clean up after a demo even if it is killed: a small process waits for its end and does so.
 
 Brokers outlive the command that started them, so a demonstration that ends by SIGKILL would leave three that nobody
 knows of. The guard holds the other end of a pipe: the system closes it however the demonstration ends.

@@ -1,4 +1,4 @@
-"""A broker of a local cluster taken out of it for good: emptied, stopped, struck off the list, deleted."""
+"""Remove a broker from a local cluster permanently: emptied, stopped, unregistered, deleted."""
 
 import threading
 import time

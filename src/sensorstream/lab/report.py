@@ -1,4 +1,4 @@
-"""What a lab run has shown, as one page of HTML: rows sent and captured, over time, what was broken, the verdict."""
+"""The results of a lab run as one HTML page: rows sent and captured over time, the faults, the verdict."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The proof of a scored topic: every post of the file published once, every published one scored once, by value.
+"""Verification of a scored topic, by value: every post of the file is published once and scored once.
 
 What must be in the scored topic and among the dead letters is made anew, in this process, from what is in the topic of
 the posts; then both are compared, record by record, with all their fields. Only the time of scoring may differ.

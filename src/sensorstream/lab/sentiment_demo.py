@@ -1,4 +1,4 @@
-"""The whole way of a post on the sample, with a verdict: publish, score exactly once, windows, a picture, the proof.
+"""The sentiment demo on the sample posts, with a verdict: publish, score exactly once, windows, picture, proof.
 
 As :mod:`~sensorstream.lab.demo` it uses free ports and a folder of its own and takes no settings from outside.
 """

@@ -1,4 +1,4 @@
-"""``capture``: store what a topic carries, each record once."""
+"""``capture``: store the records of a topic, each once."""
 
 import threading
 from collections.abc import Mapping, Sequence

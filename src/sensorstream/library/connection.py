@@ -1,4 +1,4 @@
-"""Where the cluster is and how clients are let in: from plain values to settings."""
+"""Where the cluster is and how clients log in: from plain values to settings."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""``-b cluster:NAME``: the addresses of a cluster of this machine, and what its clients need to be let in."""
+"""``-b cluster:NAME``: the addresses of a cluster of this machine, and what its clients need to log in."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""``create_topic``: a topic, or the one that is there."""
+"""``create_topic``: create a topic, or use the existing one."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

@@ -1,1 +1,1 @@
-"""What the cluster does, as figures: pure arithmetic on what the admin client reports."""
+"""Figures about the cluster: pure arithmetic on what the admin client reports."""

@@ -1,4 +1,4 @@
-"""How long records of the live stream take from publishing to being read by one of our own consumers.
+"""The latency of live records, from publishing until one of this program's consumers reads them.
 
 A record's timestamp is the publisher's clock (CreateTime) or its leader's (LogAppendTime), and reading is this host's:
 where those are different hosts, the difference of their clocks is in every figure.

@@ -1,4 +1,4 @@
-"""What scripts ask of a cluster: ``lag > 1000 for 30s``, ``under_replicated > 0 or brokers < 3``. From text to data.
+"""Conditions on a cluster, ``lag > 1000 for 30s``, ``under_replicated > 0 or brokers < 3``: from text to data.
 
     condition  = all {"or" all}
     all        = comparison {"and" comparison}

@@ -1,4 +1,4 @@
-"""Takes snapshots of a cluster over one connection; what a broker does not tell in time is unknown, and said so.
+"""Takes snapshots of a cluster over one connection; if a broker does not answer in time, its values are unknown.
 
 How many requests that takes does not depend on how many partitions and groups there are, see
 :mod:`sensorstream.admin.watching`.

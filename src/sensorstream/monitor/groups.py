@@ -1,4 +1,4 @@
-"""All groups in a line each, and one with its members: out of one snapshot."""
+"""All groups, one line each, and one group with its members: from one snapshot."""
 
 from dataclasses import dataclass
 

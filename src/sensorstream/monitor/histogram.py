@@ -1,4 +1,4 @@
-"""Latencies counted in a histogram of high dynamic range: each to three digits, in memory that does not grow."""
+"""Latencies in a high dynamic range histogram: three significant digits, in constant memory."""
 
 from typing import TYPE_CHECKING, Final
 

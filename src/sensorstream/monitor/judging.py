@@ -1,4 +1,4 @@
-"""Whether conditions hold, view by view. What is not known neither holds nor fails, and says why it is not known."""
+"""Whether conditions hold, for each view. An unknown value makes a condition neither hold nor fail, with a reason."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

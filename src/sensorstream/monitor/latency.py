@@ -1,4 +1,4 @@
-"""How long records take from publishing to reading: pure arithmetic on measured times."""
+"""The latency of records from publishing to reading: pure arithmetic on measured times."""
 
 import math
 from collections.abc import Sequence

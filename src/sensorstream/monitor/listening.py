@@ -1,4 +1,4 @@
-"""Where a page is served: what ``--listen`` means, for each page that this program has."""
+"""The address of a served page: parses ``--listen``, for all pages of this program."""
 
 import ipaddress
 from typing import Final

@@ -1,4 +1,4 @@
-"""Station 6: the newest rows of a topic, read on a thread for those who look at them; bounded in rate and in memory.
+"""Station 6: the newest rows of a topic, read on one thread for the views; bounded in rate and in memory.
 
 The thread has no group and commits nothing. A topic that gets more rows than are wanted a second is read in samples:
 reading pauses, then goes on at the end, and the rows in between are counted as skipped. Outages are waited out.

@@ -1,4 +1,4 @@
-"""Watches a cluster from a thread of its own: a snapshot every so often, as long as that takes little of a core.
+"""Watches a cluster from a thread: regular snapshots, with a limit on the CPU time that they use.
 
 Each snapshot's CPU time, of this thread and of the one that talks to the brokers, is a debt that time pays off at
 ``share`` of a core; the next snapshot waits until it is paid. Only the news that a broker has gone or come back is

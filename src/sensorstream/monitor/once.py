@@ -1,4 +1,4 @@
-"""A view of now, or one with rates after watching for a while."""
+"""A current view, or one with rates after watching for a while."""
 
 import threading
 import time

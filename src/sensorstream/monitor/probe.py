@@ -1,4 +1,4 @@
-"""How long a record takes through the cluster: small records published at a steady rate and read back by this process.
+"""The latency of a cluster: small records, published at a steady rate and read back by this process.
 
 Both ends are here, so one clock measures. What a probe on another host publishes into the same topic is counted apart:
 the clocks of two hosts are in that.

@@ -1,4 +1,4 @@
-"""A cluster for Prometheus, under the names of the common exporters, so that their dashboards and alerts fit.
+"""Metrics of a cluster for Prometheus, with the names of common exporters, so that their dashboards and alerts work.
 
 What kafka_exporter tells has its names and labels; what only KMinion tells has KMinion's; what neither tells begins
 with ``sensorstream_``. What is not known is absent: no sample is -1 or 0 for want of a better one. Names of topics,

@@ -1,4 +1,4 @@
-"""From snapshots to views: rates, time to catch up, ages and status. Pure arithmetic; what is not known is None.
+"""From snapshots to views: rates, time to catch up, ages and status. Pure arithmetic; unknown values are None.
 
 **Status** goes by the rules of Burrow (LinkedIn; https://github.com/linkedin/Burrow/wiki/Consumer-Lag-Evaluation-Rules),
 which need no thresholds. They look at a group's commits on a partition within a window:

@@ -1,4 +1,4 @@
-"""A view as one plain result, with rates beside what they are rates of: for ``--output json`` and for tables."""
+"""A view as one plain result, with each rate next to its figure: for ``--output json`` and for tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

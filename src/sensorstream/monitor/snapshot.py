@@ -1,4 +1,4 @@
-"""What a cluster is at one moment: brokers, topics down to partitions, groups. Pure data; what is not known is None.
+"""The state of a cluster at one moment: brokers, topics, partitions, groups. Pure data; unknown values are None.
 
 Every view (the screen, the page, the metrics, the conditions) renders this and nothing else.
 """

@@ -1,4 +1,4 @@
-"""A snapshot with what only a series of them tells: rates, time to catch up, status. Pure data, for every view."""
+"""A snapshot with figures that need a series of them: rates, time to catch up, status. Pure data, for every display."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Conditions on a cluster that is looked at: until they are settled, until one holds, or beside something else."""
+"""Conditions on a cluster that is watched: until they are decided, until one holds, or during another task."""
 
 import threading
 import time

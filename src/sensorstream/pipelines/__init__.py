@@ -1,1 +1,1 @@
-"""Stations joined, a folder for each way through. Own threads, stop event, commit order."""
+"""Connected stations, one folder for each path. They own threads, the stop event and the commit order."""

@@ -1,4 +1,4 @@
-"""A command of this program in a process of its own: started, listened to, asked to stop, and reaped by its owner."""
+"""A command of this program in a child process: started, read from, asked to stop, and reaped by its owner."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Station 5: topics of this program's own, in which the last record of a key counts."""
+"""Station 5: this program's own compacted topics, in which the last record of a key is valid."""
 
 import time
 from collections.abc import Iterator, Mapping

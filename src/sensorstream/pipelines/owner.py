@@ -1,4 +1,4 @@
-"""A process that belongs to another one ends when that one is gone, even when it was killed."""
+"""A process that ends when its owner process is gone, even if that was killed."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""Station 6: how long a loop that reads waits: for the next records, and for brokers that are away."""
+"""Station 6: how long a reading loop waits: for the next records, and for brokers that can't be reached."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Stations 3 and 7: where schemas are kept: in a registry, or in a compacted topic of ours.
+"""Stations 3 and 7: where schemas are stored: in a registry, or in this program's compacted topic.
 
 The topic has a record for each schema, its key the CRC-64-AVRO fingerprint in 16 hexadecimal digits, in the order of
 the single-object encoding, its value the schema as JSON. So whoever has the cluster can read what is on it.

@@ -1,4 +1,4 @@
-"""Pictures in a page of HTML: one file, nothing from the network, light and dark as the reader has it."""
+"""Pictures in an HTML page: one file, nothing from the network, light or dark as the reader's system."""
 
 from html import escape
 from typing import Final

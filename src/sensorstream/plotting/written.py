@@ -1,4 +1,4 @@
-"""A picture or page is written as a whole, or not at all."""
+"""Write a picture or page completely, or not at all."""
 
 from pathlib import Path
 

@@ -1,1 +1,1 @@
-"""Station 8 for texts: scorers, what they are worth on labelled data, and the window in which to try them."""
+"""Station 8 for texts: scorers, their accuracy on labelled data, and a window to try them."""

@@ -1,4 +1,4 @@
-"""Station 8: what is asked of any scorer: texts in, one score for each, none raises.
+"""Station 8: the interface of every scorer: texts in, one score for each, no exceptions.
 
 A plug-in is an entry point of the group ``sensorstream.scorers``: a factory that takes the user's options as texts and
 gives a :class:`Scorer`.

@@ -1,4 +1,4 @@
-"""Station 8: a post's id, page, time and text under these names, whatever the post itself calls them."""
+"""Station 8: a post's id, page, time and text under standard names, from fields of any name."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

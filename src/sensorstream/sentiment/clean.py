@@ -1,4 +1,4 @@
-"""Station 8: the scorer ``vader+clean``: VADER after a clean-up of what hides words from its lexicon.
+"""Station 8: the scorer ``vader+clean``: VADER, after removing what keeps words from being found in its lexicon.
 
 The lexicon has ``isn't`` with a straight apostrophe and a heart without a variation selector, and takes ``&lt;3`` for
 no heart at all. Its scores differ from VADER's, so it has a name of its own.

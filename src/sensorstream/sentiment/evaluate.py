@@ -1,4 +1,4 @@
-"""Station 8, judged: what a scorer is worth on texts that people have labelled. Pure arithmetic, but for the clock.
+"""Station 8, evaluated: the accuracy of a scorer on labelled texts. Pure arithmetic, except for the clock.
 
 A text that the scorer gave no label (empty, of another language, an error) is never taken for neutral: it has a column
 of its own, ``unscored``, in the confusion matrix and counts as missed in accuracy and recall. So a scorer can't win by

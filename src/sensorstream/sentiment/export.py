@@ -1,4 +1,4 @@
-"""Station 9 for eyes: posts that are shown, stored as a file."""
+"""Station 9 for display: export the posts that are shown to a file."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""Station 8 for eyes: scored posts as they come, counted by page and label, with trend and rate; no screen in it.
+"""Station 8 for display: scored posts as they arrive, counted by page and label, with trend and rate; no screen.
 
 The window and the terminal view show a :class:`Feed`; a :class:`PostSource` fills it. Nothing here waits, and nothing
 runs on a thread of its own: whoever shows a feed calls :meth:`Feed.take_from` now and then.

@@ -1,4 +1,4 @@
-"""Station 8: what stands before any scorer: empty, long and foreign texts, and texts that make it fail."""
+"""Station 8: checks before any scorer: empty, long and foreign texts, and texts that make it fail."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Texts that people have labelled or rated, from a file: what a scorer is measured on and a model is trained on.
+"""Labelled or rated texts from a file: to evaluate a scorer or to train a model.
 
 A row that can't be used is counted and named with its line, never guessed at and never taken for neutral.
 """

@@ -1,4 +1,4 @@
-"""Station 8: in which language a text is, cheaply: most English texts are told by their words.
+"""Station 8: the language of a text, at low cost: most English texts are recognised by their words.
 
 A scorer of English gives nonsense for other languages, and a null score is better. A model decides
 (:mod:`sensorstream.sentiment.language_model`), but it takes some tens of microseconds a text, several times what the

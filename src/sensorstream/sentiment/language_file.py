@@ -1,4 +1,4 @@
-"""Station 8: the file of the language model, unpacked once on a machine, if wanted before anybody asks for it.
+"""Station 8: the language model's file, unpacked once per machine, and loaded early if requested.
 
 Unpacking takes most of the time that the model's beginning takes, and lets other threads run meanwhile. So it stands
 apart from what needs numpy, whose import would hold them up. What was unpacked is kept in the user's cache folder,

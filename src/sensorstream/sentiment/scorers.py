@@ -1,4 +1,4 @@
-"""Station 8: scorers by their name: those built in, plug-ins, and files with a model of one's own."""
+"""Station 8: scorers by name: built-in ones, plug-ins, and files with a trained model."""
 
 from collections.abc import Mapping
 from importlib import import_module

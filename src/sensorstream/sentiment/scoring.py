@@ -1,4 +1,4 @@
-"""Station 8: texts scored one by one, for people: with the words that made the score, if they ask."""
+"""Station 8: score texts one by one for people, optionally with each word's contribution."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

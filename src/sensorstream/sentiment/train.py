@@ -1,4 +1,4 @@
-"""A model of one's own from labelled texts, and what it is worth on texts that it never saw.
+"""Train a model from labelled texts, and evaluate it on texts that it has not seen.
 
 Needs scikit-learn (``pip install 'sensorstream[ml]'``); scoring with the model does not. The same file, options and
 library versions give the same model, byte for byte.

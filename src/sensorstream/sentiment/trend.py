@@ -1,4 +1,4 @@
-"""Station 8 for eyes: how the mean score of each page changes, in a bounded number of time buckets."""
+"""Station 8 for display: how the mean score of each page changes, in a bounded number of time buckets."""
 
 from typing import Final, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Station 8: the scorer ``vader``: the scores of vaderSentiment 3.3.2, figure for figure, in linear time and faster.
+"""Station 8: the scorer ``vader``: the same scores as vaderSentiment 3.3.2, in linear time and faster.
 
 VADER (Hutto and Gilbert, 2014: "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text",
 ICWSM) adds up the valences of a text's words after rules for negation, boosters, capitals, idioms and the word "but".

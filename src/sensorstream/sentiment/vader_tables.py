@@ -1,4 +1,4 @@
-"""Station 8: the tables of vaderSentiment, and what a word is to its rules.
+"""Station 8: the tables of vaderSentiment, and how its rules classify a word.
 
 The tables (lexicon, emoji, boosters, negations, idioms) are read from the installed package vaderSentiment, by C. J.
 Hutto, under the MIT licence: see THIRD_PARTY.md. Nothing of them is kept here.

@@ -1,4 +1,4 @@
-"""Station 7: Avro values to columns, each value as the cell that it came from.
+"""Station 7: Avro values to columns, each restored to its original cell.
 
 Both wire formats are understood, value by value: Confluent's, with the id of a schema in a registry, and Avro's
 single-object encoding, with the fingerprint of a schema.

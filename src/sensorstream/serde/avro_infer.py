@@ -1,4 +1,4 @@
-"""Station 3: the Avro schema of a source, found from all of its cells.
+"""Station 3: the Avro schema of a source, derived from all of its cells.
 
 A column gets the first of these types that brings every cell of it back letter for letter: boolean, long, decimal (as
 many digits after the decimal point everywhere), double, date or timestamp, and string, which takes all else. Every

@@ -1,4 +1,4 @@
-"""Stations 3 and 7: Avro schemas: read, named, fingerprinted, and what a schema of ours adds to the types.
+"""Stations 3 and 7: Avro schemas: read, named, fingerprinted, and this program's additional attributes.
 
 Avro has no number that keeps its letters, so a type may carry the attribute ``text``, which other readers pass over:
 

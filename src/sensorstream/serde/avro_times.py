@@ -1,4 +1,4 @@
-"""Stations 3 and 7: times between their text and Avro's numbers, exactly or not at all.
+"""Stations 3 and 7: convert times between text and Avro's numbers, exactly or not at all.
 
 A format is as for ``strptime``, with ``%3f`` for milliseconds of three digits. A time without a zone is an Avro
 ``local-timestamp``, one that ends in ``Z`` a ``timestamp``.

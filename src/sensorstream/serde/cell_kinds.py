@@ -1,4 +1,4 @@
-"""What the cells of many rows are, by the grammar of JSON numbers (RFC 8259), all at once in numpy."""
+"""The kinds of many cells, by the grammar of JSON numbers (RFC 8259), all at once in numpy."""
 
 from typing import TYPE_CHECKING, Any, Final
 

@@ -1,4 +1,4 @@
-"""Stations 3 and 7: a row of cells to a JSON object and back, each value in its own letters.
+"""Stations 3 and 7: a row of cells to a JSON object and back, each value as written.
 
 A cell is written as a JSON number, verbatim, when it is one by the grammar of RFC 8259 and when a reader
 that holds numbers as signed 64-bit integers or as doubles keeps its value. All else is text, an empty cell

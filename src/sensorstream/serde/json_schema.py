@@ -1,4 +1,4 @@
-"""Station 3: JSON values that are checked against a JSON Schema before they are published."""
+"""Station 3: validate JSON values against a JSON Schema before they are published."""
 
 import json
 from collections.abc import Sequence

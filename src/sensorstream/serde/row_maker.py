@@ -1,4 +1,4 @@
-"""Station 7: what the row of a captured record is: the columns of its value, and of the record itself where asked.
+"""Station 7: the row of a captured record: the columns of its value, and metadata columns on request.
 
 Every sink asks a :class:`RowMaker` for the row of a record and stores what it gets, so what a row is made of is decided
 here alone, whatever it is stored in.

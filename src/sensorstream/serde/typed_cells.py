@@ -1,4 +1,4 @@
-"""Station 3: the cells of a source some of whose columns have a type, to a JSON object."""
+"""Station 3: the cells of a source with typed columns, to a JSON object."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Station 9: decoded values as numbers, truth values and texts, for places that have types, and back as cells.
+"""Station 9: decoded values as numbers, booleans and text, for typed storage, and back as cells.
 
 A number becomes an integer of 64 bits or a double where that keeps its value
 (:func:`sensorstream.serde.json.is_number`) and stays text where none does. What is nested stays its JSON text.

@@ -1,4 +1,4 @@
-"""Station 3: what the values of a source's records are, where they are more than its rows as JSON.
+"""Station 3: how the values of a source's records are made, if they are not just its rows as JSON.
 
 A rule is made once, before the first row, and is all that a process, or somebody who mends a rejected row later,
 needs to make the same values.

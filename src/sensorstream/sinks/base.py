@@ -1,4 +1,4 @@
-"""Station 9: what a capture asks of any place where records are stored."""
+"""Station 9: the interface of every place where a capture stores records."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol

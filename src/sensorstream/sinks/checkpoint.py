@@ -1,4 +1,4 @@
-"""Station 9: the position that lives beside a captured file, replaced atomically.
+"""Station 9: the position next to a captured file, replaced atomically.
 
 The sidecar ``<file>.position`` says how many bytes of the file count and which offset comes next. Every write of it
 is tmp + fsync + rename + fsync of the folder, so a reader sees the old one or the new one, never half of either.

@@ -1,4 +1,4 @@
-"""Station 9: whether a target can be written, looked at before anything is started and without making anything."""
+"""Station 9: whether a target can be written, checked before anything is started and without creating anything."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Station 9: what kind of values a column has, found from the values and only ever widened.
+"""Station 9: the type of a column, derived from its values, and only ever widened.
 
 The kinds are texts, so that they can be stored: ``null`` (no value yet), ``bool``, ``int``, ``bigint`` (integers of
 which a double does not keep all), ``float``, ``text``, and ``time:FORM``. A column is one of times when each of its

@@ -1,4 +1,4 @@
-"""Station 9: records of one partition as one CSV file that is whole at any moment.
+"""Station 9: the records of one partition in one CSV file that is consistent at any moment.
 
 The first record's columns make the header. A record with columns that the header lacks widens the whole file
 (rewritten once, atomically); one that lacks columns leaves their cells empty. The line ending is ``\\n``.

@@ -1,4 +1,4 @@
-"""The one format of dead letters: what can't be used is kept whole, one JSON object a line of a rejected file.
+"""The one format of dead letters: unusable data is kept complete, one JSON object per line of a rejected file.
 
 Bytes stand under ``key`` and ``value`` where they are UTF-8, else under ``key_base64`` and ``value_base64``. People
 mend ``value`` in an editor, so a line is read back with care: what is wrong with it is said in words. The ``id`` says

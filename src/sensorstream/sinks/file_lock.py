@@ -1,4 +1,4 @@
-"""Station 9: one writer at a time, where the file itself can't be locked because others have locks on it."""
+"""Station 9: one writer at a time, for files that can't be locked themselves because other programs lock them."""
 
 import fcntl
 import os

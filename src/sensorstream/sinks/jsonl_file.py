@@ -1,4 +1,4 @@
-"""Station 9: records of one partition as one JSON Lines file: each value as it came, on one line."""
+"""Station 9: the records of one partition in one JSON Lines file: each value as received, on one line."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace

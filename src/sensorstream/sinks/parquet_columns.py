@@ -1,4 +1,4 @@
-"""Station 9: columns of values as Arrow columns of their kind, and back as the cells that they came from.
+"""Station 9: columns of values as Arrow columns of their type, and back as the original cells.
 
 The kind of a column stands in the file, as metadata of its field: what pandas and DuckDB read is the Arrow type, and
 the metadata says from which text a time was made.

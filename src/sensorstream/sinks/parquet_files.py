@@ -1,4 +1,4 @@
-"""Station 9: segments as Parquet files that are one table, whoever reads their folder.
+"""Station 9: segments as Parquet files that form one table for every reader of their folder.
 
 Readers of a folder take the columns of one file for those of all. So all files of a topic have the same columns of the
 same types at any time: what they are stands in ``_columns.json`` in the topic's folder. When a segment brings a new

@@ -1,4 +1,4 @@
-"""Station 9: captured files in a format of a plug-in's: one line a record, with its position, exactly once.
+"""Station 9: captured files in a plug-in's format: one line per record, with a position, exactly once.
 
 A plug-in is a function, registered in the entry-point group ``sensorstream.sinks`` under the name of its format, which
 is also the ending of its files::

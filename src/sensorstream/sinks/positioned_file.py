@@ -1,4 +1,4 @@
-"""Station 9: an append-only file of which just the bytes up to the last position count.
+"""Station 9: an append-only file in which only the bytes up to the last position are valid.
 
 At start the file is locked, compared with its position and cut to it. It is never mended at "the last newline":
 a quoted field may hold one. A failed write cuts the file back, so what is on disk is whole at any moment.

@@ -1,4 +1,4 @@
-"""Rejected files: dead letters, one JSON object a line, made by the first one.
+"""Rejected files: dead letters, one JSON object per line, created with the first one.
 
 Every writer locks the file for a moment and looks whether it is still the one of that name, so a file that is replaced
 by a mended one between two letters is no trap, and several processes may write to one file.

@@ -1,4 +1,4 @@
-"""Station 9: what finished files are called and where they lie, and what of them is there.
+"""Station 9: names and folders of finished files, and which of them exist.
 
 ``FOLDER/AIR/kafka_partition=0/date_utc=2023-08-31/AIR-0-000000000000-000000004999.parquet``: the levels below the
 topic's folder are there when asked for, named so that readers take them for columns (Hive's way); the two numbers are

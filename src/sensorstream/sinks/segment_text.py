@@ -1,4 +1,4 @@
-"""Station 9: segments as finished CSV and JSON Lines files, as the files that grow would have them."""
+"""Station 9: segments as finished CSV and JSON Lines files, with the same content as the growing files."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Station 9: records of one partition as finished files, each of a range of offsets, that nobody writes to any more.
+"""Station 9: the records of one partition in finished files, each for a range of offsets, that never change again.
 
 Rows wait in a file of their own, ``_AIR_Consumer_0.parquet.open``, which owns its position as every captured file does;
 so they are stored each second, however long a segment is. A segment is finished in four steps:

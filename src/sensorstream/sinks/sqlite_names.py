@@ -1,4 +1,4 @@
-"""Station 9: names that SQLite can take for topics and columns: it does not tell ``Time`` from ``time``."""
+"""Station 9: names of topics and columns that SQLite accepts: it does not distinguish ``Time`` from ``time``."""
 
 from collections.abc import Collection
 

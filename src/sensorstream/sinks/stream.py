@@ -1,4 +1,4 @@
-"""Station 9: records written to a stream, such as stdout; nothing is remembered between runs."""
+"""Station 9: records written to a stream, such as stdout; no position is stored."""
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Stations 1-2: what a pipeline asks of any source: open, read, close."""
+"""Stations 1-2: the interface of every source: open, read, close."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Station 2: the cells of described files: marks of missing values, decimal and thousands marks, types of columns.
+"""Station 2: the cells of described files: codes for missing values, decimal and thousands separators, column types.
 
 A cell comes out as it is published and captured: a number in the letters of JSON, ``true`` and ``false``, nothing for
 what is missing. Without a type a cell stays as it is, but for the marks of a number.

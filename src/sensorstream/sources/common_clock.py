@@ -1,4 +1,4 @@
-"""Station 2: one clock for several sources, so that their rows come in the order in which they were recorded.
+"""Station 2: one clock for several sources, so that their rows are published in the order of recording.
 
 The clock begins with the first row of all sources, and every row is due as far behind it as its time is. With
 ``--loop`` the sources begin each round together, when the last of them has ended the one before.

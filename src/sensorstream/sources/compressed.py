@@ -1,4 +1,4 @@
-"""Station 1: what a compressed file holds, read on the way, in bounded memory.
+"""Station 1: the content of a compressed file, decompressed while it is read, in bounded memory.
 
 Which way a file is compressed is told by its ending. Several members of gzip, xz and zstd one after the other are one
 file, as their own tools have it; a zip must hold one file.

@@ -1,4 +1,4 @@
-"""Stations 1-2: the rows of a CSV file, a pipe or standard input, in the letters of the file.
+"""Stations 1-2: the rows of a CSV file, a pipe or standard input, with cells as written.
 
 Rows are read with the standard library's parser in its strict mode (RFC 4180), not with pandas, which pads
 short rows, turns long ones into an index and can't say on which line a bad row stands. Memory doesn't grow

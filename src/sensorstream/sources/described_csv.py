@@ -1,4 +1,4 @@
-"""Stations 1-2: a CSV source whose cells have rules of their own, as its description says."""
+"""Stations 1-2: a CSV source with rules for its cells, from its description."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Station 1: the lines of described files made into lines of plain CSV, before anything is parsed.
+"""Station 1: convert the lines of described files to plain CSV before they are parsed.
 
 A line stays a line: one that is left out becomes a blank one, which readers pass over. So a row keeps its line number,
 and the bytes of whole blocks are worked on at once. Several files follow one another as one; the header of each but

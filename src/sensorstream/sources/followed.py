@@ -1,4 +1,4 @@
-"""Stations 1-2: the rows of a file that grows, of any kind that is read line by line.
+"""Stations 1-2: the rows of a growing file, of any kind that is read line by line.
 
 The file's own source reads it on a thread of its own, where it waits for lines as it would at a pipe; the owner takes
 what is there and never waits. One object is one file: when another one has its name, the :meth:`successor` reads that.

@@ -1,4 +1,4 @@
-"""Station 1: the bytes of a file that grows, in whole lines, until another file has taken its place.
+"""Station 1: the bytes of a growing file, in whole lines, until another file replaces it.
 
 A line is whole when its LF or CRLF is there. The file is looked at every POLL_S. It stays open, so that it can be read
 to its end when it was renamed. It is over

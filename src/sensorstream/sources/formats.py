@@ -1,4 +1,4 @@
-"""Stations 1-2: which kind of source a file is, by its ending or by what the user says."""
+"""Stations 1-2: the kind of a source file, by its extension or by an option."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Stations 1-2: a source of JSON objects that stand in one array, or one after the other, over any number of lines.
+"""Stations 1-2: a source of JSON objects, in one array or one after the other, over any number of lines.
 
 Memory doesn't grow with the file: an object is looked for in as much of it as is needed, ``max_row`` characters at the
 most. An object is published as it is written, letter for letter, without the blanks between its parts. What stands in

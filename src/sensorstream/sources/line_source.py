@@ -1,4 +1,4 @@
-"""Stations 1-2: what the sources that are read line by line share: opening, counting rows, and when a fault is told."""
+"""Stations 1-2: shared by sources that are read line by line: opening, counting rows, and reporting errors."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Stations 1-2 for a single row that somebody has the text of: what ``Source.form`` says is enough to read it."""
+"""Stations 1-2 for a single row given as text, read by the rules in ``Source.form``."""
 
 import csv
 import io

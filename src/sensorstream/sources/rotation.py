@@ -1,4 +1,4 @@
-"""Station 1: files that are rotated: the one that was read, found by its content, and those that come after it.
+"""Station 1: rotated files: the one that was read, found by its content, and those after it.
 
 Rotation renames the file and makes a new one of its name, or copies it and cuts it to nothing. The old ones stay beside
 it: ``app.log.1`` (a higher number is older), ``app.log.2026-11-26`` or ``app-20261126.log`` (a later date is newer).

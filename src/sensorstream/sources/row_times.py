@@ -1,4 +1,4 @@
-"""Station 2: the times of a source's rows, one row after the other, and what its first rows show of them."""
+"""Station 2: the times of a source's rows, in order, and what the first rows show about their format."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Station 1: the files that one source is made of."""
+"""Station 1: several files that form one source."""
 
 import glob
 import re

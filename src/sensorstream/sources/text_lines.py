@@ -1,4 +1,4 @@
-"""Station 1: bytes to lines of text, in bounded memory, whatever the encoding and the line ends."""
+"""Station 1: bytes to lines of text, in bounded memory, for any encoding and line ending."""
 
 import codecs
 import io

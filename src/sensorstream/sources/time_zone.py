@@ -1,4 +1,4 @@
-"""Station 2: from a local time to UTC, also on the days on which the clocks are changed.
+"""Station 2: from local time to UTC, also on days with a clock change.
 
 When clocks go back an hour is there twice. Rows are in an order, and so it is known which of the two is meant: the
 second one begins where the time goes back (or comes again, in recordings of one row an hour). When clocks go forward

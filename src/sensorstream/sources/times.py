@@ -1,4 +1,4 @@
-"""Station 2: the time that stands in a row, out of one column or several, in ms since 1970-01-01 UTC.
+"""Station 2: the time of a row, from one column or several, in ms since 1970-01-01 UTC.
 
 A format is one of :data:`FORMATS` or as for strptime. The cells of several columns are read as one text, with a blank
 between them. What a local time means in UTC is the part of ``time_zone.py``.

@@ -1,4 +1,4 @@
-"""The cluster that tests get: what is theirs to use and to break."""
+"""The cluster that tests get: what they may use and break."""
 
 import subprocess
 import sys

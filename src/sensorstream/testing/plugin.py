@@ -1,4 +1,4 @@
-"""The fixtures, and when the cluster behind them ends. Whatever is heavy is imported when a fixture is first used."""
+"""The fixtures, and when their cluster ends. Heavy modules are imported when a fixture is first used."""
 
 import os
 import re

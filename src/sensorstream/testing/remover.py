@@ -1,4 +1,4 @@
-"""A small process that waits for the end of a test run and removes the run's cluster, also when it was killed.
+"""A small process that waits for the end of a test run and removes its cluster, even if the run was killed.
 
 Brokers outlive the process that started them. Usually the run removes its cluster itself, and nothing is left to do.
 """

@@ -1,1 +1,1 @@
-"""Station 8: what happens to decoded rows between reading and storing; scoring is one case of it."""
+"""Station 8: changes to decoded rows between reading and storing; scoring is one of them."""

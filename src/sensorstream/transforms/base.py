@@ -1,4 +1,4 @@
-"""Station 8: what a pipeline asks of any transform: rows in, rows out, none lost without a word.
+"""Station 8: the interface of every transform: rows in, rows out, none lost silently.
 
 A plug-in is an entry point of the group ``sensorstream.transforms``: a factory that takes the options of the user
 (``--set name=value``, as texts) and gives a :class:`Transform`. It runs in a process of its own where a pipeline has

@@ -1,4 +1,4 @@
-"""Station 8: transforms one after the other, and what keeps a broken one from stopping the others' rows."""
+"""Station 8: a sequence of transforms; a failing one does not stop the rows of others."""
 
 from collections.abc import Sequence
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Station 8: when a row happened: by a column of its own, or by its record's timestamp; and how long windows are."""
+"""Station 8: the event time of a row, from a column or its record's timestamp; and the length of windows."""
 
 import re
 from collections.abc import Callable, Mapping

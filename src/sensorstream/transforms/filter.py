@@ -1,4 +1,4 @@
-"""Station 8: ``filter``: keep the rows of which something is true. Its conditions are compared, never run."""
+"""Station 8: ``filter``: keep the rows that match a condition. Conditions are compared, never run as code."""
 
 import operator
 import re

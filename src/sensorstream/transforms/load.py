@@ -1,4 +1,4 @@
-"""Station 8: transforms by their names: those that come with the program, and plug-ins by entry point."""
+"""Station 8: transforms by name: the built-in ones, and plug-ins by entry point."""
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Station 8: what is measured of the rows of a window: exact in decimal, missing values left out and counted.
+"""Station 8: the measures of a window's rows: exact in decimal; missing values are left out and counted.
 
 Sums are kept in decimal with 400 digits, so ten times 0.1 is 1.0; a mean is the double nearest to the exact one. The
 least, the greatest, the first and the last value keep their letters.

@@ -1,4 +1,4 @@
-"""Station 8: the options of the transforms that come with the program, checked alike."""
+"""Station 8: shared checks for the options of the built-in transforms."""
 
 import csv
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Station 8: ``rename``: other names for some columns, at their places."""
+"""Station 8: ``rename``: new names for some columns, in the same order."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Station 8: tumbling windows in event time, by key. Pure arithmetic: it looks at no clock and at no cluster.
+"""Station 8: tumbling windows in event time, by key. Pure arithmetic, without a clock or a cluster.
 
 A window holds the rows whose own times lie from its start up to before its end; windows are laid end to end from 1970
 UTC on. The watermark is the latest event time of each partition, the smallest of these over the partitions, less the

@@ -1,1 +1,1 @@
-"""Stations 4-6 with kafka-python: pure Python, installed everywhere; each file names the faults that it mends."""
+"""Stations 4-6 with kafka-python: pure Python, always installed; each file names the bugs that it works around."""

@@ -1,4 +1,4 @@
-"""Station 5: the rights of the lesser user of a secured local cluster, given through kafka-python's admin client."""
+"""Station 5: grant the rights of the ordinary user of a secured local cluster, through kafka-python's admin client."""
 
 import kafka.errors as kafka_errors
 

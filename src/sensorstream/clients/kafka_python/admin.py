@@ -1,4 +1,4 @@
-"""Station 5, asked and told through kafka-python's admin client: connected, bounded, retried where it is not.
+"""Station 5: requests through kafka-python's admin client, with bounded waits and with retries where it has none.
 
 A :class:`Session` is one connected admin client. :func:`administer` runs one action on it and, when a controller or
 coordinator has moved or a broker has just died, once more on a new client: kafka-python 3.0.12 keeps a dead

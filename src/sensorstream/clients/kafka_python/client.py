@@ -1,4 +1,4 @@
-"""Stations 4 and 6 with kafka-python, the client that comes with the program (PyPI ``kafka-python``)."""
+"""Stations 4 and 6 with kafka-python, the default client (PyPI ``kafka-python``)."""
 
 from typing import Final
 

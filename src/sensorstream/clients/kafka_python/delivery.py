@@ -1,4 +1,4 @@
-"""Station 4 with kafka-python: what has become of the records that were queued.
+"""Station 4 with kafka-python: the outcome of queued records.
 
 Records of one batch share its outcome, until the library splits a batch that a broker refuses as too large.
 """

@@ -1,4 +1,4 @@
-"""Station 5 with kafka-python: which right is missing, in whatever its exceptions wrap it.
+"""Station 5 with kafka-python: find the missing right in its exceptions, however they are wrapped.
 
 The library raises an ``AuthorizationError`` in some places; in others (kafka-python 3.0.12: a producer id that is
 refused, a transaction in its error state) a ``KafkaError`` that only names one in its text.

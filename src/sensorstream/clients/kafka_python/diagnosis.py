@@ -1,4 +1,4 @@
-"""Station 5, asked why it keeps one waiting: by connections of its own, so it works whichever client waits.
+"""Station 5: why a client has to wait, asked over separate connections, so it works for every client.
 
 Every question goes to a broker that is known to answer, and the whole is over within a stated time.
 """

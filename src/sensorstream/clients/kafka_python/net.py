@@ -1,4 +1,4 @@
-"""Stations 4 and 6: how a kafka-python client is connected, watched, asked and let go of.
+"""Stations 4 and 6: how a kafka-python client is connected, monitored and closed.
 
 kafka-python 3.0.12 tells the cause of a failed connection to its log only, and waits without a deadline in
 places. Here each client gets its own connection manager that knows why a broker could not be reached, tells

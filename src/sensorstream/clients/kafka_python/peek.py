@@ -1,4 +1,4 @@
-"""Station 6: the timestamp of one record, out of what a small fetch has brought."""
+"""Station 6: the timestamp of one record, from the response of a small fetch."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Stations 4 and 6: record batches written and read in bulk, in place of kafka-python's way record by record.
+"""Stations 4 and 6: record batches written and read in bulk, instead of record by record as in kafka-python.
 
 The layout is Kafka's record batch of format 2 (https://kafka.apache.org/documentation/#recordbatch). A record
 costs kafka-python 3 microseconds to write and 5 to read, most of them spent on calls and objects that nobody

@@ -1,4 +1,4 @@
-"""Station 6 with librdkafka: whether the topics that are read are still there, and still the same.
+"""Station 6 with librdkafka: check that the topics being read still exist and were not created again.
 
 librdkafka reads a topic that was deleted and made again as if nothing had happened; its admin client knows the ids.
 """

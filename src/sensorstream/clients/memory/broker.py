@@ -1,4 +1,4 @@
-"""Stations 4-6 in memory: a broker for tests and dry runs that keeps the promises of a real one.
+"""Stations 4-6 in memory: a broker for tests and dry runs with the guarantees of a real one.
 
 Topics have partitions with real offsets and timestamps, groups have committed offsets and share partitions
 cooperatively. Everything is deterministic: a record is in the log when ``publish`` returns, keys choose the

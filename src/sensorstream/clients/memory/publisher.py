@@ -1,4 +1,4 @@
-"""Station 4, publish, on the broker in memory: in transactions or without."""
+"""Station 4, publish, on the in-memory broker: with or without transactions."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence

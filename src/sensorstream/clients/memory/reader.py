@@ -1,4 +1,4 @@
-"""Station 6, read, on the broker in memory."""
+"""Station 6, read, on the in-memory broker."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence

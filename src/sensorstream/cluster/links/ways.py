@@ -1,4 +1,4 @@
-"""Station 5: the ways through the links of a cluster, and where they are kept.
+"""Station 5: the routes through a cluster's links (which port leads to which node), and where they are stored.
 
     <cluster>/links/ways.json     the ways, and the word that opens the control port; its owner's alone
 

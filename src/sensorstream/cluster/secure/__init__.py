@@ -1,4 +1,4 @@
-"""Station 5: secured clusters: certificates, passwords, protected listeners, and what clients need to come in."""
+"""Station 5: secured clusters: certificates, passwords, protected listeners, and what clients need to log in."""
 
 from sensorstream.cluster.secure.security import Security, security
 

@@ -1,4 +1,4 @@
-"""Station 5: files that hold secrets: their owner's alone from the first byte on, never behind a link."""
+"""Station 5: files with secrets: only their owner can ever read them, and they are never written through a link."""
 
 import os
 from contextlib import suppress

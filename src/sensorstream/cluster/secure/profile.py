@@ -1,4 +1,4 @@
-"""Station 5: what lets every command come to a secured cluster: written by ``cluster up``, readable by its owner alone.
+"""Station 5: the files with which commands log in to a secured cluster: written by ``cluster up``, private.
 
 <cluster>/client.properties.json   {"admin": {...}, "user": {...}}: Kafka's names for client properties
 <cluster>/profiles.toml            the profiles NAME and NAME-user, which ``--profile`` finds by themselves

@@ -1,4 +1,4 @@
-"""Station 5: how a cluster is secured, and what belongs to that: certificates, passwords, what clients need to know.
+"""Station 5: how a cluster is secured, and the files for that: certificates, passwords, settings for clients.
 
     <data>/secure/ca.pem, ca.key           the cluster's own certificate authority
     <data>/secure/broker.pem               key and certificate of the brokers that the cluster began with

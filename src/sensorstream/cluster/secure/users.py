@@ -1,4 +1,4 @@
-"""Station 5: who may come to a secured cluster: the brokers themselves, a super user, and a lesser one.
+"""Station 5: the users of a secured cluster: the brokers, a super user, and an ordinary user.
 
 Passwords are made by the program, 192 random bits each. Kafka's formatting tool gets them by a file of its own
 arguments, so that no list of processes shows them.

@@ -1,1 +1,1 @@
-"""Failover as a lesson: faults on a local cluster, one after the other, and what leaders and replicas did meanwhile."""
+"""Failover as a lesson: faults on a local cluster, one after the other, and how leaders and replicas change."""

@@ -1,4 +1,4 @@
-"""Faults on a local cluster, one after the other, each healed before the next; and all is well again at the end.
+"""Faults on a local cluster, one after the other, each healed before the next; the cluster is healthy at the end.
 
 Never two brokers at a time: with three replicas, of which two must be in sync, that is what a cluster bears.
 """

@@ -1,4 +1,4 @@
-"""Break one broker, and mend it again."""
+"""Break one broker, and repair it."""
 
 import signal
 import threading

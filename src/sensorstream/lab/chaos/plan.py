@@ -1,4 +1,4 @@
-"""What is to be broken, whom it hits, and when. Pure: no cluster is touched here."""
+"""Which faults are injected, into which broker, and when. Pure: it does not touch a cluster."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What chaos answers: what was done, what became of it, and whether all is well at the end. None is unknown."""
+"""The result of a chaos run: what was done, its effects, and whether the cluster is healthy. None is unknown."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias

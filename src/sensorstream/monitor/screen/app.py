@@ -1,4 +1,4 @@
-"""The live screen: tabs over one View, brought by an Observer; and the newest rows of a topic."""
+"""The live screen: tabs over one View, which an Observer updates; and the newest rows of a topic."""
 
 import os
 import threading

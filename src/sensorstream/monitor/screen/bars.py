@@ -1,4 +1,4 @@
-"""The lines above and below: what is watched and whether all is well, the tabs, the keys."""
+"""The lines at the top and bottom: the cluster and its health, the tabs, the keys."""
 
 from datetime import datetime
 from typing import Any

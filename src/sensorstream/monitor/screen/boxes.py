@@ -1,4 +1,4 @@
-"""What comes up over the screen: help, one row in full, the choice of a topic. Escape closes each."""
+"""Dialogs over the screen: help, one complete row, the choice of a topic. Escape closes each."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Final

@@ -1,4 +1,4 @@
-"""Lines of text on the screen, each of cells with a tone; only lines that changed are drawn again."""
+"""Lines of text on the screen, made of cells with a tone; only changed lines are drawn again."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final, TypeAlias

@@ -1,4 +1,4 @@
-"""What a table is made of: columns that make a cell of an item, and tell how items are sorted by them."""
+"""The columns of a table: how a column makes a cell of an item, and how it sorts the items."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass

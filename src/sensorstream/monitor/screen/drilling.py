@@ -1,4 +1,4 @@
-"""Which table a place shows, and which place lies inside an item of it."""
+"""Which table a place shows, and which place a drill-down into an item opens."""
 
 from typing import Any
 

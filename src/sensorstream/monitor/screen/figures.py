@@ -1,4 +1,4 @@
-"""Figures as the screen writes them: short, of steady width, and ``?`` where a figure is not known."""
+"""Figures as the screen writes them: short, of constant width, and ``?`` for unknown values."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""A table on the screen: however many rows it has, only those in sight are made, and only those that changed drawn."""
+"""A table on the screen: only visible rows are made, and only changed ones are drawn, however many there are."""
 
 from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar, Final

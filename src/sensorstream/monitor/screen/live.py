@@ -1,4 +1,4 @@
-"""The reader behind the rows and latencies that are in sight: opened, changed and put to rest as the user moves."""
+"""The reader for the visible rows and latencies: opened, changed and paused as the user moves."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The first tab: is all well, how much comes in, which topics are busy, which groups are behind."""
+"""The first tab: health, throughput, the busiest topics, the groups that are furthest behind."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""What the screen asks of whoever brings it views."""
+"""The interface of an object that brings views to the screen."""
 
 from typing import Protocol
 

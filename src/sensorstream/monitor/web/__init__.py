@@ -1,1 +1,1 @@
-"""The cluster in a browser: a page on loopback, fed by server-sent events. Nothing of it asks any other host."""
+"""The cluster in a browser: a page on the loopback, fed by server-sent events. It loads nothing from other hosts."""

@@ -1,4 +1,4 @@
-"""The page's server: one page, its files, and JSON. It asks the cluster for little, whoever looks at it.
+"""The page's server: one page, its files, and JSON. It sends few requests to the cluster, however many pages are open.
 
 The views come from the observer, which looks at the cluster on its own, however many pages are open. Rows are read on
 one thread, one question after another; a question that finds too many before it is turned away.

@@ -1,4 +1,4 @@
-"""What the page may change, where it was started with ``--allow-changes``: topics, and where groups go on reading."""
+"""The changes that the page may make with ``--allow-changes``: topics, and the offsets of groups."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace

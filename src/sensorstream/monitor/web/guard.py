@@ -1,4 +1,4 @@
-"""Who may ask the page's server, and what its answers forbid a browser to do.
+"""Access to the page's server, and headers that restrict what a browser does with its responses.
 
 A page of somebody else's can make a browser ask any address of this machine. What gives it away is the name that it
 asked for (``Host``: a name that was pointed at 127.0.0.1, "DNS rebinding") and the page that it asked from

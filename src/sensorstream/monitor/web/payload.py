@@ -1,4 +1,4 @@
-"""A View as the page takes it: plain JSON. What is not known is null, names and values stay as they are.
+"""A View as JSON for the page. Unknown values are null, names and values are unchanged.
 
 The overview goes out with every snapshot, so it has no partitions and no series; the rest is asked for.
 """

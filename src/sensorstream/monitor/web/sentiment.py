@@ -1,4 +1,4 @@
-"""Scored posts by page for the browser: a feed that fills itself while somebody looks at it."""
+"""Scored posts by page for the browser: a feed that runs while a browser shows it."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Serve the page until somebody stops it."""
+"""Serve the page until it is stopped."""
 
 import secrets
 import socket

@@ -1,4 +1,4 @@
-"""What reads on while somebody looks: opened when it is first asked for, closed when nobody has asked for a while."""
+"""Readers that run while they are needed: opened at the first request, closed after a while without one."""
 
 import threading
 import time

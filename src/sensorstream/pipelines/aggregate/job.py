@@ -1,4 +1,4 @@
-"""Stations 6-9: from what the user asked of ``aggregate`` to a job and its target, checked before anything starts."""
+"""Stations 6-9: from the options of ``aggregate`` to a checked job and its target, before anything starts."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence

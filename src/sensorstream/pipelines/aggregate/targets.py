@@ -1,4 +1,4 @@
-"""Station 9: where closed windows go: kept for a table, a stream, a file that is whole or one that grows, a topic."""
+"""Station 9: targets of closed windows: a table, a stream, a replaced or an appended file, a topic."""
 
 import hashlib
 import json

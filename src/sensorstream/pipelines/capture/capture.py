@@ -1,4 +1,4 @@
-"""Stations 6-9: read partitions and store each record once, whatever happens in between.
+"""Stations 6-9: read partitions and store each record once, whatever fails in between.
 
 The file owns its position: a capture always seeks from it, and commits to Kafka only so that lag can be shown.
 Per partition and batch: write to the sink; then, every second or 5,000 rows, flush the sink together with the

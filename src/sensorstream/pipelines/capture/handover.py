@@ -1,4 +1,4 @@
-"""Stations 6-9: where a member of a group goes on in a file of its own that others have been ahead of.
+"""Stations 6-9: where a group member continues in its own file after other members have read further.
 
 Members with folders of their own share nothing but what the group has committed. The note that comes with a commit
 says which file the rows are in: where that is another one than the member's own, the rows between its own position and

@@ -1,4 +1,4 @@
-"""Stations 6-9: from what the user asked for to a capture job and its sinks, checked before anything starts."""
+"""Stations 6-9: from the user's options to a checked capture job and its sinks, before anything starts."""
 
 import json
 import os

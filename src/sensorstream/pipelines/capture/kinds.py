@@ -1,4 +1,4 @@
-"""Stations 8-9: where a capture stores: the kind of file, the place, and which sink belongs to it."""
+"""Stations 8-9: where a capture stores: the format, the place, and the sink for it."""
 
 import os
 from collections.abc import Iterable

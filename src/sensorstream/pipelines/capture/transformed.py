@@ -1,4 +1,4 @@
-"""Stations 7-9: decode records, put them through a transform, and store what it makes of them.
+"""Stations 7-9: decode records, apply a transform, and store the result.
 
 The position stays that of the input: a record whose rows are stored, one that gave none, and one that went to the
 rejected file are all passed in the same way, so a file holds what each record was made into exactly once.

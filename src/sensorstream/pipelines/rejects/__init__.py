@@ -1,1 +1,1 @@
-"""Dead letters: what is in rejected files, and publishing the mended ones."""
+"""Dead letters: the content of rejected files, and publishing corrected ones."""

@@ -1,4 +1,4 @@
-"""Station 5: which dead letters were retried, as the cluster knows it.
+"""Station 5: the markers in the cluster that tell which dead letters were retried.
 
 A mark is a record in a compacted topic of ours, keyed by the letter's id, written in the transaction of the record
 that was sent for it (the pattern of Kafka Connect's KIP-618). Only retries write to the topic, all under one

@@ -1,4 +1,4 @@
-"""Stations 1-3 for a mended dead letter: what is to be published of it, under the rules that it was rejected under."""
+"""Stations 1-3 for a corrected dead letter: the record to publish, by the rules of its original replay."""
 
 from typing import Final, NamedTuple
 

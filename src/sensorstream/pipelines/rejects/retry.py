@@ -1,4 +1,4 @@
-"""Stations 1-4 for dead letters: publish what was mended, each letter once, whenever and wherever this is killed.
+"""Stations 1-4 for dead letters: publish corrected ones, each exactly once, wherever and whenever this is killed.
 
 A record and its letter's mark are one transaction (see :mod:`~sensorstream.pipelines.rejects.marks`), so the marks say
 what was sent, also when the answer to a commit was lost. The files are marked afterwards, from the marks: a run that

@@ -1,4 +1,4 @@
-"""Station 6 for a stream's dead letters: from their topic into a rejected file, to be mended there."""
+"""Station 6 for a stream's dead letters: from their topic into a rejected file, to be corrected there."""
 
 import threading
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Stations 1-2 of a replay: how the times of a source are read, before its first row is."""
+"""Stations 1-2 of a replay: how the times of a source are parsed, decided before its first row is read."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing

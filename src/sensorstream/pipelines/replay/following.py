@@ -1,4 +1,4 @@
-"""Stations 1-4: which sources are followed, and what can't be."""
+"""Stations 1-4: which sources are followed, and which can't be."""
 
 import stat
 from pathlib import Path

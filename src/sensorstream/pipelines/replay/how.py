@@ -1,4 +1,4 @@
-"""Stations 1-4 in words: how rows are read and published, for the dead letters of those that can't be."""
+"""Stations 1-4 described: how rows are read and published, stored in the dead letters of unusable rows."""
 
 from typing import TYPE_CHECKING, Any
 

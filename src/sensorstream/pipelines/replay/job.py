@@ -1,4 +1,4 @@
-"""Stations 1-4: from what the user asked for to a replay job, checked before anything starts."""
+"""Stations 1-4: from the user's options to a checked replay job, before anything starts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace

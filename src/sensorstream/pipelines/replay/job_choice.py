@@ -1,4 +1,4 @@
-"""Stations 1-4, exactly once: whether a job may go on with what is stored of it."""
+"""Stations 1-4, exactly once: whether a job can be continued from its stored progress."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stations 1-4, exactly once: which job a replay of a file is.
+"""Stations 1-4, exactly once: which job a replay of a file belongs to.
 
 A job is a file's content, a topic, a partition rule and a number of partitions: going on with any of them changed
 would publish rows twice, or not at all.

@@ -1,4 +1,4 @@
-"""Stations 1-4, exactly once: what is stored of a replay job, and the topic that it is stored in.
+"""Stations 1-4, exactly once: the stored record of a replay job, and its topic.
 
 The topic is compacted; the last record of a key counts. A job has these keys, all in one partition of the topic:
 

@@ -1,4 +1,4 @@
-"""Stations 1-4, exactly once: which jobs there are, how far they are, and forgetting one."""
+"""Stations 1-4, exactly once: list jobs and their progress, and forget a job."""
 
 from contextlib import closing
 from dataclasses import dataclass

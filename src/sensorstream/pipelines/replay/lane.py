@@ -1,4 +1,4 @@
-"""Stations 1-4 for one source: its rows, their pace, and what has become of the rows that were sent.
+"""Stations 1-4 for one source: its rows, their pace, and the outcome of the rows that were sent.
 
 A lane is in one thread's hands at a time. It knows the first row that is not safely stored.
 """

@@ -1,4 +1,4 @@
-"""Stations 1-3: what can be found out about a replay without asking a broker, found out before one is asked."""
+"""Stations 1-3: checks of a replay that need no broker, made before the first connection."""
 
 import os
 import stat

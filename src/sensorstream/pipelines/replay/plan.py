@@ -1,4 +1,4 @@
-"""Which process publishes what, before any of them is started."""
+"""Which process publishes which sources and partitions, decided before any of them is started."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

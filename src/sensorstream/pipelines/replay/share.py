@@ -1,4 +1,4 @@
-"""Station 4 by several processes: which partitions' rows of a source one of them publishes.
+"""Station 4 with several processes: the partitions of a source whose rows one of them publishes.
 
 Every process reads the whole source, and encodes and publishes the rows of its own partitions only; so the rows of a
 partition come from one process, in the source's order.

@@ -1,4 +1,4 @@
-"""Stations 1-4: what a replay is to do, and what it has come to."""
+"""Stations 1-4: the specification of a replay, and its result."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Stations 1-2 of a replay: where the rows' times stand, and by which clock they go, out of what the user said."""
+"""Stations 1-2 of a replay: the rows' time columns, and the clock they follow, from the user's options."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING

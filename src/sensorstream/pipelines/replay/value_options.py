@@ -1,4 +1,4 @@
-"""Station 3: which format, schema and registry the values of a topic have: as said, else as the topic's table says."""
+"""Station 3: format, schema and registry of a topic's values: from options, else from the topic's table."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final

@@ -1,4 +1,4 @@
-"""Station 3: what the values of each source are to be, found out and made known before the first row.
+"""Station 3: the value format and schema of each source, found and registered before the first row.
 
 In Avro that takes a schema: given, or found by reading the source; and somebody who keeps it: a registry, whose id the
 values carry, or the cluster, and then they carry its fingerprint.

@@ -1,4 +1,4 @@
-"""Stations 1-4 in a process of their own: one of several that replay together.
+"""Stations 1-4 in a child process: one of several that replay together.
 
 The owner writes an :class:`Order`, and then lines: one for "go", and what the sources of other processes say that go by
 the same clock; when its end of the pipe is closed, be it that it asks

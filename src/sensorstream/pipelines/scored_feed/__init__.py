@@ -1,1 +1,1 @@
-"""Stations 6-8: a topic of scored posts, read for those who watch it; without a group."""
+"""Stations 6-8: a topic of scored posts, read for the views, without a consumer group."""

@@ -1,4 +1,4 @@
-"""Stations 6-8: a topic of scored posts read on a thread, for those who watch it; outages are waited out and told.
+"""Stations 6-8: a topic of scored posts, read on a thread for the views; it waits during outages and reports them.
 
 The thread has no group and commits nothing. What it has read waits in a bounded queue: when nobody takes it, reading
 waits too, and nothing is dropped.

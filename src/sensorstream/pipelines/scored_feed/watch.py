@@ -1,4 +1,4 @@
-"""Stations 6-8: watch a topic of scored posts until its end, or until somebody stops it."""
+"""Stations 6-8: watch a topic of scored posts until its end, or until it is stopped."""
 
 import threading
 from collections.abc import Callable, Sequence

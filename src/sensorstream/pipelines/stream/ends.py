@@ -1,4 +1,4 @@
-"""Station 6: where a stream's source ends: for one that is to stop there, and for one that tells when it is there."""
+"""Station 6: the end of a stream's source: for a stream that stops there, and to report when it is reached."""
 
 import time
 from collections.abc import Collection, Iterable, Sequence

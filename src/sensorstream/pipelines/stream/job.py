@@ -1,4 +1,4 @@
-"""Stations 6-8-4: what to stream, and what it came to."""
+"""Stations 6-8-4: the specification of a stream, and its result."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

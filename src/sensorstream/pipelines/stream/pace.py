@@ -1,4 +1,4 @@
-"""Station 8 of a stream: how many records are transformed at once, so that a slow transform holds nothing up."""
+"""Station 8 of a stream: the batch size of a transform, so that a slow one does not block the stream."""
 
 from typing import Final
 

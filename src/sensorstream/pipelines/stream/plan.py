@@ -1,4 +1,4 @@
-"""Stations 6-8-4: from what the user asked for to a stream under a seat of its own, checked before anything starts."""
+"""Stations 6-8-4: from the user's options to a stream with a transactional id, checked before anything starts."""
 
 import threading
 from collections.abc import Callable, Iterable, Sequence

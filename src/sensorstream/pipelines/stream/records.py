@@ -1,4 +1,4 @@
-"""Stations 7, 8 and 3 of a stream: consumed records to what is published of them, outputs and dead letters."""
+"""Stations 7, 8 and 3 of a stream: from consumed records to published ones, outputs and dead letters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

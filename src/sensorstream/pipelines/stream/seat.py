@@ -1,4 +1,4 @@
-"""Station 4: which transactional id a worker works under: the same one after a crash, never one that another one uses.
+"""Station 4: a worker's transactional id: the same after a crash, and never shared by two live workers.
 
 A worker takes a *seat*: the first free number of its instance in its group, held by a lock on a file that the system
 lets go when the process ends, however it ends. Whoever starts next takes the number of a worker that was killed, and

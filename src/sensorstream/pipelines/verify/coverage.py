@@ -1,4 +1,4 @@
-"""Station 9: what the folders of a group's members hold together, offset by offset.
+"""Station 9: which offsets the folders of a group's members hold together.
 
 It speaks of positions alone: each file remembers which spans of offsets it holds. What two files hold is there twice.
 """

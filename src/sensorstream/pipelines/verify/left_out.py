@@ -1,4 +1,4 @@
-"""Station 9, read back: the records that a capture could not use, from the rejected files beside the captured ones."""
+"""Station 9, read back: the records that a capture rejected, from the rejected files next to the captured ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

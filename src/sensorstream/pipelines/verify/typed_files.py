@@ -1,4 +1,4 @@
-"""Station 9, read back: captured rows that have types, compared by their values.
+"""Station 9, read back: captured rows with typed values, compared by value.
 
 A number has one text for each value here, so ``1.50`` of the source and the double 1.5 are the same cell; all else is
 compared letter by letter.

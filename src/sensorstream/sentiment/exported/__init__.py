@@ -1,1 +1,1 @@
-"""Station 8: models of others, exported to ONNX, as scorers; see ``scorer.py``."""
+"""Station 8: third-party models, exported to ONNX, as scorers; see ``scorer.py``."""

@@ -1,4 +1,4 @@
-"""The folder of an exported model: which files are in it, and what they say of the model. Nothing of it is run here."""
+"""The folder of an exported model: its files, and what they say about the model. Nothing in it is run here."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What the outputs of a classifier mean: its own labels, or what the user says, as ours; nothing is guessed."""
+"""The meaning of a classifier's outputs: its own labels or the user's, mapped to ours; never guessed."""
 
 import re
 from collections.abc import Sequence

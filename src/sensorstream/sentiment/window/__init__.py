@@ -1,4 +1,4 @@
-"""Station 8 for eyes: the analyser window. Tk is imported here and nowhere else, and only when a window is opened."""
+"""Station 8 for display: the analyser window. Tk is imported only here, and only when a window is opened."""
 
 from sensorstream.errors import UsageError
 

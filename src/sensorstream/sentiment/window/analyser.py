@@ -1,4 +1,4 @@
-"""The analyser window: a text to type, and, where there is a source, the live feed below it."""
+"""The analyser window: a text field, and, if there is a source, the live feed below it."""
 
 import threading
 import tkinter as tk

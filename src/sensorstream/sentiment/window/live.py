@@ -1,4 +1,4 @@
-"""The lower part of the window: posts as they come, by page or label, with mix, trend, rate and lag."""
+"""The lower part of the window: posts as they arrive, by page or label, with mix, trend, rate and lag."""
 
 import time
 import tkinter as tk

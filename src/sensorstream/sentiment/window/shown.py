@@ -1,4 +1,4 @@
-"""Texts from outside as a window may show them: on one line, nothing obeyed, nothing that Tk can't draw."""
+"""Texts from outside, made safe for a window: on one line, escaped, without characters that Tk can't draw."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""The upper part of the window: type a text, see its score and the words that made it."""
+"""The upper part of the window: type a text, see its score and each word's contribution."""
 
 import tkinter as tk
 from tkinter import ttk
