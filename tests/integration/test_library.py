@@ -45,7 +45,7 @@ def test_wrong_values_are_told_by_the_errors_of_the_package(tmp_path: Path) -> N
         sensorstream.replay({"AIR": tmp_path / "air.csv"}, bootstrap="https://localhost:9092")
     with pytest.raises(UsageError, match="vadre"):
         sensorstream.score(["text"], scorer="vadre")
-    with pytest.raises(UsageError, match="would read what it writes"):
+    with pytest.raises(UsageError, match="would read its own output"):
         sensorstream.stream("AIR", "AIR", ["select"], bootstrap="localhost:1", transform_options={"columns": "a"})
 
 

@@ -178,7 +178,7 @@ def test_localhost_is_ipv6_and_the_broker_is_not(doctor: Doctor, monkeypatch: py
 def test_somebody_listens_at_the_other_loopback_only(doctor: Doctor) -> None:
     with serving(lambda connection: None, "::1") as address:
         port = address.rpartition(":")[2]
-        doctor("-b", f"127.0.0.1:{port}").is_problem("tcp", "refused", f"somebody listens at [::1]:{port} only")
+        doctor("-b", f"127.0.0.1:{port}").is_problem("tcp", "refused", f"a process listens only at [::1]:{port}:")
 
 
 def test_a_web_server(doctor: Doctor) -> None:
@@ -302,7 +302,7 @@ def test_tls_without_kafka(doctor: Doctor, authority: Authority, tmp_path: Path)
     with tls(authority, tmp_path, b"HTTP/1.1 400 Bad Request\r\n\r\n") as address:
         trust = f"ssl.truststore.location={tmp_path / 'ca.pem'}"
         seen = doctor("-b", address, "-X", "security.protocol=SSL", "-X", trust)
-    seen.is_problem("tls", "there is TLS, and no Kafka behind it", "port of a broker's listener")
+    seen.is_problem("tls", "the port uses TLS, but it is not Kafka", "port of a broker's listener")
 
 
 def test_one_address_of_several_is_no_problem_by_itself(doctor: Doctor) -> None:

@@ -100,7 +100,7 @@ def test_columns_of_a_type_are_what_the_source_has_in_each_storage(tmp_path: Pat
         ("UPDATE AIR SET pH = 9.99 WHERE _partition = 1 AND _offset = 7", "different", "offset 7, column pH: '9.99'"),
         ("UPDATE AIR SET _offset = 100 WHERE _partition = 0 AND _offset = 7", "reordered", "offset"),
         ("INSERT INTO AIR SELECT 0, 99, * FROM (SELECT 0, Time, Station, [=Value], pH, time_2 FROM AIR LIMIT 1)",
-         "doubled", "offset 99 is there once too often"),
+         "doubled", "offset 99 is duplicated"),
     ],
 )  # fmt: skip
 def test_verify_finds_what_is_wrong_in_a_database(

@@ -305,7 +305,7 @@ def test_a_limit_compares_the_first_rows_only(source: Path, tmp_path: Path) -> N
     verdict = check(source, folder, options=VerifyOptions(limit=60))
     assert verdict.exactly_once
     assert verdict.expected == 60
-    assert verdict.not_covered == (f"the rows of {source} behind the first 60: left out by --limit",)
+    assert verdict.not_covered == (f"the rows of {source} after the first 60: left out by --limit",)
 
 
 def test_topics_are_those_of_the_files_or_all_configured_ones(source: Path, folder: Path, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def prepared_launch(
         with state.locked(folder, stop):
             ready = _launch(java, class_path, archive)  # once more: another command may have been faster
             if not ready.archive:
-                listener(Notice(f"preparing Kafka {version} to start faster, once (about 60 MB in {folder})"))
+                listener(Notice(f"preparing Kafka {version} once, for faster starts (about 60 MB in {folder})"))
                 _make(ready, version, folder, stop)
     except (SensorstreamError, OSError, subprocess.SubprocessError) as error:
         if isinstance(error, Interrupted):

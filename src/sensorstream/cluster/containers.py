@@ -204,7 +204,7 @@ class ContainerCluster:
             if broken is not None:
                 raise LocalClusterError(
                     f"{broken.service} ended with exit code {broken.exit_code} while the cluster was starting",
-                    hint=f"docker compose -f {project[1]} -p {project[-1]} logs {broken.service} tells why",
+                    hint=f"docker compose -f {project[1]} -p {project[-1]} logs {broken.service} shows why",
                 )
             if watched and all(one.ready for one in watched):
                 return found
@@ -212,7 +212,7 @@ class ContainerCluster:
                 missing = ", ".join(f"{one.service} is {one.health or one.state}" for one in watched if not one.ready)
                 raise LocalClusterError(
                     f"the cluster was not ready within {timeout_s:g} s: {missing or 'no container was made'}",
-                    hint=f"docker compose -f {project[1]} -p {project[-1]} logs tells more",
+                    hint=f"docker compose -f {project[1]} -p {project[-1]} logs shows more",
                 )
             if stop.wait(_POLL_S):
                 raise Interrupted("stopped while the containers were starting", hint="nothing new was left running")

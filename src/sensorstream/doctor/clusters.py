@@ -70,7 +70,7 @@ def _cluster(one: ListedCluster) -> Check:
     except SensorstreamError as error:
         return Check("clusters", "cluster", one.name, "problem", error.message, error.hint or None)
     if one.state == "unreadable":
-        return Check("clusters", "cluster", one.name, "problem", "what its data is can't be read", f"see {folder}")
+        return Check("clusters", "cluster", one.name, "problem", "its data can't be read", f"see {folder}")
     at = ",".join(one.bootstrap or ())
     died = sorted(set(known.processes) - set(one.running or ())) if known is not None else []
     if died:

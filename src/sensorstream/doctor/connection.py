@@ -119,7 +119,7 @@ def _who_listens(way: Way, port: int) -> str:
     """What to do where nobody listens."""
     other = network.other_loopback(way.ips, port)
     if other is not None:
-        return f"somebody listens at {other} only: write that, or let the broker listen at {way.ips[0]}"
+        return f"a process listens only at {other}: use that address, or let the broker listen at {way.ips[0]}"
     if not network.is_loopback(way.ips):
         return "see that the broker runs, that this is its port, and that it listens at this address (listeners)"
     start = way.here.command_for(way.address)
@@ -222,7 +222,7 @@ def _tls(way: Way) -> bool:
         why = tls.plainly(str(error), way.address, side) or "the TLS handshake fails"
         advice = "give a certificate that the broker's authority has signed: -X ssl.keystore.location=me.pem"
         if isinstance(error, NotKafkaError):
-            why, advice = "there is TLS, and no Kafka behind it", "take the port of a broker's listener"
+            why, advice = "the port uses TLS, but it is not Kafka", "take the port of a broker's listener"
         return way.note("tls", "problem", why, advice)
     if shaken.controller:
         return way.note("tls", "problem", *_someone_else(Peer("controller")))

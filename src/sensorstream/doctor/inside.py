@@ -135,7 +135,7 @@ def _clock(seen: Look) -> Check:
             "clock",
             None,
             "skipped",
-            "the cluster does not tell it: it runs with ZooKeeper, or this user may not describe it",
+            "the cluster does not report it: it runs with ZooKeeper, or this user may not describe it",
         )
     off = abs(seen.clock_ahead_s)
     if off - seen.clock_within_s <= _CLOCK_S:

@@ -168,10 +168,10 @@ class _Parser:
         self._blanks()
         if not self._text.startswith("(", self._at):
             if known.needed:
-                self._wrong(f"stands where {figure} needs a {known.of}", hint=f"write it as {figure}(AIR)")
+                self._wrong(f"was found, but {figure} needs a {known.of}", hint=f"write it as {figure}(AIR)")
             return None
         if not known.of:
-            self._wrong(f"stands where {figure} takes no name", hint=f"write {figure} alone")
+            self._wrong(f"was found, but {figure} takes no name", hint=f"write {figure} alone")
         self._at += 1
         self._blanks()
         found = _QUOTED.match(self._text, self._at) or _BARE.match(self._text, self._at)
@@ -181,7 +181,7 @@ class _Parser:
         self._at = found.end()
         self._blanks()
         if not self._text.startswith(")", self._at):
-            self._wrong("stands where ')' must be", hint='quote a name with other signs: lag("my group")')
+            self._wrong("was found instead of ')'", hint='quote a name with other signs: lag("my group")')
         self._at += 1
         return name
 

@@ -1,6 +1,6 @@
 """Stations 4 and 6: how a librdkafka client is connected and monitored.
 
-librdkafka tells why a broker can't be reached, and that one has gone, to its error callback only, and never that
+librdkafka reports why a broker can't be reached, and that one has gone, to its error callback only, and never that
 one has come back. Here a :class:`BrokerWatch` listens to that callback, asks brokers that are said to be away
 whether they answer, and tells the listener when they go and come back.
 """

@@ -30,17 +30,17 @@ def check(paths: Sequence[str], processes: int, *, paced: bool, followed: Sequen
     if any(followed):
         raise UsageError(
             f"--processes {processes}: a source that is followed can't be shared by processes, its end is not known",
-            hint=f"take {len(paths)} at the most, or leave out --follow",
+            hint=f"use at most {len(paths)}, or leave out --follow",
         )
     if paced:
         raise UsageError(
             f"--processes {processes}: the pace of a source can't be shared by processes",
-            hint=f"with --delay, --rate or --speed take {len(paths)} at the most; or --delay 0",
+            hint=f"with --delay, --rate or --speed use at most {len(paths)}; or --delay 0",
         )
     for path in paths:
         if Path(path).exists() and not Path(path).is_file():
             raise UsageError(
-                f"{path} is a pipe and can't be shared by processes", hint=f"take --processes {len(paths)} at the most"
+                f"{path} is a pipe and can't be shared by processes", hint=f"use at most --processes {len(paths)}"
             )
 
 

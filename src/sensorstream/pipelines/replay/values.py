@@ -112,12 +112,12 @@ class _Avro:
         if self._path == "-" or (Path(self._path).exists() and not Path(self._path).is_file()):
             name = "stdin" if self._path == "-" else self._path
             raise UsageError(
-                f"the schema of {name} can't be found: it can be read only once",
+                f"the schema of {name} can't be derived: it can be read only once",
                 hint="give the schema: --schema FILE",
             )
         if grows:
             raise UsageError(
-                f"the schema of {self._path} can't be found: it is followed, and what will come is not known",
+                f"the schema of {self._path} can't be derived: it is followed, and its future rows are not known",
                 hint="give the schema: --schema FILE",
             )
         listener(Notice(f"reading {self._path} to find its schema", "debug"))
@@ -165,7 +165,9 @@ class _Avro:
             if latest is None or not self._fits(latest[1]):
                 raise
             number, schema = latest
-            listener(Notice(f"{self._topic}: the rows are written by the schema {number} of the registry, which fits"))
+            listener(
+                Notice(f"{self._topic}: the rows are written with the schema {number} of the registry, which fits")
+            )
         listener(Notice(f"{self._topic}: schema {number} of {registry.url}", "debug"))
         return self._rule(schema, CONFLUENT + number.to_bytes(4, "big"))
 

@@ -65,7 +65,7 @@ def check(options: StreamOptions) -> StreamOptions:
         check_topic_name(topic)
     if options.source == options.target:
         raise UsageError(
-            f"--from and --to are both {options.source}: it would read what it writes, for ever",
+            f"--from and --to are both {options.source}: it would read its own output forever",
             hint="give another --to",
         )
     if options.dead in (options.source, options.target):
@@ -109,7 +109,7 @@ def make_topics(settings: Settings, options: StreamOptions, listener: Listener =
     size = f"{counted(target.partitions, 'partition')}, {counted(target.replication_factor, 'replica')}"
     if missing_ones:
         told = " and ".join(f"{name}{uses[name]}" for name in missing_ones)
-        listener(Notice(f"making topic{'s' * (len(missing_ones) > 1)} {told}: {size}"))
+        listener(Notice(f"creating topic{'s' * (len(missing_ones) > 1)} {told}: {size}"))
     for name in missing_ones:
         made = TopicSettings(name, target.partitions, target.replication_factor)
         admin.create_topics(settings, [made], listener=listener)
@@ -228,7 +228,7 @@ def _clear(settings: Settings, seat: Seat, listener: Listener) -> None:
     """Take one out of the group that was killed in this seat and is still waited for."""
     try:
         if admin.remove_members(settings, seat.group, seat.client_id):
-            listener(Notice(f"took {seat.client_id} out of group {seat.group}: it was killed", "debug"))
+            listener(Notice(f"removed {seat.client_id} from group {seat.group}: it was killed", "debug"))
     except SensorstreamError as error:
         wait = f"the group waits {GROUP_SESSION_MS // 1000} s for one that was killed"
         listener(Notice(f"{wait}: {error.message}", "debug"))

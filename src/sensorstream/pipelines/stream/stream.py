@@ -381,9 +381,9 @@ class _Stream:
                 held = self._doubtful.get(part.tp)
                 if held is None or held[0] != committed:
                     raise BrokerError(
-                        f"{part.tp}: the group's committed offset is {committed}, where this member knows of "
+                        f"{part.tp}: the group's committed offset is {committed}, but this member last saw "
                         f"{part.committed}",
-                        hint="let nobody else commit offsets for this group",
+                        hint="make sure that nothing else commits offsets for this group",
                     )
                 settled[part.tp] = held
         self._doubtful = {}

@@ -376,7 +376,7 @@ class _Comparison:
                 f"{_these(waiting, 'row')} of {self._topic} not in a finished file yet: the capture will finish it"
             )
         if self._more:
-            texts.append(f"the rows of {self._path} behind the first {self._options.limit}: left out by --limit")
+            texts.append(f"the rows of {self._path} after the first {self._options.limit}: left out by --limit")
         return tuple(texts)
 
     def _difference(self, found: Found[object], share: int, surplus: "_Surplus") -> Difference:
@@ -407,7 +407,7 @@ class _Comparison:
         else:
             key = (share, form.key(found.captured))
             if key in surplus.doubled_keys:
-                kind, what = "doubled", "is there once too often"
+                kind, what = "doubled", "is duplicated"
             elif key in surplus.misplaced_keys:
                 kind, what = "misplaced", "belongs to another partition (see --partition-by any)"
             else:
