@@ -23,7 +23,7 @@ def way(address: str, told: Introduction, *ips: str) -> Way:
 
 @pytest.fixture
 def everybody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inside, "silent", lambda addresses: {})
+    monkeypatch.setattr(inside, "silent", lambda addresses, timeout_s: {})
 
 
 def look(monkeypatch: pytest.MonkeyPatch, seen: Look, told: Introduction = TOLD) -> dict[str, Check]:

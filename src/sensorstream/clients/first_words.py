@@ -19,8 +19,8 @@ Kind: TypeAlias = Literal[
 ]
 """``silent`` takes the connection and never answers, ``closes`` ends it without a word."""
 
-ANSWER_S: Final = 2.5
-"""So long a broker may take for its first answer."""
+ANSWER_S: Final = 4.0
+"""So long a broker may take for its first answer: one on a busy machine must not pass for a frozen one."""
 _OTHERS_S: Final = 1.0
 _API_VERSIONS: Final = 18
 _SASL_HANDSHAKE: Final = 17

@@ -4,6 +4,7 @@ import socket
 import struct
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 ANSWER_S: Final = 1.0
@@ -35,10 +36,11 @@ def why_silent(address: str, timeout_s: float = ANSWER_S) -> str | None:
     return None
 
 
-def silent(addresses: Iterable[str]) -> Mapping[str, str]:
-    """Those of these addresses where nobody answers, and why; asked at the same time."""
+def silent(addresses: Iterable[str], timeout_s: float = ANSWER_S) -> Mapping[str, str]:
+    """Those of these addresses where nobody answers within this time, and why; asked at the same time."""
     asked = list(dict.fromkeys(addresses))
     if not asked:
         return {}
+    ask = partial(why_silent, timeout_s=timeout_s)
     with ThreadPoolExecutor(len(asked), "sensorstream-reachable") as pool:
-        return {address: why for address, why in zip(asked, pool.map(why_silent, asked), strict=True) if why}
+        return {address: why for address, why in zip(asked, pool.map(ask, asked), strict=True) if why}

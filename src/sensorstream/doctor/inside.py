@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sensorstream.admin.checkup import Introduction, Look, look
+from sensorstream.clients.first_words import ANSWER_S
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.clients.reachable import silent
 from sensorstream.cluster.artifacts import pinned_versions, version_key
@@ -65,7 +66,7 @@ def _version(told: Introduction) -> Check:
 
 def _advertised(told: Introduction, ways: Sequence[Way]) -> list[Check]:
     """Whether each address that the cluster advertises can be reached from here."""
-    deaf = silent(told.brokers.values())
+    deaf = silent(told.brokers.values(), ANSWER_S)
     given = {way.address for way in ways}
     abroad = not any(network.is_loopback(way.ips) for way in ways if way.introduction is not None)
     checks = []
