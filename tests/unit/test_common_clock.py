@@ -245,7 +245,7 @@ def test_a_source_that_begins_late_is_told() -> None:
     desk = Desk([0, 10], [86_400 * 3], speed=3600.0)
     desk.run()
     (text,) = desk.texts
-    assert text.startswith("s1 begins 3 days of the recording behind the first source: its first row is due in 72 s")
+    assert text.startswith("s1 begins 3 days of recorded time after the first source: its first row is due in 72 s")
 
 
 def test_a_source_that_begins_again_behind_a_failure_goes_first() -> None:

@@ -238,7 +238,7 @@ class CommonClock:
             if wait >= _FAR_S and self.max_gap is None:
                 self.listener(
                     Notice(
-                        f"{self._names[at]} begins {_shown((place - origin) / _MS_PER_S)} of the recording behind the "
+                        f"{self._names[at]} begins {_shown((place - origin) / _MS_PER_S)} of recorded time after the "
                         f"first source: its first row is due in {_shown(wait)}; --clock own lets each start at once",
                     )
                 )
