@@ -42,9 +42,13 @@ def main() -> None:
     parser.add_argument("--client", action="append", help="a client to measure (repeatable; default: all installed)")
     parser.add_argument("--only", action="append", metavar="CASE", help=f"repeatable: {', '.join(NAMES)}; default: all")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md and its plot")
+    parser.add_argument("--redraw", action="store_true", help="measure nothing: draw the plot from the page's tables")
     chosen = parser.parse_args()
     if unknown := set(chosen.only or ()) - set(NAMES):
         parser.error(f"--only {sorted(unknown)[0]}: there is no such case; they are {', '.join(NAMES)}")
+    if chosen.redraw:
+        sys.stdout.write(f"{report.redraw()}\n")
+        return
     told_of_sending = ""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the cluster is taken down
     clients = chosen.client or clients_of()
@@ -78,12 +82,7 @@ def main() -> None:
     if chosen.write and told_of_sending:
         report.write([report.machine(chosen.rounds), told_of_sending], report.DOCS / "tuning.md")
     if chosen.write and findings:
-        tables = [report.table(found) for found in findings]
-        if latencies:
-            tables.append(report.latency_table(latencies))
-        picture = report.plot(findings).relative_to(report.DOCS)
-        words = "![rows a second, ours and the peers'](" + str(picture) + ")"
-        report.write([report.machine(chosen.rounds), words, *tables])
+        report.publish(chosen.rounds, findings, latencies)
 
 
 def run(case: Case, count: int) -> Finding:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -107,31 +108,74 @@ def write(parts: Sequence[str], page: Path = DOCS / "performance.md") -> None:
     page.write_text(f"{head}{BEGIN}\n{body}\n{END}{tail}", encoding="utf-8")
 
 
-def plot(findings: Sequence[Finding]) -> Path:
-    """Rows a second of each command, a panel a case, as docs/img/performance.svg."""
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """What the picture shows of a case: its commands and the rows a second that its table has for them."""
+
+    name: str
+    rates: Mapping[str, int]
+
+
+def publish(
+    rounds: int, findings: Sequence[Finding], latencies: Sequence[Latencies] = (), docs: Path = DOCS
+) -> tuple[Path, Path]:
+    """Write the page and its picture, together and from the same findings. Returns both paths."""
+    page, picture = docs / "performance.md", docs / "img" / "performance.svg"
+    tables = [table(found) for found in findings]
+    if latencies:
+        tables.append(latency_table(latencies))
+    # The picture is drawn from the tables' own text, so that it can't show other figures.
+    plot(panels("\n\n".join(tables)), picture)
+    words = f"![rows a second, ours and the peers'](img/{picture.name})"
+    write([machine(rounds), words, *tables], page)
+    return page, picture
+
+
+def redraw(docs: Path = DOCS) -> Path:
+    """Draw the picture anew from the tables that the page has."""
+    text = (docs / "performance.md").read_text(encoding="utf-8")
+    picture = docs / "img" / "performance.svg"
+    plot(panels(text.partition(BEGIN)[2].partition(END)[0]), picture)
+    return picture
+
+
+def panels(text: str) -> list[Panel]:
+    """The cases in Markdown that have rates of more than one command."""
+    found = []
+    for name, body in re.findall(r"^\*\*(.+)\*\*\n\n((?:\|.*\n?)+)", text, re.MULTILINE):
+        head, _, *lines = [re.split(r"(?<!\\)\|", line)[1:-1] for line in body.splitlines()]
+        if len(head) < 3 or head[2].strip() != "rows/s":
+            continue
+        cells = [[cell.strip().replace("\\|", "|") for cell in line] for line in lines]
+        rates = {cell[0]: int(cell[2].replace(",", "")) for cell in cells if cell[2]}
+        if len(rates) > 1:
+            found.append(Panel(name, rates))
+    return found
+
+
+def plot(shown: Sequence[Panel], picture: Path) -> None:
+    """Draw the rows a second of each command, a panel a case."""
     import matplotlib as mpl
 
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "sensorstream"
+    mpl.rcParams["svg.fonttype"] = "none"  # words and figures stay text, which can be read, copied and tested
     from matplotlib import pyplot
 
-    drawn = [found for found in findings if found.case.rows and len(found.runs) > 1]
-    heights = [len(found.runs) for found in drawn]
+    heights = [len(one.rates) for one in shown]
     figure, axes = pyplot.subplots(
-        len(drawn), 1, figsize=(8, 0.45 * sum(heights) + 0.9 * len(drawn)), height_ratios=heights, squeeze=False
+        len(shown), 1, figsize=(8, 0.45 * sum(heights) + 0.9 * len(shown)), height_ratios=heights, squeeze=False
     )
-    for found, panel in zip(drawn, axes[:, 0], strict=True):
-        names = list(found.runs)
-        rates = [found.case.rows / median_wall(found.runs[name]) for name in names]
+    for one, panel in zip(shown, axes[:, 0], strict=True):
+        names, rates = list(one.rates), list(one.rates.values())
         colours = ["#1f77b4" if name.startswith("sensorstream") else "#b0b0b0" for name in names]
         bars = panel.barh(names, rates, color=colours)
-        panel.bar_label(bars, [f"{rate:,.0f}" for rate in rates], padding=4, fontsize=9)
+        panel.bar_label(bars, [f"{rate:,}" for rate in rates], padding=4, fontsize=9)
         panel.invert_yaxis()
-        panel.set_title(f"{found.case.name}, rows a second", loc="left", fontsize=10)
+        panel.set_title(f"{one.name}, rows a second", loc="left", fontsize=10)
         panel.set_xlim(0, max(rates) * 1.18)
         panel.xaxis.set_visible(False)
         panel.spines[["top", "right", "bottom"]].set_visible(False)
     figure.tight_layout()
-    path = DOCS / "img" / "performance.svg"
-    figure.savefig(path, metadata={"Date": None})
-    return path
+    figure.savefig(picture, metadata={"Date": None})
+    pyplot.close(figure)
