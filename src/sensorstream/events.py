@@ -67,7 +67,15 @@ class Notice:
     level: Literal["debug", "info", "warning"] = "info"
 
 
-Event: TypeAlias = RowPublished | RowStored | Progress | PartitionEnd | RowRejected | Notice
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The next step of a demonstration begins; ``text`` says what is done in it."""
+
+    number: int
+    text: str
+
+
+Event: TypeAlias = RowPublished | RowStored | Progress | PartitionEnd | RowRejected | Notice | Step
 Listener: TypeAlias = Callable[[Event], None]
 
 

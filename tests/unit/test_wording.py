@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from sensorstream.cli.narrator import Narrator
-from sensorstream.cli.stream import _show as show_stream
+from sensorstream.cli.stream import show_stream
 from sensorstream.cli.verify import _line as verdict_line
 from sensorstream.events import Progress
 from sensorstream.pipelines.stream.job import StreamResult

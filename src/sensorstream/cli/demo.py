@@ -11,6 +11,7 @@ from sensorstream.errors import ExitCode
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from sensorstream.cli.story import Story
     from sensorstream.lab.demo import Demonstration
 
 
@@ -77,6 +78,7 @@ def demo(
             report=report,
             stop=stop,
             listener=session.listener,
+            show=_story(session),
         )
     errors = [] if result.passed else ["the demonstration failed: not every row was captured exactly once"]
     code = ExitCode.DONE if result.passed else ExitCode.WRONG_DATA
@@ -89,19 +91,37 @@ def demo(
     )
 
 
-def _show(console: "Console", result: "Demonstration") -> None:
+def _story(session: Session) -> "Story":
+    from sensorstream.admin import TopicsCreated
     from sensorstream.cli.chaos import show_chaos
     from sensorstream.cli.lag import show_lag
     from sensorstream.cli.run import show_run
-    from sensorstream.cli.verify import show_verification
+    from sensorstream.cli.story import Story, show_topics
+    from sensorstream.cli.verify import show_compared
+    from sensorstream.lab.chaos.results import ChaosResult
+    from sensorstream.lab.run import LabRun
+    from sensorstream.monitor.lag import GroupLag
+    from sensorstream.pipelines.verify.verify import Verification
 
-    if result.chaos is not None:
-        show_chaos(console, result.chaos)
-    show_run(console, result.run)
-    if result.run.lag is not None:
-        show_lag(console, result.run.lag)
-    show_verification(console, result.verification)
-    console.print(f"demo: {'passed' if result.passed else 'FAILED'} after {result.seconds:.1f} s")
+    return Story(
+        session,
+        {
+            TopicsCreated: show_topics,
+            ChaosResult: show_chaos,
+            LabRun: show_run,
+            GroupLag: show_lag,
+            Verification: show_compared,
+        },
+    )
+
+
+def _show(console: "Console", result: "Demonstration") -> None:
+    """What is left to tell at the end: the steps have been shown when they were done."""
+    from sensorstream.cli.story import show_verdict
+    from sensorstream.cli.verify import verdict_of
+
+    ended = f"demo: {'passed' if result.passed else 'FAILED'} after {result.seconds:.1f} s"
+    show_verdict(console, [verdict_of(result.verification), ended], passed=result.passed)
     if result.cluster_name is not None:
         console.print(
             f"The files are in {result.folder}; the cluster runs on, at {','.join(result.cluster.bootstrap)}."

@@ -7,7 +7,7 @@ import time
 from typing import Final, TextIO
 
 from sensorstream.cli.terminal import visible, write
-from sensorstream.events import Event, Notice, PartitionEnd, Progress, RowPublished, RowRejected, RowStored
+from sensorstream.events import Event, Notice, PartitionEnd, Progress, RowPublished, RowRejected, RowStored, Step
 from sensorstream.wording import counted
 
 PROGRESS_EVERY_S: Final = 5.0
@@ -22,6 +22,8 @@ class Narrator:
         self._quiet = quiet
         self._verbose = verbose
         self._terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._coloured = self._terminal and not os.environ.get("NO_COLOR")
+        self._dimmed = False
         self._lock = threading.Lock()
         self._jobs: dict[str, _Job] = {}
         self._shown_at = time.monotonic()
@@ -42,7 +44,12 @@ class Narrator:
                 self._line(f"Rejected {event.where}: {event.reason} (kept in {event.path})")
             case Notice():
                 if event.level != "debug" or self._verbose:
-                    self._line(f"warning: {event.text}" if event.level == "warning" else event.text)
+                    if event.level == "warning":
+                        self._line(f"warning: {event.text}", dim=False)
+                    else:
+                        self._line(event.text)
+            case Step():
+                self._step(event)
             case Progress():
                 self._progress(event)
 
@@ -51,10 +58,21 @@ class Narrator:
         with self._lock:
             self._clear()
 
-    def _line(self, text: str) -> None:
+    def _line(self, text: str, *, dim: bool = True) -> None:
         with self._lock:
             self._clear()
-            write(self._stream, visible(text) + "\n")
+            shown = visible(text)
+            write(self._stream, f"\x1b[2m{shown}\x1b[0m\n" if dim and self._dimmed else f"{shown}\n")
+
+    def _step(self, step: Step) -> None:
+        """A heading; on a terminal it stands out, and what happens within the step is dimmed from now on."""
+        with self._lock:
+            self._clear()
+            text = visible(f"{step.number}. {step.text}")
+            if self._terminal and step.number > 1:
+                write(self._stream, "\n")
+            write(self._stream, f"\x1b[1;36m{text}\x1b[0m\n" if self._coloured else f"{text}\n")
+            self._dimmed = self._coloured
 
     def _progress(self, event: Progress) -> None:
         now = time.monotonic()

@@ -177,14 +177,15 @@ def _outcome(result: "StreamResult", *, bounded: bool) -> Outcome:
         errors.append("interrupted before the work was complete; start the same command again to go on")
     return Outcome(
         result,
-        lambda console: _show(console, result),
+        lambda console: show_stream(console, result),
         status="partial" if errors else "ok",
         exit_code=code,
         errors=errors,
     )
 
 
-def _show(console: "Console", result: "StreamResult") -> None:
+def show_stream(console: "Console", result: "StreamResult") -> None:
+    """What was done of each partition, and the line of the whole."""
     from sensorstream.cli.render import table
     from sensorstream.cli.terminal import visible
 

@@ -122,6 +122,13 @@ def verify(
 
 def show_verification(console: "Console", result: "Verification") -> None:
     """A line a topic, and the verdict."""
+    show_compared(console, result)
+    console.print(verdict_of(result))
+    _show_gaps(console, result)
+
+
+def show_compared(console: "Console", result: "Verification") -> None:
+    """A line a topic, with what could not be used."""
     from sensorstream.cli.terminal import visible
 
     def told(count: int, first: Sequence[str], things: str) -> None:
@@ -141,16 +148,25 @@ def show_verification(console: "Console", result: "Verification") -> None:
             for one in verdict.capture_rejected_records
         ]
         told(verdict.capture_rejected, records, "rejected records")
+
+
+def verdict_of(result: "Verification") -> str:
+    """The verdict over all topics, in a line."""
     order = "in order per partition" if result.partition_by == "row" else "in order within each file"
-    gaps = [text for verdict in result.topics for text in verdict.not_covered]
     if result.exactly_once:
-        what = "each row that was compared" if gaps else "each source row"
-        console.print(f"verdict: {what} was captured exactly once, {order}")
-    elif any(verdict.first_difference for verdict in result.topics):
-        console.print("verdict: WRONG, the captured rows differ from the sources")
-    else:
-        console.print("verdict: NONE, there is a topic of which no row was compared")
-    if gaps:
+        gaps = any(verdict.not_covered for verdict in result.topics)
+        return (
+            f"verdict: {'each row that was compared' if gaps else 'each source row'} was captured exactly once, {order}"
+        )
+    if any(verdict.first_difference for verdict in result.topics):
+        return "verdict: WRONG, the captured rows differ from the sources"
+    return "verdict: NONE, there is a topic of which no row was compared"
+
+
+def _show_gaps(console: "Console", result: "Verification") -> None:
+    from sensorstream.cli.terminal import visible
+
+    if gaps := [text for verdict in result.topics for text in verdict.not_covered]:
         console.print(visible(f"not covered: {'; '.join(gaps)}"))
 
 

@@ -8,11 +8,12 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from sensorstream import admin
 from sensorstream.clients import open_client
@@ -20,13 +21,14 @@ from sensorstream.cluster.local import LocalCluster
 from sensorstream.cluster.results import ClusterUp
 from sensorstream.config import DEFAULT_GROUP, FILE_NAME, Settings, sensor_topics
 from sensorstream.errors import Interrupted
-from sensorstream.events import Listener, Notice, ignore
+from sensorstream.events import Listener, Notice, Step, ignore
 from sensorstream.lab.chaos.chaos import chaos
 from sensorstream.lab.chaos.plan import ChaosPlan, Fault, Target
 from sensorstream.lab.chaos.results import ChaosResult
 from sensorstream.lab.guard import Guard, clean_up
 from sensorstream.lab.report import Report, watch, write_report
 from sensorstream.lab.run import LabJob, LabRun, run
+from sensorstream.monitor.lag import GroupLag
 from sensorstream.pipelines.replay.job import ReplayOptions, make_job, source_files
 from sensorstream.pipelines.verify.verify import Verification, verify
 from sensorstream.records import TopicPartition
@@ -40,6 +42,14 @@ CHAOS_DELAY_S: Final = 0.012
 
 REPORT_DELAY_S: Final = 0.004
 """Between the rows of a source where the run is to be seen over time: 2,880 rows take some 12 s."""
+
+
+Part: TypeAlias = admin.TopicsCreated | ChaosResult | LabRun | GroupLag | Verification
+"""What a step has shown."""
+
+
+def show_nothing(part: object) -> None:
+    """For those who take the whole result at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +80,12 @@ def demonstrate(
     report: Path | None = None,
     stop: threading.Event | None = None,
     listener: Listener = ignore,
+    show: Callable[[Part], None] = show_nothing,
 ) -> Demonstration:
     """Run the whole lab once; with ``keep`` the cluster and the captured files stay. ``with_chaos`` kills a leader
     while rows are published and captured, and brings it back. ``report``: write there what it has shown, as a page of
-    HTML; rows are published more slowly then, so that there is something to see over time.
+    HTML; rows are published more slowly then, so that there is something to see over time. ``show`` is given each
+    part of the result as soon as its step is done.
 
     Raises Interrupted, LocalClusterError and whatever else ends it early; nothing is left running then.
     """
@@ -84,7 +96,7 @@ def demonstrate(
     guard = Guard(cluster.name, folder)
     stays = False
     try:
-        listener(Notice("1. start a real Apache Kafka: three brokers, each a process of its own"))
+        listener(Step(1, "start a real Apache Kafka: three brokers, each a process of its own"))
         up = cluster.up(
             brokers=3,
             kafka_version=kafka_version,
@@ -100,9 +112,10 @@ def demonstrate(
             group=DEFAULT_GROUP,
             delay=CHAOS_DELAY_S if with_chaos else REPORT_DELAY_S if report is not None else 0.0,
         )
-        listener(Notice("2. create the topics AIR, EARTH and WATER: two partitions, three replicas"))
+        listener(Step(2, "create the topics AIR, EARTH and WATER: two partitions, three replicas"))
         topics = admin.create_topics(settings, settings.topics)
-        listener(Notice(f"3. publish three sensor files from {THREADS} threads; six consumers store six files"))
+        show(topics)
+        listener(Step(3, f"publish three sensor files from {THREADS} threads; six consumers store six files"))
         captured = folder / "captured"
         job = _job(settings, folder, captured, up.bootstrap)
         broken = None
@@ -115,9 +128,16 @@ def demonstrate(
                 lab = run(open_client(settings), settings, job, stop=stop, listener=listener)
         if stop.is_set():
             raise Interrupted("interrupted before the verdict")
-        listener(Notice("4. compare every captured row with its source"))
+        if broken is not None:
+            show(broken)
+        show(lab)
+        listener(Step(4, "see how far behind the consumers are"))
+        if lab.lag is not None:
+            show(lab.lag)
+        listener(Step(5, "compare every captured row with its source"))
         sources = dict(source_files(settings, ()))
         verification = verify(sources, [captured], sources_given=True, listener=listener, stop=stop)
+        show(verification)
         passed = lab.replay.delivered and lab.captured and verification.exactly_once
         passed = passed and (broken is None or (broken.healthy and broken.faults > 0))
         if report is not None and observer is not None:
@@ -139,7 +159,7 @@ def demonstrate(
         )
     finally:
         if not stays:
-            listener(Notice("5. stop the brokers and clean up"))
+            listener(Step(6, "stop the brokers and clean up"))
             clean_up(cluster.name, folder)
         guard.done()
 

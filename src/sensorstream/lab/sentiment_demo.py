@@ -8,10 +8,10 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from sensorstream import admin
 from sensorstream.clients import open_client
@@ -20,7 +20,8 @@ from sensorstream.cluster.local import LocalCluster
 from sensorstream.cluster.results import ClusterUp
 from sensorstream.config import Settings, TopicSettings, posts_topic
 from sensorstream.errors import Interrupted, SensorstreamError, SinkError
-from sensorstream.events import Listener, Notice, ignore
+from sensorstream.events import Listener, Notice, Step, ignore
+from sensorstream.lab.demo import show_nothing
 from sensorstream.lab.guard import Guard, clean_up
 from sensorstream.lab.mix import WINDOWS_OF, PageMix, as_svg, page_mixes
 from sensorstream.lab.scored_once import ScoredOnce, check_scored
@@ -62,6 +63,20 @@ class RankedPost:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """What the comparison has found, and the posts with the highest and the lowest score."""
+
+    verification: ScoredOnce
+    statuses: Mapping[str, int]
+    highest: RankedPost | None
+    lowest: RankedPost | None
+
+
+Part: TypeAlias = admin.TopicsCreated | ReplayResult | StreamResult | AggregateResult | Compared
+"""What a step has shown."""
+
+
+@dataclass(frozen=True, slots=True)
 class SentimentDemonstration:
     """What the demonstration showed. ``passed``: every post was published once, scored once, and is in one window.
 
@@ -96,9 +111,10 @@ def demonstrate_sentiment(
     offline: bool = False,
     stop: threading.Event | None = None,
     listener: Listener = ignore,
+    show: Callable[[Part], None] = show_nothing,
 ) -> SentimentDemonstration:
     """Run the whole way once; with ``keep`` the cluster stays. ``to`` is a folder for the results (``keep`` alone: one
-    in the folder that stays).
+    in the folder that stays). ``show`` is given each part of the result as soon as its step is done.
 
     Raises Interrupted, LocalClusterError, SinkError and whatever else ends it early; nothing is left running then.
     """
@@ -111,7 +127,7 @@ def demonstrate_sentiment(
     guard = Guard(cluster.name, folder)
     stays = False
     try:
-        listener(Notice("1. start a real Apache Kafka: three brokers, each a process of its own"))
+        listener(Step(1, "start a real Apache Kafka: three brokers, each a process of its own"))
         up = cluster.up(
             brokers=3,
             kafka_version=kafka_version,
@@ -123,25 +139,31 @@ def demonstrate_sentiment(
         listener(Notice(f"   Kafka {up.kafka_version} is ready at {','.join(up.bootstrap)} after {up.seconds:.1f} s"))
         posts = posts_topic()
         settings = Settings(bootstrap=up.bootstrap, topics=(posts,), group=GROUP, delay=0.0)
-        listener(Notice(f"2. create the topics {posts.name}, {SCORED} and {DEAD}: two partitions, three replicas"))
+        listener(Step(2, f"create the topics {posts.name}, {SCORED} and {DEAD}: two partitions, three replicas"))
         topics = admin.create_topics(settings, [posts, TopicSettings(SCORED), TopicSettings(DEAD)])
+        show(topics)
         client = open_client(settings, listener)
-        listener(Notice(f"3. start {WORKERS} scorers: one group, and a transaction for all that each writes"))
+        listener(Step(3, f"start {WORKERS} scorers: one group, and a transaction for all that each writes"))
         with Scorers(settings, (posts.name, SCORED, DEAD), folder, WORKERS, listener) as scorers:
             scorers.wait_until_joined(stop)
             _go_on(stop)
-            listener(Notice(f"4. publish {Path(str(posts.source)).name}: keyed by page, at the posts' own times"))
+            listener(Step(4, f"publish {Path(str(posts.source)).name}: keyed by page, at the posts' own times"))
             options = ReplayOptions(timestamps="original", rejects_folder=folder)
             replayed = replay(client, make_replay(settings, options), stop=stop, listener=listener)
             streamed = scorers.finish(replayed.acknowledged, stop)
-        listener(Notice(f"5. put the scored posts into windows of {WINDOWS_OF} of their own time, page by page"))
+        show(replayed)
+        show(streamed)
+        listener(Step(5, f"put the scored posts into windows of {WINDOWS_OF} of their own time, page by page"))
         windows, kept = _windows(client, settings, stop, listener)
         mix = page_mixes(windows.rows or ())
+        show(windows)
         _go_on(stop)
-        listener(Notice("6. compare every post with its source, and every score with one made anew"))
+        listener(Step(6, "compare every post with its source, and every score with one made anew"))
         scored = _read(client, SCORED, stop)
         verification = _verify(client, posts, scored, stop)
         statuses, ranked = _look_at(scored)
+        highest, lowest = (ranked[-1], ranked[0]) if ranked else (None, None)
+        show(Compared(verification, statuses, highest, lowest))
         counted = {page.page: page.parts for page in mix} == _counted(scored)
         passed = replayed.delivered and verification.exactly_once and counted and not windows.late
         files: tuple[str, ...] = ()
@@ -156,8 +178,8 @@ def demonstrate_sentiment(
             windows,
             mix,
             statuses,
-            ranked[-1] if ranked else None,
-            ranked[0] if ranked else None,
+            highest,
+            lowest,
             verification,
             passed,
             round(time.monotonic() - began, 2),
@@ -167,7 +189,7 @@ def demonstrate_sentiment(
         )
     finally:
         if not stays:
-            listener(Notice("7. stop the brokers and clean up"))
+            listener(Step(7, "stop the brokers and clean up"))
             clean_up(cluster.name, folder)
         guard.done()
 

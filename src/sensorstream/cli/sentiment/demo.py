@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from sensorstream.cli.story import Story
     from sensorstream.lab.mix import PageMix
-    from sensorstream.lab.sentiment_demo import RankedPost, SentimentDemonstration
+    from sensorstream.lab.sentiment_demo import Compared, RankedPost, SentimentDemonstration
+    from sensorstream.pipelines.aggregate.aggregate import AggregateResult
 
 BAR: Final = 40
 _SHOWN: Final = 60
@@ -33,7 +35,13 @@ def demo(session: Session, *, keep: bool, to: Path | None, kafka_version: str | 
 
     with session.interruptible() as stop:
         result = demonstrate_sentiment(
-            keep=keep, to=to, kafka_version=kafka_version, offline=offline, stop=stop, listener=session.listener
+            keep=keep,
+            to=to,
+            kafka_version=kafka_version,
+            offline=offline,
+            stop=stop,
+            listener=session.listener,
+            show=_story(session),
         )
     errors = [] if result.passed else [_what_failed(result)]
     code = ExitCode.DONE if result.passed else ExitCode.WRONG_DATA
@@ -52,25 +60,57 @@ def _what_failed(result: "SentimentDemonstration") -> str:
     return f"{failed}; {found[0]}" if found else failed
 
 
-def _show(console: "Console", result: "SentimentDemonstration") -> None:
-    from sensorstream.cli.render import shown_path
+def _story(session: Session) -> "Story":
+    from sensorstream.admin import TopicsCreated
+    from sensorstream.cli.produce import show_replay
+    from sensorstream.cli.story import Story, show_topics
+    from sensorstream.cli.stream import show_stream
+    from sensorstream.lab.sentiment_demo import Compared
+    from sensorstream.pipelines.aggregate.aggregate import AggregateResult
+    from sensorstream.pipelines.replay.spec import ReplayResult
+    from sensorstream.pipelines.stream.job import StreamResult
+
+    return Story(
+        session,
+        {
+            TopicsCreated: show_topics,
+            ReplayResult: show_replay,
+            StreamResult: show_stream,
+            AggregateResult: _show_windows,
+            Compared: _show_compared,
+        },
+    )
+
+
+def _show_windows(console: "Console", result: "AggregateResult") -> None:
+    from sensorstream.lab.mix import page_mixes
     from sensorstream.transforms.event_time import duration_text
 
-    show_mix(console, result.mix, every=duration_text(result.aggregate.window_ms))
-    for name, post in (("highest", result.highest), ("lowest", result.lowest)):
+    show_mix(console, page_mixes(result.rows or ()), every=duration_text(result.window_ms))
+
+
+def _show_compared(console: "Console", compared: "Compared") -> None:
+    for name, post in (("highest", compared.highest), ("lowest", compared.lowest)):
         if post is not None:
             console.print(f"{name:<7} {post.compound:+.4f} {_post(post)}")
-    statuses = ", ".join(f"{count:,} {name}" for name, count in result.statuses.items())
-    verification = result.verification
-    published = f"{counted(verification.posts, 'post')}, {verification.published:,} published"
-    console.print(f"{published}, {verification.scored:,} scored: {statuses}")
+    statuses = ", ".join(f"{count:,} {name}" for name, count in compared.statuses.items())
+    found = compared.verification
+    published = f"{counted(found.posts, 'post')}, {found.published:,} published"
+    console.print(f"{published}, {found.scored:,} scored: {statuses}")
     console.print(
-        f"{counted(verification.dead_letters, 'dead letter')}, {verification.lost:,} lost, "
-        f"{verification.doubled:,} doubled, "
-        f"{verification.changed:,} changed, {verification.moved:,} out of order, {verification.foreign:,} foreign"
+        f"{counted(found.dead_letters, 'dead letter')}, {found.lost:,} lost, {found.doubled:,} doubled, "
+        f"{found.changed:,} changed, {found.moved:,} out of order, {found.foreign:,} foreign"
     )
-    exactly = "each post was scored exactly once" if verification.exactly_once else "NOT exactly once"
-    console.print(f"demo: {'passed' if result.passed else 'FAILED'} after {result.seconds:.1f} s, verdict: {exactly}")
+
+
+def _show(console: "Console", result: "SentimentDemonstration") -> None:
+    """What is left to tell at the end: the steps have been shown when they were done."""
+    from sensorstream.cli.render import shown_path
+    from sensorstream.cli.story import show_verdict
+
+    exactly = "each post was scored exactly once" if result.verification.exactly_once else "NOT exactly once"
+    ended = f"demo: {'passed' if result.passed else 'FAILED'} after {result.seconds:.1f} s"
+    show_verdict(console, [f"verdict: {exactly}", ended], passed=result.passed)
     for file in result.files:
         console.print(f"saved {shown_path(file)}")
     if result.cluster_name is not None:
