@@ -49,7 +49,7 @@ def main() -> None:
             cluster.down(delete_data=True)
     head = (
         f"{PARTITIONS:,} partitions in {TOPICS} topics, {GROUPS} groups with {chosen.commits:,} commits each, on three "
-        f"brokers; Python {platform.python_version()}, {os.cpu_count()} cores, on which the brokers run too; "
+        f"brokers; Python {platform.python_version()}, {os.cpu_count()} cores, shared with the brokers; "
         f"load average {os.getloadavg()[2]:.1f}."
     )
     table = "\n".join(["| measured | |", "|---|---|", *(f"| {what} | {figure} |" for what, figure in rows)])

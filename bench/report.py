@@ -92,8 +92,8 @@ def machine(rounds: int) -> str:
     """What it was measured on, in a sentence."""
     load = os.getloadavg()[2]
     return (
-        f"Medians of {rounds} rounds, taking turns, after one that does not count; Python {platform.python_version()}, "
-        f"{os.cpu_count()} cores, on which the three brokers run too; load average {load:.1f}."
+        f"Medians of {rounds} alternating rounds after a warm-up round; Python {platform.python_version()}, "
+        f"{os.cpu_count()} cores, shared with the three brokers; load average {load:.1f}."
     )
 
 

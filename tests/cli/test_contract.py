@@ -166,7 +166,7 @@ WRONG: list[tuple[Sequence[str], ExitCode, str]] = [
     (["rejects", "save", "../x"], ExitCode.USAGE, "topic's name"),
     (["rejects", "retry", "nope.jsonl", "-y"], ExitCode.WRONG_DATA, "nope.jsonl"),
     (["stream", "--from", "A", "--to", "B"], ExitCode.USAGE, "--transform"),
-    (["stream", "--from", "A", "--to", "A", "--transform", "round"], ExitCode.USAGE, "for ever"),
+    (["stream", "--from", "A", "--to", "A", "--transform", "round"], ExitCode.USAGE, "its own output forever"),
     (["aggregate", "-t", "AIR"], ExitCode.USAGE, "--window 10m"),
     (["aggregate", "-t", "AIR", "--window", "soon"], ExitCode.USAGE, "10s"),
     (["aggregate", "-t", "AIR", "--window", "1m", "--to", "x.txt"], ExitCode.USAGE, ".csv"),

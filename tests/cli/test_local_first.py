@@ -61,7 +61,7 @@ CASES = [
     ("produce --source AIR=good.csv --schema-registry http://x", USAGE, "--schema-registry is for"),
     ("produce --source AIR=no-such.csv --value-format avro", SOURCE, "there is no file no-such.csv"),
     ("produce --source AIR=bad.csv --value-format avro", SOURCE, "byte 0xff"),
-    ("produce --source AIR=- --value-format avro", USAGE, "the schema of stdin can't be found"),
+    ("produce --source AIR=- --value-format avro", USAGE, "the schema of stdin can't be derived"),
     ("produce --source AIR=good.csv --value-format avro --key x", USAGE, "no column 'x' for --key"),
     ("produce --source AIR=good.csv --schema ours.csv", SOURCE, "ours.csv, line 1, column 1 is not JSON"),
     ("consume -t AIR -p 0 --value-format avro --schema-registry http://a@b", USAGE, "password in its address"),
