@@ -32,7 +32,7 @@ from sensorstream.errors import ClusterUnreachable, CredentialsRefused
 from sensorstream.monitor.gather import take
 from sensorstream.monitor.snapshot import Snapshot
 from sensorstream.pipelines.replay.job_records import JOBS_TOPIC
-from sensorstream.pipelines.replay.once_lane import GIVE_UP_S
+from sensorstream.pipelines.replay.retries import GIVE_UP_S
 from sensorstream.records import TopicPartition
 
 pytestmark = [pytest.mark.broker, pytest.mark.long]

@@ -15,7 +15,7 @@ from sensorstream.clients.memory import MemoryBroker, MemoryClient
 from sensorstream.config import load
 from sensorstream.errors import SourceError, UsageError
 from sensorstream.events import Event, Listener, Notice, RowPublished, ignore
-from sensorstream.pipelines.replay import once_lane
+from sensorstream.pipelines.replay import retries
 from sensorstream.pipelines.replay.job import ReplayOptions, make_job
 from sensorstream.pipelines.replay.job_records import JOBS_TOPIC
 from sensorstream.pipelines.replay.replay import replay
@@ -170,7 +170,7 @@ def test_a_failed_transaction_is_done_again(broker: MemoryBroker, tmp_path: Path
 def test_an_outage_that_lasts_ends_the_replay_with_where_it_goes_on(
     broker: MemoryBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(once_lane, "GIVE_UP_S", 1.0)
+    monkeypatch.setattr(retries, "GIVE_UP_S", 1.0)
     source = air(tmp_path, 500)
     results: list[ReplayResult] = []
     thread = threading.Thread(target=lambda: results.append(produce(broker, tmp_path, source, rate=100.0)))

@@ -12,7 +12,7 @@ from follow_labs import Lab, append, rows
 from running import until
 from sensorstream.config import load
 from sensorstream.errors import SourceError, UsageError
-from sensorstream.pipelines.replay import follow_lane
+from sensorstream.pipelines.replay import followed_replay
 from sensorstream.pipelines.replay.job import ReplayOptions, make_job
 from sensorstream.sources import followed_file
 from sensorstream.sources.formats import SourceForm
@@ -85,7 +85,7 @@ def test_it_ends_when_no_row_has_come_for_the_timeout_and_tells_of_half_a_line(l
 
 @pytest.mark.parametrize(("text", "line"), [('n,"s\n1,a\n', 1), ('n,s\n1,a\n2,"b\n3,c\n', 3)])
 def test_a_quote_that_nobody_closes_is_told(lab: Lab, monkeypatch: pytest.MonkeyPatch, text: str, line: int) -> None:
-    monkeypatch.setattr(follow_lane, "UNFINISHED_S", 0.2)
+    monkeypatch.setattr(followed_replay, "UNFINISHED_S", 0.2)
     append(lab.file, text)
     with lab.running() as results:
         lab.until_told(f"air.csv, line {line}: a quote is open since then")

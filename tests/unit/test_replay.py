@@ -17,8 +17,8 @@ from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.config import load
 from sensorstream.errors import SourceError, UnknownTopic, UsageError
 from sensorstream.events import Event, Listener, RowPublished, ignore
+from sensorstream.pipelines.replay.block_publishing import BLOCK_BYTES
 from sensorstream.pipelines.replay.job import ReplayOptions, make_job
-from sensorstream.pipelines.replay.lane import BLOCK_BYTES
 from sensorstream.pipelines.replay.replay import replay
 from sensorstream.pipelines.replay.share import Share
 from sensorstream.pipelines.replay.spec import ReplayResult

@@ -12,7 +12,7 @@ from sensorstream.clients.memory import MemoryBroker, MemoryClient
 from sensorstream.config import load
 from sensorstream.errors import UsageError
 from sensorstream.events import Event, Progress
-from sensorstream.pipelines.replay import lane
+from sensorstream.pipelines.replay import block_publishing, source_replay
 from sensorstream.pipelines.replay.job import ReplayOptions, make_job
 from sensorstream.pipelines.replay.plan import Part, check, plan
 from sensorstream.pipelines.replay.replay import replay
@@ -133,7 +133,8 @@ CASES += [
 def test_workers_publish_together_what_one_publishes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, partitions: int, of: int, options: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(lane, "BLOCK_BYTES", 5_000)  # so that there are many
+    for module in (block_publishing, source_replay):
+        monkeypatch.setattr(module, "BLOCK_BYTES", 5_000)  # so that there are many
     path = tmp_path / "a.csv"
     path.write_text(text)
     alone, (result,) = published(path, 1, partitions, **options)

@@ -4,7 +4,7 @@ Each share has its own progress and its own transactional id. Into how many shar
 its shares can't be told from each other's rows otherwise. The owner stores that once, before any process begins.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sensorstream.clients.base import Client
 from sensorstream.events import Listener
@@ -86,3 +86,19 @@ def fence_job(client: Client, record: JobRecord, listener: Listener) -> None:
 
 def _fence(client: Client, key: str, listener: Listener) -> None:
     client.transactional_publisher(transactional_id(key), listener=listener).close(0.0)
+
+
+def fence_replaced(
+    client: Client, wanted: JobRecord, jobs: Mapping[str, JobState], listener: Listener
+) -> list[JobRecord]:
+    """Fence every stored job that ``wanted`` is to be published instead of; they are returned.
+
+    Raises BrokerError, ClusterUnreachable.
+    """
+    replaced = related(wanted, jobs)
+    for old in replaced:
+        fence_job(client, old, listener)
+    if wanted.name in jobs and jobs[wanted.name].record.shares > 1:
+        replaced.append(jobs[wanted.name].record)
+        fence_shares(client, jobs[wanted.name].record, listener)
+    return replaced

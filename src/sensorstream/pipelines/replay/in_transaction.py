@@ -8,7 +8,7 @@ from sensorstream.records import Headers
 
 
 class InTransaction:
-    """The publisher of a lane: what it is given begins a transaction where none is open."""
+    """The publisher of a source's replay: what it is given begins a transaction where none is open."""
 
     def __init__(self, publisher: TransactionalPublisher) -> None:
         self._publisher = publisher

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from sensorstream.errors import UsageError
-from sensorstream.pipelines.replay.job_records import JobRecord, JobState
+from sensorstream.events import Notice
+from sensorstream.pipelines.replay.job_records import JobProgress, JobRecord, JobState
 from sensorstream.wording import counted
 
 _SHOWN: Final = {"partition_by": "the partition rule"}
@@ -31,6 +32,16 @@ def going_on(wanted: JobRecord, jobs: Mapping[str, JobState], *, restart: bool) 
             hint="continue with the same --processes, or publish all of it from the beginning with --restart",
         )
     return state
+
+
+def how_it_begins(topic: str, key: str, done: JobProgress, *, new_topic: bool, loop: bool) -> Notice:
+    """What to tell of a job that begins, anew or behind what is ``done``. ``new_topic``: its topic was made anew."""
+    if new_topic:
+        return Notice(f"topic {topic} was created anew since job {key} published to it: the job begins anew")
+    if done.committed_ms is not None:
+        place = f"row {done.next_row}" + (f" of round {done.round}" if loop else "")
+        return Notice(f"{topic}: job {key} goes on at {place}: {counted(done.rows, 'row')} published")
+    return Notice(f"{topic}: job {key} begins at row {done.next_row}", "debug")
 
 
 def is_gone(stored: JobRecord, wanted: JobRecord) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sensorstream.errors import SourceError
-from sensorstream.pipelines.replay.follow_lane import lane_of
+from sensorstream.pipelines.replay.followed_replay import replay_for
 from sensorstream.pipelines.replay.spec import Begin, ReplayJob, ReplaySource
 from sensorstream.sinks.checks import check_file
 
@@ -35,7 +35,7 @@ def _check_source(source: ReplaySource, job: ReplayJob) -> None:
         return
     if source.rules.follow is not None and not path.exists() and path.parent.is_dir():
         return  # it is waited for
-    lane = lane_of(source.rules)(
+    replay = replay_for(source.rules)(
         source.topic,
         source.make_source,
         Begin(),
@@ -48,9 +48,9 @@ def _check_source(source: ReplaySource, job: ReplayJob) -> None:
         log_rows=False,
     )
     try:
-        lane.open()
+        replay.open()
     finally:
-        lane.close()
+        replay.close()
 
 
 class _Nobody:

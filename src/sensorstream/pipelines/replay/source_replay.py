@@ -1,30 +1,33 @@
 """Stations 1-4 for one source: its rows, their pace, and the outcome of the rows that were sent.
 
-A lane is in one thread's hands at a time. It knows the first row that is not safely stored.
+A source's replay is in one thread's hands at a time. It knows the first row that is not safely stored. Its rows go one
+of two ways: many at once where none of them need be looked at (``block_publishing.py``), else one by one
+(``row_publishing.py``).
 """
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from sensorstream.clients.base import RecordSink
 from sensorstream.clients.causes import Waited
-from sensorstream.clients.partitioner import partition_for_key
-from sensorstream.errors import DecodeError, DeliveryError, RecordTooLarge, SourceError, UsageError
-from sensorstream.events import Listener, Notice, Progress, RowPublished
+from sensorstream.errors import DeliveryError, SourceError, UsageError
+from sensorstream.events import Listener, Notice, Progress
+from sensorstream.pipelines.replay.block_publishing import BLOCK_BYTES, BlockPublishing
+from sensorstream.pipelines.replay.destination import Destination
 from sensorstream.pipelines.replay.first_times import row_times
 from sensorstream.pipelines.replay.how import how_published
 from sensorstream.pipelines.replay.outbox import Outbox
+from sensorstream.pipelines.replay.row_order import UnusableRow, in_order
+from sensorstream.pipelines.replay.row_publishing import RowPublishing
 from sensorstream.pipelines.replay.spec import Begin, ReplayedSource, Rules
 from sensorstream.records import Rejected, SourceRow
-from sensorstream.serde.bulk_json import BlockEncoder
 from sensorstream.sinks.rejected import RejectedFile
-from sensorstream.sources.base import Batch, Block, Source
+from sensorstream.sources.base import Source
 from sensorstream.sources.csv_blocks import CsvBlocks
 from sensorstream.sources.followed import FollowedSource
 from sensorstream.sources.row_times import RowTimes
@@ -32,26 +35,14 @@ from sensorstream.sources.schedule import Schedule, Unpaced
 from sensorstream.wording import counted
 
 BATCH_ROWS: Final = 500
-"""Rows that a lane publishes before it lets go of its thread."""
+"""Rows that are published one by one before the thread is let go of."""
 _ANSWERS_S: Final = 0.02
 _TELL_EVERY_S: Final = 0.05
-BLOCK_BYTES: Final = 1 << 20
-"""How much of a source is read at once where its rows need not be looked at one by one."""
-SHARE_BYTES: Final = 128 * 1024
-"""So much of it is to be at hand for each partition before it is published: brokers are asked once a partition and
-burst, so with a handful of rows for each of many partitions the asking takes longer than the rows."""
-MAX_BURST: Final = 20
-"""So many blocks at the most are published at once, however many partitions there are: they are in memory together."""
 _READ_AHEAD: Final = 4 * 1024 * 1024
 """From so many bytes on, what a source has read says how far it is."""
 
 
-class _Unusable(NamedTuple):
-    row: int
-    rejected: Rejected
-
-
-class Lane:
+class SourceReplay:
     """One source on its way into its topic."""
 
     def __init__(
@@ -78,16 +69,16 @@ class Lane:
         self.ended = False
         self._exhausted = False
         self._rules = rules
-        self._publisher = publisher
         self._partitions = partitions
-        self._burst = min(max(1, -(-partitions * SHARE_BYTES // BLOCK_BYTES)), MAX_BURST)
+        self._destination = Destination(topic, partitions, publisher, self.outbox)
+        self._blocks = BlockPublishing(self._destination, rules.share)
         self._listener = listener
         self._loop = loop
         self._log_rows = log_rows
         self._begin = begin
         self._again = again
         self._rejects = RejectedFile(rejected, listener, once=again, topic=topic)
-        self._ready: deque[SourceRow | _Unusable] = deque()
+        self._ready: deque[SourceRow | UnusableRow] = deque()
         self._sent_before = -1 if begin.row else 0
         self._next_row = self._first_row = begin.row
         # Rows that were passed over, because another process publishes them.
@@ -165,9 +156,9 @@ class Lane:
         """Find what the rules speak of in the columns of the open source. Raises UsageError."""
         columns = self.source.columns
         rules = self._rules
-        self._encoder = rules.make_encoder(columns)
-        self._block_encoder: BlockEncoder | None = None
-        self._key_at = self._column(rules.key, "--key")
+        encoder = rules.make_encoder(columns)
+        self._blocks.forget_columns()
+        key_at = self._column(rules.key, "--key")
         needs_time = rules.original_timestamps or rules.paced_by_time
         self._times: RowTimes | None = None
         if needs_time:
@@ -178,7 +169,16 @@ class Lane:
         self._rejects.how = how_published(self.source, rules)
         self._schedule = rules.make_schedule(self._times)
         kind, _, name = rules.partition_by.partition(":")
-        self._hashed_at = self._column(name, "--partition-by") if kind == "column" else None
+        self._rows = RowPublishing(
+            self._destination,
+            rules,
+            encoder,
+            key_at=key_at,
+            hashed_at=self._column(name, "--partition-by") if kind == "column" else None,
+            times=self._times,
+            reject=self._reject,
+            published=self._listener if self._log_rows else None,
+        )
 
     def _find_first_row(self) -> None:
         """Read on to the first row, so that a source that is too short for it is found before anything is sent."""
@@ -187,7 +187,7 @@ class Lane:
             self._ready.extend(block.source_rows())
         else:
             begin = self.source.position
-            self._ready.extend(_in_order(self.source.read(1), begin))
+            self._ready.extend(in_order(self.source.read(1), begin))
         if not self._ready:
             self._exhausted = True
             share = self._rules.share
@@ -294,7 +294,7 @@ class Lane:
             if not batch:
                 self._exhausted = True
                 return None
-            self._ready.extend(_in_order(batch, begin) if batch.rejected else batch.rows)
+            self._ready.extend(in_order(batch, begin) if batch.rejected else batch.rows)
 
     @property
     def taken(self) -> int:
@@ -304,7 +304,7 @@ class Lane:
     def _is_ours(self, row: SourceRow) -> bool:
         """Whether this process publishes the row, and no other."""
         share = self._rules.share
-        partition = None if share is None else self._partition(row)
+        partition = None if share is None else self._rows.partition(row)
         return share is None or partition is None or share.has(partition)
 
     def _moment(self, row: SourceRow) -> float:
@@ -344,94 +344,18 @@ class Lane:
         """Publish the next rows of the source all at once, where that can be done; whether it was."""
         if not isinstance(self.source, CsvBlocks | FollowedSource) or self._ready or not self.source.bulk:
             return False
-        blocks, values = self._gather(stop)
-        if not blocks:
+        burst = self._blocks.gather(self.source, stop)
+        self._ready.extend(burst.to_look_at)
+        if not burst.blocks:
             return False
-        share, first_row = self._rules.share, blocks[0].first_row
-        partitions = range(self._partitions) if share is None else share.partitions(self._partitions)
-        # The first value belongs to the first of our partitions from that of the first block's first row on.
-        first = sum(partition < first_row % self._partitions for partition in partitions)
-        rows = sum(block.rows for block in blocks)
-        self._passed += rows - len(values)
-        shares = [values[(at - first) % len(partitions) :: len(partitions)] for at in range(len(partitions))]
-        del values  # the client has its own copy of what it was given: a share can go as soon as it is published
-        shares.reverse()
-        for partition in partitions:
-            if of_partition := shares.pop():
-                self._publish_share(blocks, partition, of_partition)
-        self._next_row = first_row + rows
+        self._passed += burst.rows - len(burst.values)
+        self._blocks.publish(burst, self._publish)
+        self._next_row = burst.first_row + burst.rows
         return True
 
-    def _gather(self, stop: threading.Event) -> tuple[list[Block], list[bytes]]:
-        """The next blocks of the source, as many as its partitions are worth, and the values of their rows.
-
-        Fewer where rows come that must be looked at one by one, or that are not there yet: a pipe is not waited for.
-        """
-        blocks: list[Block] = []
-        values: list[bytes] = []
-        source, share = self.source, self._rules.share
-        self.outbox.make_room(stop)
-        while isinstance(source, CsvBlocks | FollowedSource) and len(blocks) < self._burst and not stop.is_set():
-            block = source.read_block(BLOCK_BYTES)
-            if block is None:
-                break
-            if self._block_encoder is None:
-                self._block_encoder = BlockEncoder(source.columns, block.delimiter)
-            encoded = self._block_encoder.encode(block.data if share is None else share.rows(block, self._partitions))
-            if encoded is None:
-                self._ready.extend(block.source_rows())
-                break
-            blocks.append(block)
-            values += encoded
-            if source.size_bytes is None and not isinstance(source, FollowedSource):
-                break
-        return blocks, values
-
-    def _publish_share(self, blocks: Sequence[Block], partition: int, values: list[bytes]) -> None:
-        try:
-            delivery = self._publisher.publish_batch(self.topic, values, partition=partition)
-        except RecordTooLarge:
-            # Nothing of the batch was queued: one by one, so that just the rows that are too large are put aside.
-            for block in blocks:
-                for row in block.source_rows():
-                    if row.number % self._partitions == partition:
-                        self._publish(row)
-        else:
-            self.outbox.add(blocks[0].first_row, len(values), sum(map(len, values)), delivery)
-
     def _publish(self, row: SourceRow) -> None:
-        key = None if self._key_at is None else row.cells[self._key_at].encode()
-        partition = self._partition(row)
-        try:
-            value = self._encoder.encode(row.cells)
-            delivery = self._publisher.publish(
-                self.topic, value, partition=partition, key=key, timestamp_ms=self._timestamp(row)
-            )
-        except (RecordTooLarge, DecodeError) as error:
-            file, line = self.source.place(row.line)
-            where: dict[str, str | int] = {"file": file, "line": line, "row": row.number}
-            text = self.source.text_of(row.cells)
-            self._reject(Rejected(where, error.message, text.encode("utf-8", "surrogatepass")))
-        else:
-            then = partial(self._published, partition or 0, value) if self._log_rows else None
-            self.outbox.add(row.number, 1, len(value), delivery, then)
+        self._rows.publish(self.source, row)
         self._next_row = row.number + 1
-
-    def _partition(self, row: SourceRow) -> int | None:
-        """Where the row goes; None: anywhere."""
-        if self._rules.partition_by == "key":
-            at = self._key_at
-            return None if at is None else partition_for_key(row.cells[at].encode(), self._partitions)
-        if self._hashed_at is not None:
-            return partition_for_key(row.cells[self._hashed_at].encode(), self._partitions)
-        return row.number % self._partitions
-
-    def _timestamp(self, row: SourceRow) -> int | None:
-        """The record's time in ms since 1970 UTC; None for now. Raises DecodeError on a cell that is no time."""
-        return self._times.of(row) if self._rules.original_timestamps and self._times is not None else None
-
-    def _published(self, partition: int, value: bytes, offset: int) -> None:
-        self._listener(RowPublished(self.topic, partition, offset, value))
 
     def _reject(self, rejected: Rejected) -> None:
         self._rejects.add(rejected)
@@ -470,17 +394,3 @@ class Lane:
                 hint=f"it has {', '.join(self.source.columns)}",
             )
         return self.source.columns.index(name)
-
-
-def _in_order(batch: Batch, begin: int) -> Iterator[SourceRow | _Unusable]:
-    """Rows and rejected rows as they stand in the source; a rejected one took the next index that no row has."""
-    rejected = iter(batch.rejected)
-    number = begin
-    for row in batch.rows:
-        while number < row.number:
-            yield _Unusable(number, next(rejected))
-            number += 1
-        yield row
-        number += 1
-    for at, last in enumerate(rejected, number):
-        yield _Unusable(at, last)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sensorstream.events import Notice
 from sensorstream.pipelines.replay.how import how_published
-from sensorstream.pipelines.replay.lane import Lane
+from sensorstream.pipelines.replay.source_replay import SourceReplay
 from sensorstream.pipelines.replay.spec import Rules
 from sensorstream.records import SourceRow
 from sensorstream.sources.followed import FollowedSource
@@ -22,13 +22,13 @@ _LOOK_S: Final = 0.05
 _ANSWERS_S: Final = 0.02
 
 
-def lane_of(rules: Rules) -> type[Lane]:
-    """Which lane a source takes."""
-    return Lane if rules.follow is None else FollowLane
+def replay_for(rules: Rules) -> type[SourceReplay]:
+    """The kind of replay that these rules ask for."""
+    return SourceReplay if rules.follow is None else FollowedReplay
 
 
-class FollowLane(Lane):
-    """A lane whose source is a :class:`~sensorstream.sources.followed.FollowedSource`."""
+class FollowedReplay(SourceReplay):
+    """A replay whose source is a :class:`~sensorstream.sources.followed.FollowedSource`."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -70,7 +70,7 @@ class FollowLane(Lane):
         self._heard_at = now
 
     def step(self, stop: threading.Event) -> float | None:
-        """Publish what is due, as a lane does; None when it ends, be it because nothing has come for too long."""
+        """Publish what is due, as any replay does; None when it ends, be it because nothing has come for too long."""
         if not self._is_open and not self._look_at_head():
             self.outbox.reap()
             return self._finish(stop)
@@ -91,7 +91,7 @@ class FollowLane(Lane):
         if self._is_open:
             before, self._columns = self._columns, self.source.columns
             if before == self._columns:
-                self._block_encoder = None
+                self._blocks.forget_columns()
                 self._rejects.how = how_published(self.source, self._rules)
                 return True
             self._look_at_columns()

@@ -1,9 +1,9 @@
 """Stations 1-4 for one source, exactly once: rows and progress are one transaction.
 
-A lane publishes; here its records are gathered in transactions, and each one ends with the progress up to there. When
-a transaction fails, or nobody knows whether it was committed, its publisher and its lane are thrown away: the next
-publisher of the same id makes sure that the transaction has ended, the progress then says how, and a new lane goes on
-from there.
+A :class:`SourceReplay` publishes; here its records are gathered in transactions, and each one ends with the progress up
+to there. When a transaction fails, or nobody knows whether it was committed, its publisher and its replay are thrown
+away: the next publisher of the same id makes sure that the transaction has ended, the progress then says how, and a new
+replay goes on from there.
 """
 
 import threading
@@ -11,27 +11,26 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from sensorstream.clients.base import Client, TransactionalPublisher
 from sensorstream.clients.causes import Waited
 from sensorstream.errors import (
     BrokerError,
     ClusterUnreachable,
-    CredentialsRefused,
     DeliveryError,
     DeliveryTimeout,
     Fenced,
-    RecordTooLarge,
     SensorstreamError,
     SourceError,
 )
-from sensorstream.events import Event, Listener, Notice, Progress, RowPublished, RowRejected
-from sensorstream.pipelines.replay.claims import fence_job, fence_shares
-from sensorstream.pipelines.replay.follow_lane import FollowLane, lane_of
+from sensorstream.events import Listener, Notice, Progress
+from sensorstream.pipelines.replay.claims import fence_replaced
 from sensorstream.pipelines.replay.followed_job import followed_file, prefix_of, published
+from sensorstream.pipelines.replay.followed_replay import FollowedReplay, replay_for
+from sensorstream.pipelines.replay.held_events import HeldEvents
 from sensorstream.pipelines.replay.in_transaction import InTransaction
-from sensorstream.pipelines.replay.job_choice import going_on, related
+from sensorstream.pipelines.replay.job_choice import going_on, how_it_begins
 from sensorstream.pipelines.replay.job_identity import OnceRules, SourceFile, new_record
 from sensorstream.pipelines.replay.job_log import JobLog
 from sensorstream.pipelines.replay.job_records import (
@@ -46,7 +45,8 @@ from sensorstream.pipelines.replay.job_records import (
     share_key,
     transactional_id,
 )
-from sensorstream.pipelines.replay.lane import Lane
+from sensorstream.pipelines.replay.retries import Retries
+from sensorstream.pipelines.replay.source_replay import SourceReplay
 from sensorstream.pipelines.replay.spec import Begin, ReplayedSource, ReplaySource
 from sensorstream.records import TopicPartition
 from sensorstream.sources.base import Source
@@ -56,17 +56,14 @@ from sensorstream.wording import counted
 
 COMMIT_S: Final = 1.0
 """So long at the most a row waits for its commit; readers see it after that."""
-GIVE_UP_S: Final = 120.0
-"""How long a transaction is tried again before the replay ends; nothing that is committed is lost by that."""
 _IDLE_S: Final = 0.2
 """A row that is due later than this is not waited for: what is there is committed."""
-_PAUSES_S: Final = (0.1, 0.3, 1.0)
 SETTLE_S: Final = 35.0
 """How long a stopped replay waits for a transaction that is just being settled."""
 
 
-class OnceLane:
-    """One source on its way into its topic, each row exactly once. Used as a lane is."""
+class ExactlyOnceReplay:
+    """One source on its way into its topic, each row exactly once. Used as a :class:`SourceReplay` is."""
 
     def __init__(
         self,
@@ -102,15 +99,14 @@ class OnceLane:
         self._job: JobRecord | None = source.claimed
         self._replaced: list[JobRecord] = []
         self._earlier = self._committed = self._begun = JobProgress("")
-        self._lane: Lane | None = None
+        self._replay: SourceReplay | None = None
         self._publisher: TransactionalPublisher | None = None
         self._transaction: InTransaction | None = None
-        self._held: list[Event] = []
+        self._events = HeldEvents(listener)
         self._busy = threading.Lock()
         self._topic_is_new = False
         self._superseded = False
-        self._failing_since: float | None = None
-        self._failures = 0
+        self._retries = Retries(source.topic, listener)
 
     # Opening
 
@@ -136,16 +132,12 @@ class OnceLane:
         if self._is_followed and self._job is not None:
             find(Path(self.name), prefix_of(self._job.file))
         if self._restart and self._source.claimed is None:
-            self._replaced = related(wanted, jobs)
-            for old in self._replaced:
-                fence_job(self._client, old, self._listener)
-            if self._name in jobs and jobs[self._name].record.shares > 1:
-                self._replaced.append(jobs[self._name].record)
-                fence_shares(self._client, jobs[self._name].record, self._listener)
+            self._replaced = fence_replaced(self._client, wanted, jobs, self._listener)
         self._choose(wanted, self._take_over())
         if not self._is_finished():
-            self._tell_begin()
-            self._begin_lane()
+            new = self._topic_is_new
+            self._listener(how_it_begins(self.topic, self._key, self._committed, new_topic=new, loop=self._loop))
+            self._begin_replay()
 
     def _choose(self, wanted: JobRecord, jobs: Mapping[str, JobState]) -> None:
         """Go on with what is stored, or begin anew. Raises UsageError, Fenced."""
@@ -180,36 +172,20 @@ class OnceLane:
             self._listener(Notice(f"{self.topic}: job {self._key} is finished: {counted(done.rows, 'row')} published"))
         return self.ended
 
-    def _tell_begin(self) -> None:
-        done = self._committed
-        if self._topic_is_new:
-            self._listener(
-                Notice(
-                    f"topic {self.topic} was created again since job {self._key} published to it: the job starts over"
-                )
-            )
-        elif done.committed_ms is not None:
-            place = f"row {done.next_row}" + (f" of round {done.round}" if self._loop else "")
-            self._listener(
-                Notice(f"{self.topic}: job {self._key} continues at {place}: {counted(done.rows, 'row')} published")
-            )
-        else:
-            self._listener(Notice(f"{self.topic}: job {self._key} begins at row {done.next_row}", "debug"))
-
     def _take_over(self) -> dict[str, JobState]:
         """Open the job's publisher, which fences every older one, and read what is committed by then."""
         identity = transactional_id(self._key)
         self._publisher = self._client.transactional_publisher(identity, listener=self._listener)
         return self._log.take_over(self._publisher, self._name, self._key, self._run)
 
-    def _begin_lane(self) -> None:
-        """A lane that goes on behind what is committed."""
+    def _begin_replay(self) -> None:
+        """A replay that goes on behind what is committed."""
         if self._publisher is None:
             raise DeliveryError("the publisher is closed")
         done = self._begun = self._committed
         self._transaction = InTransaction(self._publisher)
-        self._held = []
-        self._lane = lane_of(self._source.rules)(
+        self._events.drop()
+        self._replay = replay_for(self._source.rules)(
             self.topic,
             self._make_source,
             Begin(done.next_row, done.round, done.taken, done.rejected),
@@ -217,12 +193,12 @@ class OnceLane:
             rejected=self._source.rejected,
             publisher=self._transaction,
             partitions=self._partitions,
-            listener=self._hear,
+            listener=self._events,
             loop=self._loop,
             log_rows=self._log_rows,
             again=True,
         )
-        self._lane.open()
+        self._replay.open()
 
     def _make_source(self, row: int) -> Source:
         source = self._source.make_source(row)
@@ -230,19 +206,12 @@ class OnceLane:
             source.go_on(prefix_of(self._job.file))
         return source
 
-    def _hear(self, event: Event) -> None:
-        """What the lane tells: of rows when they are committed; of progress nothing, that is told here."""
-        if isinstance(event, RowPublished | RowRejected):
-            self._held.append(event)
-        elif not isinstance(event, Progress):
-            self._listener(event)
-
     # Publishing
 
     def begin(self, now: float) -> None:
         """Start the source's clock."""
-        if self._lane is not None:
-            self._lane.begin(now)
+        if self._replay is not None:
+            self._replay.begin(now)
 
     def step(self, stop: threading.Event) -> float | None:
         """Publish what is due and commit what is to be; when to come again (monotonic), None at the end.
@@ -253,20 +222,20 @@ class OnceLane:
             if self.ended:
                 return None
             try:
-                if self._lane is None:
+                if self._replay is None:
                     self._go_on()
                 return self._step(stop)
             except (DeliveryError, BrokerError, ClusterUnreachable) as error:
                 self._failed(error)
-                return time.monotonic() + _PAUSES_S[min(self._failures, len(_PAUSES_S)) - 1]
+                return time.monotonic() + self._retries.pause_s
 
     def _step(self, stop: threading.Event) -> float | None:
-        lane, transaction = self._lane, self._transaction
-        if lane is None or transaction is None:
+        replay, transaction = self._replay, self._transaction
+        if replay is None or transaction is None:
             return time.monotonic()
-        due = lane.step(stop)
+        due = replay.step(stop)
         if due is None:
-            self._commit(lane, transaction, ended=True)
+            self._commit(replay, transaction, ended=True)
             self.ended = True
             self._throw_away()
             return None
@@ -274,38 +243,39 @@ class OnceLane:
         if began is None:
             return due
         now = time.monotonic()
-        soon = now - began < _IDLE_S and lane.idle
-        if now - began >= COMMIT_S or (lane.due is not None and lane.due - now > _IDLE_S) or (lane.idle and not soon):
-            self._commit(lane, transaction, ended=False)
+        soon = now - began < _IDLE_S and replay.idle
+        later = replay.due is not None and replay.due - now > _IDLE_S
+        if now - began >= COMMIT_S or later or (replay.idle and not soon):
+            self._commit(replay, transaction, ended=False)
             return due
         return min(due, began + COMMIT_S)
 
-    def _commit(self, lane: Lane, transaction: InTransaction, *, ended: bool) -> None:
+    def _commit(self, replay: SourceReplay, transaction: InTransaction, *, ended: bool) -> None:
         """Commit what was published, and the progress with it, where there is anything new."""
         job = self._job
         if job is None:
             return
         progress = JobProgress(
             job.generation,
-            lane.round,
-            lane.sent_up_to,
-            lane.taken,
-            self._begun.rows + lane.outbox.sent,
-            lane.rejected,
-            ended and lane.exhausted,
+            replay.round,
+            replay.sent_up_to,
+            replay.taken,
+            self._begun.rows + replay.outbox.sent,
+            replay.rejected,
+            ended and replay.exhausted,
             self._committed.committed_ms,
         )
         if transaction.began_at is None and progress == self._committed:
             return
-        if isinstance(lane, FollowLane):
-            job = replace(job, file=published(job.file, lane.prefix()))
+        if isinstance(replay, FollowedReplay):
+            job = replace(job, file=published(job.file, replay.prefix()))
         elif self._file is not None:
             try:
                 self._file.check_unchanged()
             except SourceError:
                 self._throw_away()
                 raise
-        lane.sync_rejected()
+        replay.sync_rejected()
         progress = replace(progress, committed_ms=int(time.time() * 1000))
         publisher = transaction.begin()
         value = encode_job(job, progress) if self._share is None else encode_progress(progress)
@@ -317,12 +287,10 @@ class OnceLane:
         self.ends |= publisher.ends
         self._replaced = []
         self._job, self._committed = job, progress
-        self._failing_since, self._failures = None, 0
-        lane.outbox.reap()
-        held, self._held = self._held, []
-        for event in held:
-            self._listener(event)
-        total, estimated = lane.expected()
+        self._retries.succeeded()
+        replay.outbox.reap()
+        self._events.tell()
+        total, estimated = replay.expected()
         self._listener(Progress(self.topic, self._new_rows, total, 0, estimated, progress.next_row))
 
     @property
@@ -335,25 +303,12 @@ class OnceLane:
     def _failed(self, error: SensorstreamError) -> None:
         """Throw away what was not committed. Raises ``error`` when it is of no use to try again."""
         self._throw_away()
-        if self._superseded or isinstance(error, CredentialsRefused):
+        if self._superseded:
             raise error
-        if isinstance(error, RecordTooLarge) or isinstance(error.__cause__, RecordTooLarge):
-            raise error
-        now = time.monotonic()
-        self._failing_since = self._failing_since or now
-        self._failures += 1
-        if now - self._failing_since >= GIVE_UP_S:
-            raise DeliveryTimeout(
-                f"{self.topic}: nothing could be committed for {GIVE_UP_S:g} s: {error.message}",
-                hint="start the brokers again, then run the same command again",
-            ) from error
-        level: Literal["debug", "warning"] = "debug" if self._failures > 1 else "warning"
-        self._listener(
-            Notice(f"{self.topic}: a transaction failed and is repeated from the last commit: {error.message}", level)
-        )
+        self._retries.failed(error)
 
     def _go_on(self) -> None:
-        """Find out what is committed, and begin a lane behind it. Raises Fenced when another run has taken over."""
+        """Find out what is committed, and begin a replay behind it. Raises Fenced when another run has taken over."""
         latest = self._log.latest_run(self._name, self._key)
         if latest is not None and latest.run != self._run.run:
             self._superseded = True
@@ -368,14 +323,14 @@ class OnceLane:
             self._job, self._committed = stored.record, progress
         elif self._new_rows or self._source.claimed is not None:
             self._superseded = True
-            raise Fenced(f"another run has restarted job {self._name}", hint="let that run continue")
-        self._begin_lane()
+            raise Fenced(f"another run has begun job {self._name} anew", hint="let that one go on")
+        self._begin_replay()
         self.begin(time.monotonic())
 
     def _throw_away(self) -> None:
-        if self._lane is not None:
-            self._lane.close()
-        self._lane = self._transaction = None
+        if self._replay is not None:
+            self._replay.close()
+        self._replay = self._transaction = None
         if self._publisher is not None:
             self._publisher.close(0.0)  # aborts as well as it can; the next one of this id makes sure of it
             self._publisher = None
@@ -385,14 +340,16 @@ class OnceLane:
     @property
     def acknowledged(self) -> int:
         """Rows that this run has committed, and those of the open transaction that all in-sync replicas have."""
-        lane = self._lane
-        return self._new_rows if lane is None else self._begun.rows - self._earlier.rows + lane.outbox.acknowledged
+        replay = self._replay
+        return self._new_rows if replay is None else self._begun.rows - self._earlier.rows + replay.outbox.acknowledged
 
     @property
     def open_rows(self) -> int:
         """Rows that were sent and are not committed yet, or that can't be sent just now."""
-        lane = self._lane
-        return 0 if self.ended else 1 if lane is None else lane.outbox.sent - (self._committed.rows - self._begun.rows)
+        if self.ended:
+            return 0
+        replay = self._replay
+        return 1 if replay is None else replay.outbox.sent - (self._committed.rows - self._begun.rows)
 
     @property
     def waited(self) -> Waited:
@@ -407,8 +364,8 @@ class OnceLane:
                 hint="run the same command again: it continues where the committed rows end",
             )
         try:
-            if self._lane is not None and self._transaction is not None:
-                self._commit(self._lane, self._transaction, ended=self._lane.exhausted and not self._loop)
+            if self._replay is not None and self._transaction is not None:
+                self._commit(self._replay, self._transaction, ended=self._replay.exhausted and not self._loop)
                 self.ended = self._committed.ended
         except (DeliveryError, BrokerError, ClusterUnreachable):
             self._throw_away()
@@ -426,7 +383,8 @@ class OnceLane:
 
     def result(self) -> ReplayedSource:
         """What has come of the source so far."""
-        sent = self._new_rows if self._lane is None else self._begun.rows - self._earlier.rows + self._lane.outbox.sent
+        replay = self._replay
+        sent = self._new_rows if replay is None else self._begun.rows - self._earlier.rows + replay.outbox.sent
         return ReplayedSource(
             self.topic,
             self.name,
