@@ -6,38 +6,25 @@ from sensorstream.clients.kafka_python.publisher import KafkaPythonPublisher
 from sensorstream.clients.kafka_python.reader import KafkaPythonReader
 from sensorstream.clients.kafka_python.transactions import KafkaPythonTransactionalPublisher
 from sensorstream.clients.watched import WatchedClient
-from sensorstream.events import Listener, ignore
+from sensorstream.events import Listener
 
 
-class KafkaPythonClient(WatchedClient):
+class KafkaPythonClient(WatchedClient[KafkaPythonPublisher, KafkaPythonTransactionalPublisher, KafkaPythonReader]):
     """A :class:`~sensorstream.clients.base.Client`; it connects when a publisher or reader is made."""
 
     name: Final = "kafka-python"
 
-    def publisher(self, *, client_id: str = "sensorstream", listener: Listener = ignore) -> KafkaPythonPublisher:
-        """A connected publisher. Raises ClusterUnreachable or CredentialsRefused within 10 s."""
-        return self._watched(KafkaPythonPublisher(self._bootstrap, self._properties, client_id, listener))
+    def _make_publisher(self, client_id: str, listener: Listener) -> KafkaPythonPublisher:
+        return KafkaPythonPublisher(self._bootstrap, self._properties, client_id, listener)
 
-    def transactional_publisher(
-        self, transactional_id: str, *, client_id: str = "sensorstream", listener: Listener = ignore
+    def _make_transactional_publisher(
+        self, transactional_id: str, client_id: str, listener: Listener
     ) -> KafkaPythonTransactionalPublisher:
-        """A connected publisher of transactions; older ones of the same id are fenced by now.
-
-        Raises ClusterUnreachable or CredentialsRefused within 10 s, BrokerError when the id can't be had within 30 s.
-        """
-        return self._watched(
-            KafkaPythonTransactionalPublisher(self._bootstrap, self._properties, transactional_id, client_id, listener)
+        return KafkaPythonTransactionalPublisher(
+            self._bootstrap, self._properties, transactional_id, client_id, listener
         )
 
-    def reader(
-        self,
-        *,
-        group: str | None = None,
-        client_id: str = "sensorstream",
-        listener: Listener = ignore,
-        fetch_wait_ms: int | None = None,
+    def _make_reader(
+        self, group: str | None, client_id: str, listener: Listener, fetch_wait_ms: int | None
     ) -> KafkaPythonReader:
-        """A connected reader. Raises ClusterUnreachable or CredentialsRefused within 10 s."""
-        return self._watched(
-            KafkaPythonReader(self._bootstrap, self._properties, group, client_id, listener, fetch_wait_ms)
-        )
+        return KafkaPythonReader(self._bootstrap, self._properties, group, client_id, listener, fetch_wait_ms)

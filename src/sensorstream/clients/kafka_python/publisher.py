@@ -10,7 +10,7 @@ per topic, and a :class:`RecordDelivery` of two fields stands for the library's 
   delivered, which nobody knows.
 - ``MendedProducer.close``: collecting any producer silences the library's log for the whole process.
 - ``KafkaPythonPublisher.flush``: the library's timeout is for each batch, not for all of them together.
-- ``KafkaPythonPublisher.close``: ``close(timeout)`` may raise and leave the producer open.
+- ``KafkaPythonPublisher._end``: ``close(timeout)`` may raise and leave the producer open.
 - ``KafkaPythonPublisher._teach``: a topic is looked up by asking one broker, silent or not, after a pause of 100 ms.
 - ``KafkaPythonPublisher.publish``: one record over the limit is fatal for an idempotent producer; an unknown
   topic is created on the way; both are looked at before anything is queued.
@@ -20,8 +20,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import kafka.errors as kafka_errors
 from kafka.producer.kafka import KafkaProducer
@@ -45,8 +44,9 @@ from sensorstream.clients.kafka_python.net import (
 from sensorstream.clients.kafka_python.records import append_values
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.clients.properties import ClientProperties
+from sensorstream.clients.publisher import BasePublisher
 from sensorstream.clients.sizes import BATCH_OVERHEAD, RECORD_OVERHEAD
-from sensorstream.errors import BrokerError, DeliveryError, DeliveryTimeout
+from sensorstream.errors import BrokerError, DeliveryTimeout
 from sensorstream.events import Listener
 from sensorstream.records import Headers, TopicPartition
 from sensorstream.sending import DEFAULT_COMPRESSION
@@ -95,19 +95,19 @@ class MendedProducer(KafkaProducer):  # type: ignore[misc]  # the library is unt
         super().close(timeout=timeout)
 
 
-class _Lane:
+class PartitionQueue:
     """One partition of one topic: where its records queue."""
 
-    __slots__ = ("lock", "partition", "queue")
+    __slots__ = ("batches", "lock", "partition")
 
     def __init__(self, accumulator: Any, topic: str, partition: int) -> None:
         self.partition = KafkaPartition(topic, partition)
         self.lock = accumulator._tp_lock(self.partition)
         with self.lock:
-            self.queue = accumulator._batches[self.partition]
+            self.batches = accumulator._batches[self.partition]
 
 
-class KafkaPythonPublisher:
+class KafkaPythonPublisher(BasePublisher[RecordDelivery | RunDelivery]):
     """A :class:`~sensorstream.clients.base.Publisher` on kafka-python's producer."""
 
     def __init__(
@@ -134,16 +134,15 @@ class KafkaPythonPublisher:
         self._compression: int = self._producer.config["compression_attrs"]
         self._limit: int = self._producer.config["max_request_size"]
         self._surely_small = self._limit - BATCH_OVERHEAD - RECORD_OVERHEAD
-        self._lanes: dict[str, list[_Lane]] = {}
+        self._queues: dict[str, list[PartitionQueue]] = {}
         self._turns: dict[str, int] = {}
         self._looking_up = threading.Lock()
         self._tracked: set[str] = set()
         self._taught: set[str] = set()
-        self._closed = False
 
     def partitions_for(self, topic: str) -> int:
         """The topic's number of partitions."""
-        return len(self._lanes.get(topic) or self._look_up(topic))
+        return len(self._queues.get(topic) or self._look_up(topic))
 
     def partitions_of(self, topics: Iterable[str]) -> dict[str, int]:
         """The number of partitions of each of these topics."""
@@ -162,46 +161,49 @@ class KafkaPythonPublisher:
         headers: Headers = (),
     ) -> RecordDelivery:
         """Queue one record."""
-        if self._closed:
-            raise DeliveryError("the publisher is closed")
-        lanes = self._lanes.get(topic) or self._look_up(topic)
+        if self._closed or self._stage is not None:
+            self._require_open()
+        queues = self._queues.get(topic) or self._look_up(topic)
         if partition is None:
             if key is not None:
-                lane = lanes[partition_for_key(key, len(lanes))]
+                queue = queues[partition_for_key(key, len(queues))]
             else:
-                lane = lanes[self._turns.get(topic, 0) % len(lanes)]
-        elif 0 <= partition < len(lanes):
-            lane = lanes[partition]
+                queue = queues[self._turns.get(topic, 0) % len(queues)]
+        elif 0 <= partition < len(queues):
+            queue = queues[partition]
         else:
-            lane = self._late_partition(topic, partition)
+            queue = self._late_partition(topic, partition)
         size = (0 if value is None else len(value)) + (0 if key is None else len(key))
         if size > self._surely_small or headers:
             self._check_size(topic, key, value, headers)
-        self._enlist(lane)
-        return self._append(lane, timestamp_ms, key, value, headers)
+        self._enlist(queue)
+        delivery = self._append(queue, timestamp_ms, key, value, headers)
+        if self._deliveries is not None:
+            self._deliveries.append(delivery)
+        return delivery
 
     def publish_batch(self, topic: str, values: Sequence[bytes | str], *, partition: int) -> RunDelivery:
         """Queue many records without keys for one partition, in order."""
-        if self._closed:
-            raise DeliveryError("the publisher is closed")
-        lanes = self._lanes.get(topic) or self._look_up(topic)
-        lane = lanes[partition] if 0 <= partition < len(lanes) else self._late_partition(topic, partition)
+        if self._closed or self._stage is not None:
+            self._require_open()
+        queues = self._queues.get(topic) or self._look_up(topic)
+        queue = queues[partition] if 0 <= partition < len(queues) else self._late_partition(topic, partition)
         ready = [value.encode() if isinstance(value, str) else value for value in values]
         for value in ready:
             if len(value) > self._surely_small:
                 self._check_size(topic, None, value, ())
-        self._enlist(lane)
+        self._enlist(queue)
         parts: list[Part] = []
-        queue, at, begun = lane.queue, 0, False
+        batches, at, begun = queue.batches, 0, False
         now_ms = int(time.time() * 1000)
-        with lane.lock:
+        with queue.lock:
             while at < len(ready):
-                batch = queue[-1] if queue else None
+                batch = batches[-1] if batches else None
                 taken = append_values(batch.records, ready, at, now_ms) if batch is not None else 0
                 if batch is None or not taken:
-                    batch = self._new_batch(lane)
+                    batch = self._new_batch(queue)
                     taken = append_values(batch.records, ready, at, now_ms)
-                    queue.append(batch)
+                    batches.append(batch)
                     self._accumulator._incomplete.add(batch)
                     begun = True
                 part = Part(batch.produce_future, batch.records._next_offset - taken, taken)
@@ -212,37 +214,40 @@ class KafkaPythonPublisher:
                 at += taken
         if begun:
             self._producer._sender.wakeup()
-        return RunDelivery(parts, len(ready))
+        delivery = RunDelivery(parts, len(ready))
+        if self._deliveries is not None:
+            self._deliveries.append(delivery)
+        return delivery
 
-    def _enlist(self, lane: _Lane) -> None:
+    def _enlist(self, queue: PartitionQueue) -> None:
         """Called before records are queued for a partition."""
 
-    def _new_batch(self, lane: _Lane) -> Any:
+    def _new_batch(self, queue: PartitionQueue) -> Any:
         """An empty batch; it is queued when a record is in it."""
-        batch = ProducerBatch(lane.partition, MemoryRecordsBuilder(2, self._compression, self._batch_size))
+        batch = ProducerBatch(queue.partition, MemoryRecordsBuilder(2, self._compression, self._batch_size))
         batch._record_futures = Futures()
         return batch
 
     def _append(
-        self, lane: _Lane, timestamp_ms: int | None, key: bytes | None, value: bytes | None, headers: Headers
+        self, queue: PartitionQueue, timestamp_ms: int | None, key: bytes | None, value: bytes | None, headers: Headers
     ) -> RecordDelivery:
-        queue = lane.queue
-        with lane.lock:
-            if queue:
-                batch = queue[-1]
+        batches = queue.batches
+        with queue.lock:
+            if batches:
+                batch = batches[-1]
                 place = batch.records.append(timestamp_ms, key, value, headers)
                 if place is not None:
                     delivery = RecordDelivery(batch.produce_future, place.offset)
                     batch._record_futures.append(delivery)
                     return delivery
-            batch = self._new_batch(lane)
+            batch = self._new_batch(queue)
             place = batch.records.append(timestamp_ms, key, value, headers)
             delivery = RecordDelivery(batch.produce_future, place.offset)
             batch._record_futures.append(delivery)
-            queue.append(batch)
+            batches.append(batch)
             self._accumulator._incomplete.add(batch)
         # Records without a key stay on one partition until its batch is full, then go on to the next.
-        self._turns[lane.partition.topic] = lane.partition.partition + 1
+        self._turns[queue.partition.topic] = queue.partition.partition + 1
         self._producer._sender.wakeup()
         return delivery
 
@@ -251,15 +256,15 @@ class KafkaPythonPublisher:
         if size > self._limit:
             raise refusals.record_too_large(topic, size, self._limit)
 
-    def _look_up(self, topic: str) -> list[_Lane]:
+    def _look_up(self, topic: str) -> list[PartitionQueue]:
         with self._looking_up:
             count = len(describe_topic(self._manager, topic)[1].partitions)
             self._tracked.add(topic)
             if topic not in self._taught or len(self._manager.cluster.partitions_for_topic(topic) or ()) < count:
                 self._teach()
-            lanes = [_Lane(self._accumulator, topic, number) for number in range(count)]
-            self._lanes[topic] = lanes
-            return lanes
+            queues = [PartitionQueue(self._accumulator, topic, number) for number in range(count)]
+            self._queues[topic] = queues
+            return queues
 
     def _teach(self) -> None:
         """Let the sender know the leaders of all topics that are written to, and have it keep them up to date.
@@ -277,12 +282,12 @@ class KafkaPythonPublisher:
         wait_for(self._manager.call_soon(learn), ASK_S)
         self._taught.update(names)
 
-    def _late_partition(self, topic: str, partition: int) -> _Lane:
+    def _late_partition(self, topic: str, partition: int) -> PartitionQueue:
         """A partition that was added after the topic was looked up."""
-        lanes = self._look_up(topic) if partition >= 0 else self._lanes[topic]
-        if not 0 <= partition < len(lanes):
-            raise refusals.unknown_partition(TopicPartition(topic, partition), len(lanes))
-        return lanes[partition]
+        queues = self._look_up(topic) if partition >= 0 else self._queues[topic]
+        if not 0 <= partition < len(queues):
+            raise refusals.unknown_partition(TopicPartition(topic, partition), len(queues))
+        return queues[partition]
 
     def flush(self, timeout_s: float) -> None:
         """Wait until every queued record has an outcome."""
@@ -305,12 +310,6 @@ class KafkaPythonPublisher:
         finally:
             accumulator._flushes_in_progress.decrement()
 
-    def close(self, timeout_s: float = 10.0) -> None:
-        """Flush for at most ``timeout_s``, then let go of everything; what is open then is unknown."""
-        if not self._closed:
-            self._closed = True
-            self._end(timeout_s)
-
     def _end(self, timeout_s: float) -> None:
         self.watch.closing = True
         producer = self._producer
@@ -331,11 +330,3 @@ class KafkaPythonPublisher:
         producer._unregister_cleanup()
         if not sender.is_alive():
             release(sender._client)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -10,29 +10,28 @@ import time
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from sensorstream.clients import refusals
+from sensorstream.clients.librdkafka.delivery import THROWN_AWAY, RdDelivery, delivery_error
 from sensorstream.clients.librdkafka.net import (
     BrokerWatch,
     configuration,
     connect,
     count_partitions,
-    denied,
     error_of,
     log,
     metadata,
-    reason,
 )
 from sensorstream.clients.librdkafka.producers import Producers
 from sensorstream.clients.own_thread import end_within
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.clients.properties import ClientProperties
+from sensorstream.clients.publisher import BasePublisher
 from sensorstream.clients.sizes import BATCH_OVERHEAD, RECORD_LIMIT, RECORD_OVERHEAD, batch_of_one
-from sensorstream.errors import DeliveryError, DeliveryTimeout, Fenced, RecordTooLarge
+from sensorstream.errors import DeliveryError, DeliveryTimeout
 from sensorstream.events import Listener
 from sensorstream.records import Headers, TopicPartition
 from sensorstream.sending import DEFAULT_COMPRESSION
@@ -53,110 +52,9 @@ DEFAULTS: Final = {
 _SLICE_S: Final = 0.05
 _IDLE_S: Final = 0.1
 _TOLD_S: Final = 2.0
-THROWN_AWAY: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._FATAL)
-"""What records end with that are given up because of something else."""
-_UNCERTAIN: Final = (
-    KafkaError._MSG_TIMED_OUT,
-    KafkaError._TIMED_OUT,
-    KafkaError._TRANSPORT,
-    KafkaError._PURGE_INFLIGHT,
-    KafkaError._PURGE_QUEUE,
-    KafkaError._DESTROY,
-)
 
 
-class RdDelivery:
-    """The fate of the records queued by one call; librdkafka calls it once for each of them."""
-
-    __slots__ = ("_error", "_offset", "_publisher", "count", "failed", "open", "where")
-
-    def __init__(self, publisher: "LibrdkafkaPublisher", where: TopicPartition, count: int) -> None:
-        self._publisher = publisher
-        self.where = where
-        self._offset = -1
-        self._error: KafkaError | None = None
-        self.count = self.open = count
-        self.failed = 0
-
-    def __call__(self, error: KafkaError | None, message: Any) -> None:
-        """librdkafka's delivery report of one record."""
-        self.open -= 1
-        if error is not None:
-            self.failed += 1
-            if self._error is None:
-                self._error = error
-        elif not self.open:
-            offset = message.offset()
-            self._offset = -1 if offset is None else offset
-
-    def done(self) -> bool:
-        """Whether every outcome is known."""
-        if self.open:
-            self._look(0)
-        return not self.open
-
-    def _look(self, timeout_s: float) -> None:
-        self._publisher.pump(timeout_s)
-        death = self._publisher.death()
-        if self.open and death is not None:
-            self.failed += self.open
-            self.open = 0
-            self._error = self._error or death
-
-    def wait(self, timeout_s: float) -> int:
-        """Wait for the outcomes; the last record's offset."""
-        if self.open:
-            deadline = time.monotonic() + timeout_s
-            while True:
-                left = deadline - time.monotonic()
-                self._look(max(0.0, min(left, _SLICE_S)))
-                if not self.open:
-                    break
-                if left <= 0:
-                    raise DeliveryTimeout(f"{self.where}: no acknowledgement of a record within {timeout_s:.0f} s")
-        if self._error is not None:
-            raise self._publisher.failure(self.where, self._error)
-        return self._offset
-
-
-class VouchedDelivery(RdDelivery):
-    """The fate of the records queued by one call in a transaction; librdkafka calls it for the last of them alone.
-
-    In a transaction the records of a partition are stored in order, so the last one's success is that of all before
-    it, but for those that failed: these make the commit fail, which is when it counts. How many they were is unknown.
-    """
-
-    __slots__ = ()
-
-    def __call__(self, error: KafkaError | None, message: Any) -> None:
-        """librdkafka's delivery report of the last record, or its refusal to queue one of them."""
-        self.open = 0
-        if error is not None:
-            self.failed = self.count
-            self._error = self._error or error
-        elif self._error is None:
-            offset = message.offset()
-            self._offset = -1 if offset is None else offset
-
-
-def delivery_error(where: TopicPartition, error: KafkaError) -> DeliveryError:
-    """An error of librdkafka that a record ended with, as ours."""
-    refused = denied(error)
-    if refused is not None:
-        return refused.delivery_error(where)
-    if error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE):
-        return RecordTooLarge(
-            f"{where}: the broker refuses a record as too large",
-            hint="raise max.message.bytes of the topic, or lower batch.size below it",
-        )
-    if error.code() in (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH):
-        return Fenced(f"{where}: a record was not delivered: another run has taken over")
-    if error.code() in _UNCERTAIN:
-        return DeliveryTimeout(f"{where}: it is not known whether a record was delivered: {reason(error)}")
-    return DeliveryError(f"{where}: a record was not delivered: {reason(error)}")
-
-
-class LibrdkafkaPublisher:
+class LibrdkafkaPublisher(BasePublisher[RdDelivery]):
     """A :class:`~sensorstream.clients.base.Publisher` on librdkafka's producer."""
 
     def __init__(
@@ -187,7 +85,6 @@ class LibrdkafkaPublisher:
         self._polling = threading.Lock()
         self.fatal: KafkaError | None = None
         self._polled = time.monotonic()
-        self._closed = False
         self._ended = threading.Event()
         threading.Thread(target=self._poll_when_idle, name="sensorstream-publisher", daemon=True).start()
 
@@ -265,8 +162,8 @@ class LibrdkafkaPublisher:
         headers: Headers = (),
     ) -> RdDelivery:
         """Queue one record."""
-        if self._closed:
-            raise DeliveryError("the publisher is closed")
+        if self._closed or self._stage is not None:
+            self._require_open()
         count = self._counts.get(topic) or self._look_up(topic)
         if partition is None:
             # Without a key, a few dozen records in a row go to the same partition, so that batches fill.
@@ -292,12 +189,14 @@ class LibrdkafkaPublisher:
                 self._note_death(error)
                 raise self._not_queued(TopicPartition(topic, partition), error) from error
             else:
+                if self._deliveries is not None:
+                    self._deliveries.append(delivery)
                 return delivery
 
     def publish_batch(self, topic: str, values: Sequence[bytes | str], *, partition: int) -> RdDelivery:
         """Queue many records without keys for one partition, in order."""
-        if self._closed:
-            raise DeliveryError("the publisher is closed")
+        if self._closed or self._stage is not None:
+            self._require_open()
         count = self._counts.get(topic) or self._look_up(topic)
         if not 0 <= partition < count:
             self._late_partition(topic, partition)
@@ -317,6 +216,8 @@ class LibrdkafkaPublisher:
             if queued == len(messages):
                 break
             messages = self._not_taken(messages, delivery)
+        if self._deliveries is not None:
+            self._deliveries.append(delivery)
         return delivery
 
     def _batch_delivery(self, where: TopicPartition, count: int) -> tuple[RdDelivery, RdDelivery | None]:
@@ -388,11 +289,7 @@ class LibrdkafkaPublisher:
                     hint="look at: sensorstream cluster status",
                 )
 
-    def close(self, timeout_s: float = 10.0) -> None:
-        """Flush for at most ``timeout_s``, then let go of everything; what is open then is unknown."""
-        if self._closed:
-            return
-        self._closed = True
+    def _end(self, timeout_s: float) -> None:
         self.watch.close()
         try:
             self.flush(timeout_s)
@@ -408,11 +305,3 @@ class LibrdkafkaPublisher:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that a fenced producer can't abort any more
             self._producers.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

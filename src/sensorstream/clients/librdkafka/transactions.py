@@ -8,35 +8,34 @@ here, and left behind there when it is late.
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
-from contextlib import suppress
 from functools import partial
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from sensorstream.clients import refusals
 from sensorstream.clients.base import Reader
+from sensorstream.clients.librdkafka.delivery import THROWN_AWAY, RdDelivery, VouchedDelivery
 from sensorstream.clients.librdkafka.net import broker_error, denied, error_of, reason
-from sensorstream.clients.librdkafka.publisher import THROWN_AWAY, LibrdkafkaPublisher, RdDelivery, VouchedDelivery
+from sensorstream.clients.librdkafka.publisher import LibrdkafkaPublisher
 from sensorstream.clients.librdkafka.reader import LibrdkafkaReader
 from sensorstream.clients.own_thread import on_own_thread
 from sensorstream.clients.properties import ClientProperties
-from sensorstream.clients.transaction import TRANSACTION_S, Stage, ends_of
+from sensorstream.clients.publisher import BaseTransactionalPublisher
+from sensorstream.clients.transaction import TRANSACTION_S
 from sensorstream.errors import (
     BrokerError,
     ClusterUnreachable,
     DeliveryError,
     DeliveryTimeout,
-    Fenced,
     NotAllowed,
     SensorstreamError,
     UsageError,
 )
 from sensorstream.events import Listener
-from sensorstream.records import Headers, TopicPartition
+from sensorstream.records import TopicPartition
 
 INIT_S: Final = 30.0
 """How long the id may be asked for: the brokers may have to finish an older transaction of it first."""
@@ -49,7 +48,7 @@ _REFUSAL: Final = re.compile(r"failed: (?:Broker: )?(.*?) \(broker ")
 _FENCED: Final = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
 
 
-class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
+class LibrdkafkaTransactionalPublisher(BaseTransactionalPublisher[RdDelivery], LibrdkafkaPublisher):
     """A :class:`~sensorstream.clients.base.TransactionalPublisher` on librdkafka's producer."""
 
     def __init__(
@@ -64,9 +63,7 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
         if "delivery.timeout.ms" not in properties.values:
             wanted["delivery.timeout.ms"] = wanted["transaction.timeout.ms"]
         super().__init__(bootstrap, properties, client_id, listener, **wanted)
-        self._stage = Stage(transactional_id)
-        self._deliveries: list[RdDelivery] = []
-        self.ends: dict[TopicPartition, int] = {}
+        self._begin_as(transactional_id)
         self._cause: KafkaError | None = None
         self._left_behind: Future[None] | None = None
         try:
@@ -103,43 +100,9 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
             return DeliveryTimeout(f"{what}: {reason(inner)}", hint="look at: sensorstream cluster status")
         return broker_error(what, error, "Write")
 
-    def begin(self) -> None:
-        """Begin a transaction."""
-        self._stage.begin()
-        self._deliveries = []
+    def _ask_begin(self) -> None:
         self.watch.doomed = self._cause = None
-        try:
-            self._ask(lambda _: self._producer.begin_transaction(), 0, "a transaction can't be begun")
-        except BaseException:
-            self._stage.spend()
-            raise
-
-    def publish(
-        self,
-        topic: str,
-        value: bytes | None,
-        *,
-        partition: int | None = None,
-        key: bytes | None = None,
-        timestamp_ms: int | None = None,
-        headers: Headers = (),
-    ) -> RdDelivery:
-        """Queue one record of the transaction."""
-        if not self._closed:
-            self._stage.require_open()
-        delivery = super().publish(
-            topic, value, partition=partition, key=key, timestamp_ms=timestamp_ms, headers=headers
-        )
-        self._deliveries.append(delivery)
-        return delivery
-
-    def publish_batch(self, topic: str, values: Sequence[bytes | str], *, partition: int) -> RdDelivery:
-        """Queue many records of the transaction."""
-        if not self._closed:
-            self._stage.require_open()
-        delivery = super().publish_batch(topic, values, partition=partition)
-        self._deliveries.append(delivery)
-        return delivery
+        self._ask(lambda _: self._producer.begin_transaction(), 0, "a transaction can't be begun")
 
     def _batch_delivery(self, where: TopicPartition, count: int) -> tuple[RdDelivery, RdDelivery | None]:
         return VouchedDelivery(self, where, count), None
@@ -188,7 +151,7 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
         except BaseException as error:
             refused = self._refused()
             # Left open, it would hide what lies behind it until it times out.
-            self._abort_after(error)
+            self._abort_quietly()
             if refused is not None:
                 raise refused from error
             raise
@@ -206,55 +169,31 @@ class LibrdkafkaTransactionalPublisher(LibrdkafkaPublisher):
                 hint="look at: sensorstream cluster status",
             ) from error
 
-    def commit(self, timeout_s: float = 30.0) -> None:
-        """Wait until every record is delivered, then make them seen."""
-        self._stage.require_open()
-        deadline = time.monotonic() + timeout_s
+    def _give_up(self) -> bool:
+        fenced = self._is_fenced()
+        self._abort_quietly()
+        return fenced
+
+    def _ask_commit(self, timeout_s: float) -> None:
         try:
-            self.flush(timeout_s)
-            ends = ends_of(self._deliveries)
-        except DeliveryError as error:
-            fenced = isinstance(error, Fenced) or self._is_fenced()
-            self._abort_after(error)
-            if fenced:
-                raise self._stage.fenced() from error
-            raise refusals.aborted(error) from error
-        left = max(1.0, deadline - time.monotonic())
-        self._stage.spend()
-        unknown = f"it is not known whether the transaction of {self._stage.transactional_id} was committed"
-        try:
-            self._ask(self._producer.commit_transaction, left, "the transaction was not committed")
-        except NotAllowed as error:
-            self._abort_after(error)
+            self._ask(self._producer.commit_transaction, timeout_s, "the transaction was not committed")
+        except NotAllowed:
+            self._abort_quietly()
             raise
         except (DeliveryTimeout, ClusterUnreachable) as error:
-            raise DeliveryTimeout(f"{unknown}: {error.message}", hint=error.hint) from error
+            raise self._unknown(error) from error
         except BrokerError as error:
-            self._abort_after(error)
+            self._abort_quietly()
             raise DeliveryError(f"the transaction was aborted: {error.message}", hint=error.hint) from error
-        self._stage.committed()
-        self.ends |= ends
-        self._deliveries = []
 
-    def abort(self, timeout_s: float = 30.0) -> None:
-        """Make sure that none of the transaction's records is ever seen."""
-        self._stage.require_open()
-        self._stage.spend()
+    def _ask_abort(self, timeout_s: float) -> None:
         self._ask(self._producer.abort_transaction, timeout_s, "the transaction was not aborted")
 
-    def _abort_after(self, error: BaseException) -> None:
-        """Abort as well as can be: whoever opens the next publisher of this id makes sure of it."""
-        self._stage.spend()
-        if self._left_behind is not None:
-            return  # librdkafka does one of these at a time
-        with suppress(SensorstreamError):
-            self._ask(self._producer.abort_transaction, _SLICE_S, "the transaction was not aborted")
-
-    def close(self, timeout_s: float = 10.0) -> None:
-        """Abort what is open, and let go of everything."""
-        if not self._closed and self._stage.is_open:
-            self._abort_after(DeliveryError("closed"))
-        super().close(timeout_s)
+    def _abort_quietly(self) -> None:
+        if self._left_behind is None:
+            super()._abort_quietly()
+        else:
+            self._stage.spend()  # librdkafka does one of these at a time
 
     def _let_go(self) -> None:
         if self._left_behind is not None:

@@ -2,8 +2,6 @@
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
-from typing import Self
 
 from sensorstream.clients import refusals
 from sensorstream.clients.base import Reader
@@ -16,12 +14,12 @@ from sensorstream.clients.memory.broker import (
 )
 from sensorstream.clients.memory.reader import MemoryReader
 from sensorstream.clients.partitioner import partition_for_key
-from sensorstream.clients.transaction import Stage, ends_of
+from sensorstream.clients.publisher import BasePublisher, BaseTransactionalPublisher
 from sensorstream.errors import ClusterUnreachable, DeliveryError, DeliveryTimeout, UsageError
 from sensorstream.records import Headers, TopicPartition
 
 
-class MemoryPublisher:
+class MemoryPublisher(BasePublisher[MemoryDelivery]):
     """A :class:`~sensorstream.clients.base.Publisher` on a :class:`MemoryBroker`."""
 
     def __init__(self, broker: MemoryBroker) -> None:
@@ -30,7 +28,6 @@ class MemoryPublisher:
         self._open: list[MemoryDelivery] = []
         self._turns = itertools.count()
         self._transaction: Transaction | None = None
-        self._closed = False
 
     def partitions_for(self, topic: str) -> int:
         """The topic's number of partitions."""
@@ -52,8 +49,8 @@ class MemoryPublisher:
         headers: Headers = (),
     ) -> MemoryDelivery:
         """Queue one record."""
-        if self._closed:
-            raise DeliveryError("the publisher is closed")
+        if self._closed or self._stage is not None:
+            self._require_open()
         with self._broker.changed:
             count = self.partitions_for(topic)
             if partition is None:
@@ -65,6 +62,8 @@ class MemoryPublisher:
             delivery = self._broker.append(where, key, value, timestamp_ms, tuple(headers), self._transaction)
             if not delivery.done():
                 self._open.append(delivery)
+            if self._deliveries is not None:
+                self._deliveries.append(delivery)
             return delivery
 
     def publish_batch(self, topic: str, values: Sequence[bytes | str], *, partition: int) -> MemoryBatchDelivery:
@@ -86,11 +85,7 @@ class MemoryPublisher:
                 self._open = [one for one in waiting if not one.done()] + self._open
                 raise DeliveryTimeout(f"some records are still not acknowledged after {timeout_s:.0f} s")
 
-    def close(self, timeout_s: float = 10.0) -> None:
-        """Flush for at most ``timeout_s``, then let go."""
-        if self._closed:
-            return
-        self._closed = True
+    def _end(self, timeout_s: float) -> None:
         try:
             self.flush(timeout_s)
         except DeliveryTimeout:
@@ -99,52 +94,27 @@ class MemoryPublisher:
                     delivery.settle(None, DeliveryTimeout("it is not known whether a record was delivered: closed"))
                 self._broker.changed.notify_all()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class MemoryTransactionalPublisher(MemoryPublisher):
+class MemoryTransactionalPublisher(BaseTransactionalPublisher[MemoryDelivery], MemoryPublisher):
     """A :class:`~sensorstream.clients.base.TransactionalPublisher` on a :class:`MemoryBroker`."""
 
     def __init__(self, broker: MemoryBroker, transactional_id: str) -> None:
         super().__init__(broker)
-        self._stage = Stage(transactional_id)
+        self._begin_as(transactional_id)
         self._id = transactional_id
         self._epoch = broker.fence(transactional_id)
-        self._deliveries: list[MemoryDelivery] = []
-        self.ends: dict[TopicPartition, int] = {}
+
+    def _require_open(self) -> None:
+        super()._require_open()
+        self._check()
 
     def begin(self) -> None:
         """Begin a transaction."""
         self._check()
-        self._stage.begin()
-        self._transaction = self._broker.begin(self._id, self._epoch)
-        self._deliveries = []
+        super().begin()
 
-    def publish(
-        self,
-        topic: str,
-        value: bytes | None,
-        *,
-        partition: int | None = None,
-        key: bytes | None = None,
-        timestamp_ms: int | None = None,
-        headers: Headers = (),
-    ) -> MemoryDelivery:
-        """Queue one record of the transaction."""
-        if not self._closed:
-            self._stage.require_open()
-            self._check()
-        delivery = super().publish(
-            topic, value, partition=partition, key=key, timestamp_ms=timestamp_ms, headers=headers
-        )
-        self._deliveries.append(delivery)
-        return delivery
+    def _ask_begin(self) -> None:
+        self._transaction = self._broker.begin(self._id, self._epoch)
 
     def send_offsets(self, positions: Mapping[TopicPartition, int], reader: Reader, timeout_s: float = 30.0) -> None:
         """Commit these positions for the reader's group with the transaction."""
@@ -154,37 +124,30 @@ class MemoryTransactionalPublisher(MemoryPublisher):
         if group is None or self._transaction is None or not isinstance(reader, MemoryReader):
             raise UsageError("positions can only be sent for a reader of this client that has a group")
         if not reader.is_member():
-            self._end(committed=False)
+            self._settle(committed=False)
             raise refusals.no_member(group)
         self._transaction.positions.setdefault(group, {}).update(positions)
 
-    def commit(self, timeout_s: float = 30.0) -> None:
-        """Wait until every record is delivered, then make them seen."""
-        self._stage.require_open()
+    def _give_up(self) -> bool:
+        if self._broker.is_fenced(self._id, self._epoch):
+            return True
+        self._settle(committed=False)
+        return False
+
+    def _ask_commit(self, timeout_s: float) -> None:
         self._check()
         try:
-            self.flush(timeout_s)
-            ends = ends_of(self._deliveries)
             self._broker.answer()
-        except (DeliveryError, ClusterUnreachable) as error:
-            self._end(committed=False)
+        except ClusterUnreachable as error:
+            self._settle(committed=False)
             raise DeliveryError(f"the transaction was aborted: {error.message}") from error
-        self._end(committed=True)
-        self.ends |= ends
+        self._settle(committed=True)
 
-    def abort(self, timeout_s: float = 30.0) -> None:
-        """Make sure that none of the transaction's records is ever seen."""
-        self._stage.require_open()
+    def _ask_abort(self, timeout_s: float) -> None:
         self._check()
-        self._end(committed=False)
+        self._settle(committed=False)
 
-    def close(self, timeout_s: float = 10.0) -> None:
-        """Abort what is open, and let go."""
-        if self._stage.is_open and not self._broker.is_fenced(self._id, self._epoch):
-            self._end(committed=False)
-        super().close(timeout_s)
-
-    def _end(self, *, committed: bool) -> None:
+    def _settle(self, *, committed: bool) -> None:
         self._transaction = None
         self._broker.end(self._id, committed=committed)
         if committed:
