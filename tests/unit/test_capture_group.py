@@ -156,7 +156,7 @@ def test_an_outage_is_not_taken_for_a_quiet_topic(broker: MemoryBroker, tmp_path
 
 def test_kafka_pythons_reader_asks_again_when_taking_over_failed() -> None:
     """Forgotten partitions would be read from the group's offsets, and what came be thrown away in silence."""
-    from sensorstream.clients.kafka_python.reader import _GroupRounds
+    from sensorstream.clients.kafka_python.group_member import GroupRounds
 
     asked: list[str] = []
 
@@ -183,7 +183,7 @@ def test_kafka_pythons_reader_asks_again_when_taking_over_failed() -> None:
         assignment=lambda: {("AIR", 0)},
         seek=lambda where, offset: sought.append((tuple(where), offset)),
     )
-    rounds = _GroupRounds(consumer, Rebalance(assigned, lambda gone: None, lambda gone: None))
+    rounds = GroupRounds(consumer, Rebalance(assigned, lambda gone: None, lambda gone: None))
     rounds.notes.on_partitions_assigned([partition])
     with pytest.raises(ClusterUnreachable):
         rounds.poll()

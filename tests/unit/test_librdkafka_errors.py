@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from sensorstream.clients.librdkafka.asking import ask
 from sensorstream.clients.librdkafka.net import PASSING, BrokerWatch, broker_error
-from sensorstream.clients.librdkafka.reader import _ask
 from sensorstream.errors import BrokerError, ClusterUnreachable, NotAllowed, UnknownTopic
 
 
@@ -44,7 +44,7 @@ def test_a_question_is_put_again_while_a_new_leader_catches_up() -> None:
         found: Iterable[Any] = answer
         return found
 
-    assert [one.offset for one in _ask("asked", question, "AIR", is_there)] == [7]
+    assert [one.offset for one in ask("asked", question, "AIR", is_there)] == [7]
 
 
 def is_there(_: str) -> None:
@@ -59,7 +59,7 @@ def test_a_topic_that_brokers_no_longer_know_is_gone() -> None:
         raise UnknownTopic(f"topic {topic!r} does not exist")
 
     with pytest.raises(UnknownTopic, match="'AIR' has been deleted"):
-        _ask("asked", question, "AIR", is_gone)
+        ask("asked", question, "AIR", is_gone)
 
 
 def test_a_refusal_is_told_at_once() -> None:
@@ -67,7 +67,7 @@ def test_a_refusal_is_told_at_once() -> None:
         raise KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
 
     with pytest.raises(NotAllowed, match="not allowed"):
-        _ask("asked", question, "AIR", is_there)
+        ask("asked", question, "AIR", is_there)
 
 
 def test_the_most_telling_cause_is_kept_whatever_comes_after_it() -> None:

@@ -1,21 +1,7 @@
 """Station 6, read, with kafka-python: read_committed, from given positions, never skipping in silence.
 
-Group members use the cooperative-sticky assignor alone. kafka-python joins a group inside ``poll`` and calls
-its rebalance listener on its own thread, where nothing may wait. Here the listener only notes what happened;
-the callbacks of :class:`~sensorstream.clients.base.Rebalance` run on the caller's own thread, still inside
-``poll``, after the join and before anything is fetched. That is early enough: under the cooperative protocol
-revoked partitions go to another member only when this one joins again, and it joins again only in the next
-round of ``poll``. Heartbeats go on meanwhile, on the library's thread.
-
 The mends of this file, by the fault they mend in kafka-python 3.0.12:
 
-- ``_GroupRounds.poll``: the callbacks, as above.
-- ``_GroupRounds.join``: a join that completes between two polls is thrown away, and the group joins all over
-  again; one that began because a topic changed is forgotten when its poll times out, and the member waits for
-  ever without partitions and without heartbeats.
-- ``_GroupRounds.join``: a member that is taken out of its group while it joins again, as one that is frozen in the
-  middle of a rebalance, is not told that it has lost its partitions. It comes back with them, or has them revoked,
-  and goes on where it was, though others have gone on meanwhile.
 - ``KafkaPythonReader.subscribe``: the first join does not wait for the topics' metadata, assigns nothing, and
   the group joins once more; metadata from before the subscription is not counted.
 - ``KafkaPythonReader.membership``: a heartbeat that is refused forgets the member, and its positions are sent with
@@ -23,18 +9,16 @@ The mends of this file, by the fault they mend in kafka-python 3.0.12:
 - ``KafkaPythonReader.poll``: a deleted topic gives empty polls for ever, a recreated one is read on as if it
   were the same.
 - ``KafkaPythonReader._offsets``: where the leader of only some partitions is known, the others are left out.
-- ``KafkaPythonReader.close``: leaving the group waits without a deadline.
+- ``KafkaPythonReader._end``: leaving the group waits without a deadline.
 """
 
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import kafka.errors as kafka_errors
 from kafka.consumer.group import KafkaConsumer
-from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.structs import OffsetAndMetadata
 from kafka.structs import TopicPartition as KafkaPartition
@@ -42,6 +26,7 @@ from kafka.structs import TopicPartition as KafkaPartition
 from sensorstream.clients import refusals
 from sensorstream.clients.base import GROUP_SESSION_MS, Notes, Rebalance, ValueBatch, note_of
 from sensorstream.clients.kafka_python.denied import denied
+from sensorstream.clients.kafka_python.group_member import GroupRounds
 from sensorstream.clients.kafka_python.net import (
     ASK_S,
     BrokerWatch,
@@ -54,6 +39,7 @@ from sensorstream.clients.kafka_python.net import (
 from sensorstream.clients.kafka_python.records import Run, RunRecords, runs
 from sensorstream.clients.own_thread import end_within
 from sensorstream.clients.properties import ClientProperties
+from sensorstream.clients.reader import BaseReader
 from sensorstream.errors import BrokerError, ClusterUnreachable, UnknownTopic, UsageError
 from sensorstream.events import Listener
 from sensorstream.records import Commit, ConsumedRecord, TopicIdentity, TopicPartition, metadata_of, note_in
@@ -77,107 +63,7 @@ _AGAIN_S: Final = 0.02
 _MOST_AT_ONCE: Final = 1_000_000
 
 
-class _Notes(ConsumerRebalanceListener):  # type: ignore[misc]  # the library is untyped
-    """Notes what the library's thread tells about partitions, in order."""
-
-    def __init__(self) -> None:
-        self.changes: list[tuple[str, list[TopicPartition]]] = []
-
-    def _note(self, what: str, partitions: Any) -> None:
-        self.changes.append((what, sorted(TopicPartition(*partition) for partition in partitions)))
-
-    def on_partitions_revoked(self, revoked: Any) -> None:
-        self._note("revoked", revoked)
-
-    def on_partitions_assigned(self, assigned: Any) -> None:
-        self._note("assigned", assigned)
-
-    def on_partitions_lost(self, lost: Any) -> None:
-        self._note("lost", lost)
-
-
-class _GroupRounds:
-    """One group member's rounds: what happens to its partitions before each fetch."""
-
-    def __init__(self, consumer: Any, rebalance: Rebalance) -> None:
-        self.notes = _Notes()
-        self.last_positions: dict[TopicPartition, int] = {}
-        self._consumer = consumer
-        self._rebalance = rebalance
-        self._coordinator = consumer._coordinator
-        self._library_poll = self._coordinator.poll
-        self._library_join = self._coordinator._do_join_and_sync_async
-        self._library_joined = self._coordinator._on_join_complete_async
-        self._owed: set[TopicPartition] = set()
-        self._unclaimed: tuple[Any, Any] | None = None
-        self._coordinator.poll = self.poll
-        self._coordinator._do_join_and_sync_async = self.join
-        self._coordinator._on_join_complete_async = self.joined
-
-    def poll(self, timeout_ms: float | None = None) -> bool:
-        """Called by the consumer's ``poll`` on the caller's thread, before each fetch."""
-        self._sort_out()
-        for partition, state in list(self._consumer._subscription.assignment.items()):
-            if state.position is not None:
-                self.last_positions[TopicPartition(*partition)] = state.position.offset
-        ready = bool(self._library_poll(timeout_ms))
-        self._sort_out()
-        # Last, since it may fail: the group is to be answered whether the caller can begin or not.
-        self._claim()
-        return ready
-
-    async def join(self) -> Any:
-        """Join and sync once, unless an earlier round has done so and nobody has taken its result."""
-        self._coordinator.rejoin_needed = True  # until the result is taken
-        if self._unclaimed is not None:
-            generation, assignment = self._unclaimed
-            self._unclaimed = None
-            if generation == self._coordinator._generation:
-                return assignment
-        if self._coordinator._generation.is_lost() and self._consumer._subscription.assigned_partitions():
-            await self._coordinator._on_join_prepare_async(-1, "")  # tells that they are lost, and lets go of them
-        assignment = await self._library_join()
-        self._unclaimed = (self._coordinator._generation, assignment)
-        return assignment
-
-    async def joined(self, *arguments: Any) -> Any:
-        """The result of the join has been taken."""
-        self._unclaimed = None
-        return await self._library_joined(*arguments)
-
-    @property
-    def loss_untold(self) -> bool:
-        """Whether the member has lost partitions that the caller still takes for its own."""
-        return any(what == "lost" for what, _ in list(self.notes.changes))
-
-    def _sort_out(self) -> None:
-        """Tell the caller, on its own thread, which of its partitions are gone, and note those that are new."""
-        while self.notes.changes:
-            what, partitions = self.notes.changes.pop(0)
-            if what == "assigned":
-                self._owed.update(partitions)
-                continue
-            held = [partition for partition in partitions if partition not in self._owed]
-            self._owed.difference_update(partitions)
-            if held:
-                (self._rebalance.revoked if what == "revoked" else self._rebalance.lost)(held)
-            for partition in held:
-                self.last_positions.pop(partition, None)
-
-    def _claim(self) -> None:
-        """Ask the caller where to begin in new partitions. When it can't say, the next poll asks again."""
-        if not self._owed:
-            return
-        partitions = sorted(self._owed)
-        positions = self._rebalance.assigned(partitions)
-        self._owed.clear()
-        for partition in partitions:
-            if KafkaPartition(*partition) in self._consumer.assignment():
-                self._consumer.seek(KafkaPartition(*partition), positions[partition])
-            self.last_positions[partition] = positions[partition]
-
-
-class KafkaPythonReader:
+class KafkaPythonReader(BaseReader):
     """A :class:`~sensorstream.clients.base.Reader` on kafka-python's consumer."""
 
     def __init__(
@@ -200,16 +86,10 @@ class KafkaPythonReader:
         self._consumer._fetcher.PartitionRecords = RunRecords
         self._manager = self._consumer._client._manager
         self._cluster = self._manager.cluster
-        self._group = group
-        self._rounds: _GroupRounds | None = None
+        super().__init__(group)
+        self._rounds: GroupRounds | None = None
         self._topic_ids: dict[str, Any] = {}
         self._partitions: dict[Any, TopicPartition] = {}
-        self._closed = False
-
-    @property
-    def group(self) -> str | None:
-        """The name of its group, if it has one."""
-        return self._group
 
     def membership(self) -> Any:
         """The library's token for the group's member, for a transaction.
@@ -245,10 +125,9 @@ class KafkaPythonReader:
 
     def subscribe(self, topics: Sequence[str], rebalance: Rebalance) -> None:
         """Join the group and share these topics' partitions with its other members."""
-        if self._group is None:
-            raise UsageError("a reader without a group can't subscribe", hint="name a group with -g")
+        self._need_group("subscribe")
         self._watch_topics(set(topics), ())
-        self._rounds = _GroupRounds(self._consumer, rebalance)
+        self._rounds = GroupRounds(self._consumer, rebalance)
         self._consumer.subscribe(list(topics), listener=self._rounds.notes)
         # Even where the partitions are known: the library joins with what it has heard since it subscribed, and joins
         # once more when that changes.
@@ -407,14 +286,6 @@ class KafkaPythonReader:
             raise broker_error(f"{partition}: the offset for a time can't be read", error) from error
         return None if found is None or found.offset < 0 else int(found.offset)
 
-    def committed(self, partition: TopicPartition) -> int | None:
-        """The group's committed offset, or None."""
-        return self.committed_offsets([partition])[partition]
-
-    def committed_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
-        """The group's committed offsets, or None."""
-        return {one: None if known is None else known.offset for one, known in self.commits(partitions).items()}
-
     def commits(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Commit | None]:
         """The group's committed offsets with their notes, or None."""
         offsets: dict[TopicPartition, Commit | None] = dict.fromkeys(partitions)
@@ -434,11 +305,10 @@ class KafkaPythonReader:
 
     def commit(self, positions: Mapping[TopicPartition, int], note: Notes = "") -> None:
         """Commit positions for the group."""
-        if self._group is None:
-            raise UsageError("a reader without a group can't commit", hint="name a group with -g")
+        group = self._need_group("commit")
         what = "the group's positions were not committed"
         if self._rounds is not None and self._rounds.loss_untold:
-            raise refusals.no_member(self._group, what)
+            raise refusals.no_member(group, what)
         offsets = {
             KafkaPartition(*one): OffsetAndMetadata(offset, metadata_of(note_of(note, one)), -1)
             for one, offset in positions.items()
@@ -463,11 +333,7 @@ class KafkaPythonReader:
         assigned = self._consumer.assignment()
         return [one for one in (KafkaPartition(*partition) for partition in partitions) if one in assigned]
 
-    def close(self, timeout_s: float = 10.0) -> None:
-        """Leave the group without committing and without callbacks, and let go of everything."""
-        if self._closed:
-            return
-        self._closed = True
+    def _end(self, timeout_s: float) -> None:
         self.watch.closing = True
 
         def leave() -> None:
@@ -479,14 +345,6 @@ class KafkaPythonReader:
 
         # The library's close waits on its loop without a deadline in places.
         end_within(timeout_s, "sensorstream-reader-close", leave)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def topic_id_text(topic_id: Any) -> str | None:

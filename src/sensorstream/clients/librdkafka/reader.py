@@ -1,47 +1,38 @@
 """Station 6, read, with librdkafka: read_committed, from given positions, never skipping in silence.
 
-librdkafka calls the rebalance callbacks inside ``consume``, on the caller's thread. Messages may have been gathered
-by then that the caller has not seen, so positions are kept here: what was handed out, and the ends of partitions
-(which lie past control records and aborted ones). A callback that fails is called again in the next poll: an
-exception inside ``consume`` would throw the gathered messages away.
-
-No callback may be left for ``Consumer.close`` (librdkafka 2.16, its issue 4884): a group that ends loses the answer
-to one now and then, and the binding waits for that without an end, holding the interpreter's lock. So a reader
-unsubscribes first, with which a static member (``group.instance.id``) leaves its group, too.
+librdkafka calls the rebalance callbacks inside ``consume`` (``group_member.py``). Messages may have been gathered by
+then that the caller has not seen, so positions are kept here: what was handed out, and the ends of partitions (which
+lie past control records and aborted ones).
 """
 
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from itertools import groupby
-from types import TracebackType
-from typing import Any, Final, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Message
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from sensorstream.clients import refusals
 from sensorstream.clients.base import GROUP_SESSION_MS, Notes, Rebalance, ValueBatch, note_of
+from sensorstream.clients.librdkafka.asking import ask
+from sensorstream.clients.librdkafka.group_member import Assignment, GroupMember
+from sensorstream.clients.librdkafka.group_offsets import commit, commits
+from sensorstream.clients.librdkafka.messages import by_partition, records, values
 from sensorstream.clients.librdkafka.net import (
-    ASK_S,
     COMMON,
     BrokerWatch,
     broker_error,
     connect,
     count_partitions,
-    denied,
-    error_of,
     metadata,
     passes,
-    reason,
 )
 from sensorstream.clients.librdkafka.topics import GONE, TopicWatch
-from sensorstream.clients.own_thread import end_within, on_own_thread
+from sensorstream.clients.own_thread import end_within
 from sensorstream.clients.properties import ClientProperties
-from sensorstream.errors import BrokerError, ClusterUnreachable, SensorstreamError, UnknownTopic, UsageError
+from sensorstream.clients.reader import BaseReader
+from sensorstream.errors import UsageError
 from sensorstream.events import Listener
-from sensorstream.records import Commit, ConsumedRecord, TopicIdentity, TopicPartition, note_in
+from sensorstream.records import Commit, ConsumedRecord, TopicIdentity, TopicPartition
 
 DEFAULTS: Final = {
     "max.partition.fetch.bytes": 4 * 1024 * 1024,
@@ -63,24 +54,15 @@ PROMISED: Final = {
 }
 NO_GROUP: Final = "sensorstream-no-group"
 """librdkafka wants a group's name even where there is no group; nothing is asked or told under it."""
-COMMIT_S: Final = 5.0
-_COMMITTED_S: Final = 2.0
-"""So long one question for committed offsets may take, until it is asked whether this user may know them at all."""
-_NOT_COMMITTED: Final = "the group's positions were not committed"
-_SETTLE_S: Final = 3.0
-_QUIET_S: Final = 0.05
-"""After such a silence no callback is on its way any more to a reader that has unsubscribed."""
 _LOOK_AT_TOPICS_S: Final = 1.0
 _LOOK_WHILE_BUSY_S: Final = 5.0
 _MOST_AT_ONCE: Final = 1_000_000
-_UNKNOWN_S: Final = 1.0
-"""How long librdkafka may not know a topic before the brokers are asked whether it is gone."""
 _LATEST: Final = -1
 _EARLIEST: Final = -2
 _OUT_OF_RANGE: Final = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._NO_OFFSET)
 
 
-class LibrdkafkaReader:
+class LibrdkafkaReader(BaseReader):
     """A :class:`~sensorstream.clients.base.Reader` on librdkafka's consumer."""
 
     def __init__(
@@ -107,26 +89,14 @@ class LibrdkafkaReader:
         self._most_records: int = properties.values.get("max.poll.records", _MOST_AT_ONCE)
         self.watch = BrokerWatch(listener)
         self._consumer: Any = connect(Consumer, bootstrap, self.watch, options)
-        self._group = group
-        self._positions: dict[TopicPartition, int] = {}
-        self._given_up: dict[TopicPartition, int] = {}
+        super().__init__(group)
+        self._assignment = Assignment()
         self._paused: set[TopicPartition] = set()
-        self._rebalance: Rebalance | None = None
-        self._owed: list[TopicPartition] = []
-        self._taken_back: set[TopicPartition] = set()
+        self._member: GroupMember | None = None
         self._failure: Exception | None = None
         self._held: list[Any] = []
-        self._in_callback = False
-        self._callbacks = 0
         self._topics = TopicWatch(self._admin_options)
         self._cluster_id: str | None = None
-        self._only: TopicPartition | None = None
-        self._closed = False
-
-    @property
-    def group(self) -> str | None:
-        """The name of its group, if it has one."""
-        return self._group
 
     def membership(self) -> Any:
         """librdkafka's token for the group's member, for a transaction.
@@ -136,7 +106,7 @@ class LibrdkafkaReader:
         """
         member = self._consumer.consumer_group_metadata()
         # Asked after it: without a poll it can't have become a member again in between.
-        if self._rebalance is not None and not self._consumer.memberid():
+        if self._member is not None and not self._consumer.memberid():
             raise refusals.no_member(str(self._group))
         return member
 
@@ -152,6 +122,10 @@ class LibrdkafkaReader:
         """
         return self._topics.admin() if self._in_callback else self._consumer
 
+    @property
+    def _in_callback(self) -> bool:
+        return self._member is not None and self._member.in_callback
+
     def identity(self, topic: str) -> TopicIdentity:
         """Which cluster and which topic id this name stands for now; ids as Kafka's own tools show them."""
         # Not through the consumer after the first time: there a question waits for the fetch ahead of it.
@@ -162,13 +136,12 @@ class LibrdkafkaReader:
 
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         """Read exactly these partitions from these offsets on."""
-        if self._rebalance is not None:
+        if self._member is not None:
             raise UsageError("a reader that has joined a group can't be assigned partitions")
         self._check_partitions(positions)
         self.resume(self._paused)
         self._topics.watch({partition.topic for partition in positions})
-        self._positions = dict(positions)
-        self._note_assignment()
+        self._assignment.positions = dict(positions)
         try:
             self._consumer.assign([KafkaPartition(*one, offset) for one, offset in positions.items()])
         except (KafkaException, RuntimeError) as error:
@@ -176,73 +149,21 @@ class LibrdkafkaReader:
 
     def subscribe(self, topics: Sequence[str], rebalance: Rebalance) -> None:
         """Join the group and share these topics' partitions with its other members."""
-        if self._group is None:
-            raise UsageError("a reader without a group can't subscribe", hint="name a group with -g")
+        self._need_group("subscribe")
         for topic in topics:
             self.partitions_for(topic)
         self._topics.watch(topics)
-        self._rebalance = rebalance
-        self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        self._member = GroupMember(
+            self._consumer, rebalance, self._assignment, forget_pause=self._forget_pause, fail=self._fail
+        )
+        self._member.join(topics)
 
-    # The next three are called by librdkafka inside consume, and must not raise.
+    def _forget_pause(self, partitions: Iterable[TopicPartition]) -> None:
+        self.resume(self._paused.intersection(partitions))
 
-    def _assigned(self, consumer: Any, partitions: list[Any]) -> None:
-        self._callbacks += 1
-        consumer.incremental_assign([])  # we do it ourselves, with positions
-        self._owed += sorted(TopicPartition(one.topic, one.partition) for one in partitions)
-        self._in_callback = True
-        self._claim()
-        self._in_callback = False
-
-    def _revoked(self, consumer: Any, partitions: list[Any]) -> None:
-        held = self._give_up(partitions, lost=False)
-        consumer.incremental_unassign([KafkaPartition(*one) for one in held])
-
-    def _lost(self, consumer: Any, partitions: list[Any]) -> None:
-        held = self._give_up(partitions, lost=True)
-        consumer.incremental_unassign([KafkaPartition(*one) for one in held])
-
-    def _claim(self) -> None:
-        """Ask the caller where to begin in the new partitions, and begin there."""
-        if not self._owed or self._closed or self._rebalance is None:
-            return
-        try:
-            positions = self._rebalance.assigned(list(self._owed))
-            self._consumer.incremental_assign([KafkaPartition(*one, positions[one]) for one in self._owed])
-        except Exception as error:
-            self._failure = error  # they are still owed: the next poll asks again
-            return
-        self._positions.update({partition: positions[partition] for partition in self._owed})
-        self._owed = []
-        self._note_assignment()
-
-    def _give_up(self, partitions: list[Any], *, lost: bool) -> list[TopicPartition]:
-        """Tell the caller; the partitions that are to be unassigned: not those that are still owed."""
-        self._callbacks += 1
-        gone = sorted(TopicPartition(one.topic, one.partition) for one in partitions)
-        self._taken_back.update(gone)
-        self._owed = [partition for partition in self._owed if partition not in gone]
-        try:
-            # librdkafka would remember it, and never fetch them when they come back.
-            self.resume(self._paused.intersection(gone))
-        except SensorstreamError as error:
-            self._failure = error
-        told = [partition for partition in gone if partition in self._positions]
-        self._given_up = {partition: self._positions.pop(partition) for partition in told}
-        self._note_assignment()
-        self._in_callback = True
-        try:
-            if told and not self._closed and self._rebalance is not None:
-                (self._rebalance.lost if lost else self._rebalance.revoked)(told)
-        except Exception as error:
-            self._failure = error
-        finally:
-            self._in_callback = False
-            self._given_up = {}
-        return told
-
-    def _note_assignment(self) -> None:
-        self._only = next(iter(self._positions)) if len(self._positions) == 1 else None
+    def _fail(self, error: Exception) -> None:
+        """To be raised by a poll, when nothing can be handed out before it."""
+        self._failure = error
 
     def _check_partitions(self, partitions: Iterable[TopicPartition]) -> None:
         counts: dict[str, int] = {}
@@ -255,16 +176,16 @@ class LibrdkafkaReader:
 
     def poll(self, timeout_s: float, max_records: int = 5000) -> Mapping[TopicPartition, Sequence[ConsumedRecord]]:
         """Records that have come; empty when none came within ``timeout_s``."""
-        return {partition: _records(partition, run) for partition, run in self._fetch(timeout_s, max_records)}
+        return {partition: records(partition, run) for partition, run in self._fetch(timeout_s, max_records)}
 
     def poll_values(self, timeout_s: float, max_records: int = 10000) -> Mapping[TopicPartition, ValueBatch]:
         """As :meth:`poll`, without making a record of each."""
-        return {partition: _values(partition, run) for partition, run in self._fetch(timeout_s, max_records)}
+        return {partition: values(partition, run) for partition, run in self._fetch(timeout_s, max_records)}
 
     def _fetch(self, timeout_s: float, most: int) -> Iterable[tuple[TopicPartition, list[Any]]]:
         """What has come, in runs of one partition; the positions are past it."""
-        if self._owed:
-            self._claim()
+        if self._member is not None:
+            self._member.claim()
         failed = self._failure is not None
         most = min(most, self._most_records)
         messages = self._consume(0 if failed or self._held else timeout_s, most - len(self._held))
@@ -274,15 +195,17 @@ class LibrdkafkaReader:
                 # It was right to go on: the group may want to be answered. But nothing is handed out past a failure.
                 self._raise_failure()
             messages, self._held = self._held[:most], self._held[most:]
-        if self._taken_back:
+        taken_back = set() if self._member is None else self._member.taken_back
+        positions = self._assignment.positions
+        if taken_back:
             # A partition that went and came back in one call is read from its new position alone.
             messages, self._held = (
-                [one for one in some if (one.topic(), one.partition()) not in self._taken_back]
+                [one for one in some if (one.topic(), one.partition()) not in taken_back]
                 for some in (messages, self._held)
             )
-            for partition in self._taken_back & self._positions.keys():
-                self._consumer.seek(KafkaPartition(*partition, self._positions[partition]))
-            self._taken_back.clear()
+            for partition in taken_back & positions.keys():
+                self._consumer.seek(KafkaPartition(*partition, positions[partition]))
+            taken_back.clear()
         fetched: dict[TopicPartition, list[Any]] = {}
         problem: Exception | None = None
         if messages:
@@ -291,13 +214,13 @@ class LibrdkafkaReader:
                 messages = [one for one in messages if one.error() is None]
             else:
                 events = []
-            for partition, run in self._by_partition(messages):
-                position = self._positions.get(partition)
+            for partition, run in by_partition(messages, self._assignment.only):
+                position = positions.get(partition)
                 if position is None:
                     continue  # no longer ours
                 new = run if run[0].offset() >= position else [one for one in run if one.offset() >= position]
                 if new:
-                    self._positions[partition] = new[-1].offset() + 1
+                    positions[partition] = new[-1].offset() + 1
                     fetched[partition] = fetched[partition] + new if partition in fetched else new
             for event in events:
                 problem = self._note(event) or problem
@@ -326,17 +249,6 @@ class LibrdkafkaReader:
             self._failure = broker_error("reading failed", error)
         return messages
 
-    def _by_partition(self, messages: list[Any]) -> Iterator[tuple[TopicPartition, list[Any]]]:
-        if not messages:
-            return
-        if self._only is not None and all(
-            (one.topic(), one.partition()) == self._only for one in messages[:: len(messages) - 1 or 1]
-        ):
-            yield self._only, messages
-            return
-        for (topic, number), run in groupby(messages, lambda one: (one.topic(), one.partition())):
-            yield TopicPartition(topic, number), list(run)
-
     def _raise_failure(self) -> None:
         if self._failure is not None:
             failure, self._failure = self._failure, None
@@ -348,11 +260,11 @@ class LibrdkafkaReader:
         code = error.code()
         partition = TopicPartition(event.topic(), event.partition())
         if code == KafkaError._PARTITION_EOF:
-            if self._positions.get(partition, event.offset()) < event.offset():
-                self._positions[partition] = event.offset()
+            if self._assignment.positions.get(partition, event.offset()) < event.offset():
+                self._assignment.positions[partition] = event.offset()
             return None
         if code in _OUT_OF_RANGE:
-            return self._out_of_range(partition) if partition in self._positions else None
+            return self._out_of_range(partition) if partition in self._assignment.positions else None
         if code in GONE:
             self._topics.look_now()
             return None
@@ -368,7 +280,7 @@ class LibrdkafkaReader:
         return broker_error("reading failed", KafkaException(error), "Read", name)
 
     def _out_of_range(self, partition: TopicPartition) -> Exception:
-        wanted = self._positions[partition]
+        wanted = self._assignment.positions[partition]
         try:
             gone = self._topics.look()
             if gone is not None:
@@ -381,10 +293,7 @@ class LibrdkafkaReader:
 
     def position(self, partition: TopicPartition) -> int:
         """The next offset that ``poll`` will look at."""
-        for positions in (self._positions, self._given_up):
-            if partition in positions:
-                return positions[partition]
-        raise UsageError(f"{partition} is not assigned to this reader")
+        return self._assignment.position(partition)
 
     def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The first offset still in each log."""
@@ -405,7 +314,7 @@ class LibrdkafkaReader:
 
     def _ask_offsets(self, what: str, wanted: list[Any]) -> list[Any]:
         topic = wanted[0].topic
-        return _ask(
+        return ask(
             what, lambda left: self._consumer.offsets_for_times(wanted, timeout=left), topic, self.partitions_for
         )
 
@@ -416,84 +325,19 @@ class LibrdkafkaReader:
         found = self._ask_offsets(f"{partition}: the offset for a time can't be read", wanted)[0].offset
         return None if found < 0 else int(found)
 
-    def committed(self, partition: TopicPartition) -> int | None:
-        """The group's committed offset, or None."""
-        return self.committed_offsets([partition])[partition]
-
-    def committed_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
-        """The group's committed offsets, or None."""
-        return {one: None if known is None else known.offset for one, known in self.commits(partitions).items()}
-
     def commits(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Commit | None]:
         """The group's committed offsets with their notes, or None."""
         offsets: dict[TopicPartition, Commit | None] = dict.fromkeys(partitions)
         if self._group is None or not offsets:
             return offsets
-        what, wanted = f"{refusals.whose(offsets)} can't be read", [KafkaPartition(*partition) for partition in offsets]
-        topic = wanted[0].topic
-
-        def ask(left: float) -> list[Any]:
-            try:
-                return list(self._consumer.committed(wanted, timeout=min(left, _COMMITTED_S)))
-            except KafkaException as error:
-                inner = error_of(error)
-                if inner is not None and inner.code() == KafkaError._TIMED_OUT:
-                    self._check_group(what)
-                raise
-
-        found = _ask(what, ask, topic, self.partitions_for)
-        known = {
-            TopicPartition(one.topic, one.partition): Commit(int(one.offset), note_in(one.metadata))
-            for one in found
-            if one.offset >= 0
-        }
-        return offsets | known
-
-    def _check_group(self, what: str) -> None:
-        """Raise NotAllowed where this user has no right to the group: librdkafka asks on, and says nothing."""
-        asked = self._topics.admin().list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(str(self._group))], request_timeout=_COMMITTED_S
-        )
-        try:
-            asked[self._group].result(_COMMITTED_S + 1)
-        except (KafkaException, TimeoutError) as error:
-            inner = error_of(error)
-            refused = None if inner is None else denied(inner, str(self._group))
-            if refused is not None:
-                raise refused.error(what) from error
+        return offsets | commits(self._consumer, self._group, list(offsets), self._topics.admin, self.partitions_for)
 
     def commit(self, positions: Mapping[TopicPartition, int], note: Notes = "") -> None:
         """Commit positions for the group."""
-        if self._group is None:
-            raise UsageError("a reader without a group can't commit", hint="name a group with -g")
-        if not positions:
-            return
-        offsets = [KafkaPartition(*one, offset, note_of(note, one)) for one, offset in positions.items()]
-
-        def commit() -> list[Any]:
-            return list(self._consumer.commit(offsets=offsets, asynchronous=False) or ())
-
-        answers: list[Any] = []
-        try:
-            if self._in_callback:
-                answers = commit()  # another thread would have to wait for the end of consume
-            else:
-                with suppress(TimeoutError):
-                    answers = on_own_thread("sensorstream-commit", commit).result(COMMIT_S)
-        except (KafkaException, RuntimeError) as error:
-            raise self._not_committed(error) from error
-        if not answers:
-            raise BrokerError(f"{_NOT_COMMITTED}: no answer within {COMMIT_S:.0f} s")
-        for answer in answers:
-            if answer.error is not None:
-                raise self._not_committed(KafkaException(answer.error))
-
-    def _not_committed(self, error: BaseException) -> SensorstreamError:
-        inner = error_of(error)
-        refused = None if inner is None else denied(inner, self._group or "")
-        if refused is not None:
-            return refused.error(_NOT_COMMITTED, "Read")
-        return BrokerError(f"{_NOT_COMMITTED}: {reason(error)}")
+        group = self._need_group("commit")
+        if positions:
+            offsets = [KafkaPartition(*one, offset, note_of(note, one)) for one, offset in positions.items()]
+            commit(self._consumer, group, offsets, in_callback=self._in_callback)
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch nothing from these partitions until resumed, or assigned again."""
@@ -506,7 +350,7 @@ class LibrdkafkaReader:
     def _switch(
         self, action: Callable[[list[Any]], None], partitions: Iterable[TopicPartition]
     ) -> list[TopicPartition]:
-        ours = [partition for partition in partitions if partition in self._positions]
+        ours = [partition for partition in partitions if partition in self._assignment.positions]
         if ours:
             try:
                 action([KafkaPartition(*partition) for partition in ours])
@@ -514,101 +358,21 @@ class LibrdkafkaReader:
                 raise broker_error("partitions can't be paused or resumed", error) from error
         return ours
 
-    def close(self, timeout_s: float = 10.0) -> None:
-        """Leave the group without committing and without callbacks, and let go of everything."""
-        if self._closed:
-            return
-        self._closed = True
+    def _end(self, timeout_s: float) -> None:
+        if self._member is not None:
+            self._member.closed = True
         self.watch.close()
         self._topics.close()
         end_within(timeout_s, "sensorstream-reader-close", self._let_go)
 
     def _let_go(self) -> None:
         try:
-            settled = self._rebalance is None or self._settle()
+            settled = self._member is None or self._member.leave()
         except Exception:  # after a fatal error it can't even unsubscribe
             settled = False
         if settled:
             self._consumer.close()
         else:
+            if self._member is not None:
+                self._member.let_go()
             self._consumer = None  # without callbacks, and without a word to the group
-
-    def _settle(self) -> bool:
-        """Leave the group while callbacks can still be answered; whether none is left."""
-        deadline = time.monotonic() + _SETTLE_S
-        self._consumer.unsubscribe()
-        while time.monotonic() < deadline:
-            before = self._callbacks
-            self._consumer.consume(_MOST_AT_ONCE, _QUIET_S)
-            if self._callbacks == before and not self._owed and not self._consumer.assignment():
-                return True
-        return False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def _ask(
-    what: str, question: Callable[[float], Iterable[Any] | None], topic: str, still_there: Callable[[str], object]
-) -> list[Any]:
-    """Put a question about partitions of ``topic`` until all are answered; again, for ASK_S, while brokers come and go.
-
-    librdkafka says that it knows no such partition also when it has lost its brokers (_UNKNOWN_PARTITION). So they are
-    asked: ``still_there`` raises UnknownTopic when it is gone, ClusterUnreachable when nobody answers.
-    """
-    began = time.monotonic()
-    while True:
-        try:
-            found = list(question(max(0.1, began + ASK_S - time.monotonic())) or ())
-            failed = next((one.error for one in found if one.error is not None), None)
-            if failed is None:
-                return found
-            error = KafkaException(failed)
-        except KafkaException as failure:
-            error = failure
-        inner, waited = error.args[0], time.monotonic() - began
-        if inner.code() in GONE:
-            if waited >= _UNKNOWN_S:
-                try:
-                    still_there(topic)
-                except UnknownTopic as gone:
-                    raise refusals.topic_gone(topic) from gone
-                if time.monotonic() - began >= ASK_S:
-                    raise ClusterUnreachable(
-                        f"{what}: no leader of {topic!r} is known for {ASK_S:.0f} s",
-                        hint="look at: sensorstream cluster status",
-                    ) from error
-        elif waited >= ASK_S or not passes(inner):
-            raise broker_error(what, error) from error
-        threading.Event().wait(0.1)
-
-
-def _values(partition: TopicPartition, messages: list[Any]) -> ValueBatch:
-    first, last = messages[0].offset(), messages[-1].offset()
-    without_gaps = last - first + 1 == len(messages)
-    return ValueBatch(
-        range(first, last + 1) if without_gaps else [message.offset() for message in messages],
-        list(map(Message.value, messages)),
-        lambda: _records(partition, messages),
-    )
-
-
-def _records(partition: TopicPartition, messages: list[Any]) -> list[ConsumedRecord]:
-    topic, number = partition
-    return [
-        ConsumedRecord(
-            topic,
-            number,
-            message.offset(),
-            message.timestamp()[1],
-            message.key(),
-            message.value(),
-            tuple((name, value or b"") for name, value in message.headers() or ()),
-        )
-        for message in messages
-    ]

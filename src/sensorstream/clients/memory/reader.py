@@ -3,25 +3,25 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from sensorstream.clients import refusals
 from sensorstream.clients.base import Notes, Rebalance, ValueBatch, note_of
 from sensorstream.clients.memory.broker import MemoryBroker
+from sensorstream.clients.reader import BaseReader
 from sensorstream.errors import BrokerError, ClusterUnreachable, UsageError
 from sensorstream.records import Commit, ConsumedRecord, TopicIdentity, TopicPartition
 
 ASK_S: Final = 10.0
 
 
-class MemoryReader:
+class MemoryReader(BaseReader):
     """A :class:`~sensorstream.clients.base.Reader` on a :class:`MemoryBroker`."""
 
     def __init__(self, broker: MemoryBroker, group: str | None) -> None:
         broker.answer()
         self._broker = broker
-        self._group = group
+        super().__init__(group)
         self._positions: dict[TopicPartition, int] = {}
         self._given_up: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
@@ -29,12 +29,6 @@ class MemoryReader:
         self._topics: tuple[str, ...] = ()
         self._rebalance: Rebalance | None = None
         self._member: int | None = None
-        self._closed = False
-
-    @property
-    def group(self) -> str | None:
-        """The name of its group, if it has one."""
-        return self._group
 
     def is_member(self) -> bool:
         """Whether the group still knows it; true for one that has not joined."""
@@ -68,8 +62,7 @@ class MemoryReader:
 
     def subscribe(self, topics: Sequence[str], rebalance: Rebalance) -> None:
         """Join the group and share these topics' partitions with its other members."""
-        if self._group is None:
-            raise UsageError("a reader without a group can't subscribe", hint="name a group with -g")
+        self._need_group("subscribe")
         with self._broker.changed:
             self._topic_ids = {topic: self._broker.topic(topic).topic_id for topic in topics}
             self._topics = tuple(topics)
@@ -195,14 +188,6 @@ class MemoryReader:
             records = self._broker.log(partition).seen()
             return next((record.offset for record in records if record.timestamp_ms >= timestamp_ms), None)
 
-    def committed(self, partition: TopicPartition) -> int | None:
-        """The group's committed offset, or None."""
-        return self.committed_offsets([partition])[partition]
-
-    def committed_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
-        """The group's committed offsets, or None."""
-        return {one: None if known is None else known.offset for one, known in self.commits(partitions).items()}
-
     def commits(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Commit | None]:
         """The group's committed offsets with their notes, or None."""
         return {partition: self._committed(partition) for partition in partitions}
@@ -220,12 +205,11 @@ class MemoryReader:
 
     def commit(self, positions: Mapping[TopicPartition, int], note: Notes = "") -> None:
         """Commit positions for the group."""
-        if self._group is None:
-            raise UsageError("a reader without a group can't commit", hint="name a group with -g")
+        name = self._need_group("commit")
         with self._broker.changed:
             if self._broker.stopped:
                 raise BrokerError("the group's positions were not committed: no broker answers")
-            group = self._broker.group(self._group)
+            group = self._broker.group(name)
             if not self.is_member():
                 raise BrokerError("the group's positions were not committed: no longer a member of the group")
             group.committed.update({one: (offset, note_of(note, one)) for one, offset in positions.items()})
@@ -238,20 +222,8 @@ class MemoryReader:
         """Fetch from these partitions again."""
         self._paused.difference_update(partitions)
 
-    def close(self, timeout_s: float = 10.0) -> None:
-        """Leave the group without committing, and let go."""
-        if self._closed:
-            return
-        self._closed = True
+    def _end(self, timeout_s: float) -> None:
         if self._group is not None and self._member is not None:
             with self._broker.changed:
                 self._broker.leave(self._group, self._member)
         self._positions = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
