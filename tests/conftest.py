@@ -82,8 +82,8 @@ def patient_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks at a cluster from this process wait as long as a busy machine may need; brokers that hang cost as long."""
     from sensorstream.admin import asking, watching
 
-    monkeypatch.setattr(asking, "FIRST_PATIENCE_S", 60.0)
-    monkeypatch.setattr(watching, "PATIENCE_S", 60.0)
+    monkeypatch.setattr(asking, "FIRST_TIMEOUT_S", 60.0)
+    monkeypatch.setattr(watching, "TIMEOUT_S", 60.0)
 
 
 @pytest.fixture(autouse=True)

@@ -108,7 +108,7 @@ def test_a_worker_that_was_frozen_finds_its_partitions_taken_and_doubles_nothing
 def test_of_two_under_one_name_one_ends_and_says_so(
     broker: tuple[str, ...], client: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on two machines: folders of their own, so neither knows of the other's seat."""
+    """As on two machines: folders of their own, so neither knows of the other's worker slot."""
     b = ["--bootstrap", ",".join(broker), "--client", client]
     topic, target, group = (f"{name}-{client}" for name in ("same-posts", "same-scored", "same"))
     ok("topics", "create", topic, target, "--partitions", str(PARTITIONS), *b)

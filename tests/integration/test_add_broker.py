@@ -67,7 +67,7 @@ def test_a_broker_joins_takes_its_share_and_leaves(cluster: LocalCluster, monkey
         told: list[str] = []
         with pytest.raises(BrokerError, match=r"broker 4 does not run: moved .*, the others stay") as caught:
             carry_out(
-                settings, plan, stop=threading.Event(), patience_s=1, listener=lambda event: told.append(str(event))
+                settings, plan, stop=threading.Event(), timeout_s=1, listener=lambda event: told.append(str(event))
             )
         assert "start it" in caught.value.hint
         assert any("broker 4 does not run" in line for line in told)

@@ -59,14 +59,14 @@ class Desk:
         ]
         for clock in self.clocks:
             clock.tell = partial(self.pass_on, clock)
-        self.seats = []
+        self.places = []
         for at in range(len(sources)):
             times = [float(time) for time in self.sources[at] if time.replace(".", "").isdecimal()]
             backwards = (times[0] > times[-1]) if len(set(times)) > 1 else None
             backwards = (newest_first or {}).get(at, backwards)
             rows = RowTimes(FirstTimes(TimeRule("t", "epoch-s"), backwards), (0,))
             clock = self.clocks[homes[at]]
-            self.seats.append(OnClock(clock, at, rows, name=names[at], listener=self.events.append))
+            self.places.append(OnClock(clock, at, rows, name=names[at], listener=self.events.append))
         self.at = [(begin or {}).get(at, (0, 0)) for at in range(len(sources))]
         self.rounds = rounds
         self.slow = slow
@@ -77,10 +77,10 @@ class Desk:
                 clock.hear(Said(*said))
 
     def run(self) -> list[Sent]:
-        for seat, (number, _) in zip(self.seats, self.at, strict=True):
-            assert seat.start(self.now, number) == START
+        for place, (number, _) in zip(self.places, self.at, strict=True):
+            assert place.start(self.now, number) == START
         ticket, sent = count(), list[Sent]()
-        heap = [(START, next(ticket), at) for at in range(len(self.seats))]
+        heap = [(START, next(ticket), at) for at in range(len(self.places))]
         steps = 0
         while heap:
             steps += 1
@@ -94,21 +94,21 @@ class Desk:
 
     def step(self, at: int, sent: list[Sent]) -> float | None:
         """As a lane does it; when to come again."""
-        seat = self.seats[at]
+        place = self.places[at]
         while True:
             number, row = self.at[at]
             if row == len(self.sources[at]):
                 if number + 1 == self.rounds:
-                    seat.end()
+                    place.end()
                     return None
-                seat.restart()
+                place.restart()
                 self.at[at] = (number + 1, 0)
                 return self.now
             source_row = self.row(at, number, row)
-            held = seat.held(source_row)
+            held = place.held(source_row)
             if held is not None:
                 return START + held
-            due = START + seat.due(source_row)
+            due = START + place.due(source_row)
             if due > self.now:
                 return due
             sent.append(Sent(self.now - START, at, number, self.sources[at][row]))
@@ -251,22 +251,22 @@ def test_a_source_that_begins_late_is_told() -> None:
 def test_a_source_that_begins_again_behind_a_failure_goes_first() -> None:
     """As an exactly-once replay does it behind a transaction that failed."""
     desk = Desk([0, 10, 20, 30], [5, 15, 25, 35])
-    for seat in desk.seats:
-        seat.start(START, 0)
+    for place in desk.places:
+        place.start(START, 0)
     sent: list[Sent] = []
     for now in (0.0, 0.0, 0.1, 5.0, 10.0, 15.0, 20.0):
         desk.now = START + now
         for at in (0, 1):
             desk.step(at, sent)
     assert [row.time for row in sent] == ["0", "5", "10", "15", "20"]
-    desk.seats[0].pause()
+    desk.places[0].pause()
     desk.now = START + 26
     desk.step(1, sent)
     assert sent[-1].time == "25", "nobody is held up while it is away"
     times = RowTimes(FirstTimes(TimeRule("t", "epoch-s"), False), (0,))
-    desk.seats[0] = OnClock(desk.clocks[0], 0, times, name="s0", listener=desk.events.append)
+    desk.places[0] = OnClock(desk.clocks[0], 0, times, name="s0", listener=desk.events.append)
     desk.at[0] = (0, 1)
-    assert desk.seats[0].start(desk.now, 0) == START
+    assert desk.places[0].start(desk.now, 0) == START
     desk.now = START + 50
     desk.step(0, sent)
     desk.step(1, sent)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sensorstream.admin import watching
-from sensorstream.admin.asking import PATIENCE_S, Asker
+from sensorstream.admin.asking import TIMEOUT_S, Asker
 from sensorstream.admin.watching import FIRST_ANSWER_S, Watcher
 from sensorstream.clients.kafka_python.net import CONNECT_S
 from sensorstream.config import Settings
@@ -22,8 +22,8 @@ class Silent(Asker):
     def known(self) -> dict[int, tuple[str, int]]:
         return {}
 
-    def any(self, request: Callable[[], Any], brokers: Collection[int], patience_s: float) -> Any:
-        self.waited.append(patience_s)
+    def any(self, request: Callable[[], Any], brokers: Collection[int], timeout_s: float) -> Any:
+        self.waited.append(timeout_s)
 
 
 def test_a_slow_cluster_is_not_called_away_at_the_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,7 +33,7 @@ def test_a_slow_cluster_is_not_called_away_at_the_first_look(monkeypatch: pytest
     with Watcher(Settings(bootstrap=("slow:9092",))) as watcher:
         with pytest.raises(ClusterUnreachable):
             watcher.look()
-        watcher._asker.patience_s = PATIENCE_S  # as after a look that went well
+        watcher._asker.timeout_s = TIMEOUT_S  # as after a look that went well
         with pytest.raises(ClusterUnreachable):
             watcher.look()
     first, later = Silent.waited

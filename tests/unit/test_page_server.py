@@ -21,9 +21,9 @@ from sensorstream.config import Settings, TopicSettings, sensor_topics
 from sensorstream.errors import ClusterUnreachable, UsageError
 from sensorstream.monitor.view import Progress, View
 from sensorstream.monitor.web import server as serving
+from sensorstream.monitor.web.access import CSP, AccessRules
 from sensorstream.monitor.web.app import STATIC, Busy, Reading, make_app
 from sensorstream.monitor.web.changes import Changes
-from sensorstream.monitor.web.guard import CSP, Rules
 from sensorstream.monitor.web.rows import Ask, Found
 from sensorstream.monitor.web.server import PageOptions, PageServer, check_token, told
 from sensorstream.monitor.web.watching import Watches
@@ -55,11 +55,13 @@ class Lab:
             self._publisher.publish(topic, value, partition=partition, key=key)
 
     @contextmanager
-    def client(self, rules: Rules | None = None, *, changes: bool = False, base: str = HERE) -> Iterator[TestClient]:
+    def client(
+        self, rules: AccessRules | None = None, *, changes: bool = False, base: str = HERE
+    ) -> Iterator[TestClient]:
         app = make_app(
             self.shown,
             self.reading,
-            rules or Rules.of("127.0.0.1", 8765),
+            rules or AccessRules.of("127.0.0.1", 8765),
             self.settings,
             changes=Changes(self.settings) if changes else None,
         )
@@ -131,7 +133,7 @@ def test_a_name_that_was_pointed_here_is_not_answered(lab: Lab, host: str, statu
     [("192.168.1.7:8765", 200), ("box:8765", 200), ("BOX.:8765", 200), ("evil.example:8765", 421)],
 )
 def test_beyond_the_loopback_addresses_and_own_names_are_answered(lab: Lab, host: str, status: int) -> None:
-    with lab.client(Rules.of("0.0.0.0", 8765, ["box"], TOKEN)) as client:
+    with lab.client(AccessRules.of("0.0.0.0", 8765, ["box"], TOKEN)) as client:
         answer = client.get("/api/about", headers={"host": host, "authorization": f"Bearer {TOKEN}"})
     assert answer.status_code == status
 
@@ -160,7 +162,7 @@ def test_what_the_browser_says_of_other_sites_counts(lab: Lab) -> None:
 
 
 def test_without_a_token_nothing_is_told(lab: Lab) -> None:
-    with lab.client(Rules.of("127.0.0.1", 8765, token=TOKEN)) as client:
+    with lab.client(AccessRules.of("127.0.0.1", 8765, token=TOKEN)) as client:
         for path in ("/", "/static/js/main.js", "/api/overview", "/api/events", f"/api/overview?token={TOKEN}"):
             answer = client.get(path)
             assert answer.status_code == 401
@@ -170,7 +172,7 @@ def test_without_a_token_nothing_is_told(lab: Lab) -> None:
 
 
 def test_the_token_moves_from_the_address_into_a_cookie(lab: Lab) -> None:
-    with lab.client(Rules.of("127.0.0.1", 8765, token=TOKEN)) as client:
+    with lab.client(AccessRules.of("127.0.0.1", 8765, token=TOKEN)) as client:
         answer = client.get(f"/?token={TOKEN}")
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
         cookie = answer.headers["set-cookie"]
@@ -186,7 +188,7 @@ def test_the_token_moves_from_the_address_into_a_cookie(lab: Lab) -> None:
 @pytest.mark.parametrize("before", ['foo={"a": 1}; ', "a b=c; ", "[x]=1; =; ", 'q="; ', ""])
 @pytest.mark.parametrize("after", ["", '; bar={"b": [2]}'])
 def test_cookies_of_other_programs_are_passed_over(lab: Lab, before: str, after: str) -> None:
-    with lab.client(Rules.of("127.0.0.1", 8765, token=TOKEN)) as client:
+    with lab.client(AccessRules.of("127.0.0.1", 8765, token=TOKEN)) as client:
         cookies = f"{before}sensorstream-8765={TOKEN}{after}"
         assert client.get("/", headers={"cookie": cookies}).status_code == 200
         assert client.get("/", headers={"cookie": cookies.replace(TOKEN, "wrong")}).status_code == 401
@@ -194,7 +196,7 @@ def test_cookies_of_other_programs_are_passed_over(lab: Lab, before: str, after:
 
 def test_the_address_opens_from_a_page_of_another_site(lab: Lab) -> None:
     """A browser names the other site with the redirect's question, too, and sends a lax cookie with it."""
-    with lab.client(Rules.of("127.0.0.1", 8765, token=TOKEN)) as client:
+    with lab.client(AccessRules.of("127.0.0.1", 8765, token=TOKEN)) as client:
         cross = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
         moved = client.get(f"/?token={TOKEN}", headers=cross)
         assert (moved.status_code, moved.headers["location"]) == (303, "/")
@@ -203,7 +205,7 @@ def test_the_address_opens_from_a_page_of_another_site(lab: Lab) -> None:
 
 
 def test_a_change_from_another_site_is_refused_though_it_has_the_cookie(lab: Lab) -> None:
-    with lab.client(Rules.of("127.0.0.1", 8765, token=TOKEN), changes=True) as client:
+    with lab.client(AccessRules.of("127.0.0.1", 8765, token=TOKEN), changes=True) as client:
         assert client.get(f"/?token={TOKEN}").status_code == 303
         path, body = "/api/changes/delete-topic", {"name": "AIR", "confirm": "AIR"}
         for headers in (
@@ -234,7 +236,7 @@ def test_it_only_reads_unless_it_is_told(lab: Lab) -> None:
 
 
 def test_a_change_needs_token_origin_and_json(lab: Lab) -> None:
-    with lab.client(Rules.of("127.0.0.1", 8765, token=TOKEN), changes=True) as client:
+    with lab.client(AccessRules.of("127.0.0.1", 8765, token=TOKEN), changes=True) as client:
         path, body, known = "/api/changes/delete-topic", {"name": "AIR"}, {"authorization": f"Bearer {TOKEN}"}
         assert client.post(path, json=body, headers={"origin": HERE}).status_code == 401
         assert client.post(path, json=body, headers=known).status_code == 403, "no origin"

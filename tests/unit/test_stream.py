@@ -300,7 +300,7 @@ def test_an_outage_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert timers
     assert result.rows_in == 20
     assert numbers(broker) == list(range(20))
-    monkeypatch.setattr("sensorstream.pipelines.patience.GIVE_UP_S", 0.2)
+    monkeypatch.setattr("sensorstream.pipelines.read_timeouts.GIVE_UP_S", 0.2)
     put(broker, range(20, 24))
     timers.clear()
     with pytest.raises(ClusterUnreachable):

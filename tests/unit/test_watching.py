@@ -16,7 +16,7 @@ from sensorstream.monitor.conditions import parse
 from sensorstream.monitor.observer import Observer
 from sensorstream.monitor.snapshot import BrokerState, Snapshot
 from sensorstream.monitor.view import View
-from sensorstream.monitor.watching import Guard, check, wait_until
+from sensorstream.monitor.watching import ConditionWatcher, check, wait_until
 
 
 def snapshot(at: float, brokers: int) -> Snapshot:
@@ -114,7 +114,7 @@ def test_a_guard_calls_once_when_a_condition_holds() -> None:
     called: list[int] = []
     views = [View(snapshot(at, count)) for at, count in ((1, 3), (2, 3), (3, 2), (4, 2))]
     conditions = [parse("brokers < 3"), parse("brokers > 3")]
-    with Guard(cast(Observer, Views(views)), conditions, "g", lambda: called.append(1)) as guard:
+    with ConditionWatcher(cast(Observer, Views(views)), conditions, "g", lambda: called.append(1)) as guard:
         until(lambda: called, "it has fired", 60)
         until(lambda: not cast(Any, guard)._thread.is_alive(), "it looks no more", 60)
     assert called == [1]
@@ -124,6 +124,6 @@ def test_a_guard_calls_once_when_a_condition_holds() -> None:
 
 def test_a_guard_that_sees_nothing_knows_nothing() -> None:
     silent = cast(Observer, SimpleNamespace(error=None, wait=lambda *_, **__: None))
-    with Guard(silent, [parse("brokers < 3")], "g", lambda: None) as guard:
+    with ConditionWatcher(silent, [parse("brokers < 3")], "g", lambda: None) as guard:
         pass
     assert (guard.fired, guard.verdicts[0].holds) == ((), None)

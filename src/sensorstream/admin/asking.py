@@ -11,9 +11,9 @@ from sensorstream.clients.kafka_python.net import reason, wait_for
 
 K = TypeVar("K", bound=Hashable)
 
-PATIENCE_S: Final = 2.0
+TIMEOUT_S: Final = 2.0
 """How long a broker may take for an answer."""
-FIRST_PATIENCE_S: Final = 10.0
+FIRST_TIMEOUT_S: Final = 10.0
 """How long when it is asked for the first time: a command that looks once has no later look to find out what a busy
 machine told too late. A broker that hangs costs this once, as it gets ``SHORT_S`` from then on."""
 SHORT_S: Final = 0.4
@@ -37,7 +37,7 @@ class Asker:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self.patience_s = FIRST_PATIENCE_S
+        self.timeout_s = FIRST_TIMEOUT_S
         self.requests = 0
         self.refusing: set[int] = set()
         """Brokers at whose address nobody listens."""
@@ -59,33 +59,33 @@ class Asker:
         except KafkaError:
             return False
 
-    def all(self, requests: Mapping[K, tuple[int, Any]], patience_s: float | None = None) -> Answers[K]:
+    def all(self, requests: Mapping[K, tuple[int, Any]], timeout_s: float | None = None) -> Answers[K]:
         """Ask all at once; each key's broker and request. Brokers that are known to be silent get little time."""
         found: Answers[K] = Answers()
-        patience_s = self.patience_s if patience_s is None else patience_s
+        timeout_s = self.timeout_s if timeout_s is None else timeout_s
         self._hear_late()
         began = time.monotonic()
-        sent = {key: (broker, self._send(broker, request, patience_s)) for key, (broker, request) in requests.items()}
+        sent = {key: (broker, self._send(broker, request, timeout_s)) for key, (broker, request) in requests.items()}
         for key, (broker, future) in sent.items():
-            patience = min(patience_s, SHORT_S) if broker in self.silent_since else patience_s
-            self._collect(found, key, broker, future, began + patience - time.monotonic())
+            within_s = min(timeout_s, SHORT_S) if broker in self.silent_since else timeout_s
+            self._collect(found, key, broker, future, began + within_s - time.monotonic())
         return found
 
-    def ask(self, broker: int, request: Any, patience_s: float) -> Any:
+    def ask(self, broker: int, request: Any, timeout_s: float) -> Any:
         """One broker's answer to a question that others have to help it with; None where there is none in time."""
-        future = self._send(broker, request, patience_s)
-        return future.value if wait_for(future, patience_s) and future.succeeded() else None
+        future = self._send(broker, request, timeout_s)
+        return future.value if wait_for(future, timeout_s) and future.succeeded() else None
 
-    def any(self, request: Callable[[], Any], brokers: Collection[int], patience_s: float) -> Any:
+    def any(self, request: Callable[[], Any], brokers: Collection[int], timeout_s: float) -> Any:
         """What one of the brokers answers first: the next is asked when one takes long. None: nobody does."""
         order = deque(sorted(brokers, key=lambda one: (one in self.refusing, one in self.silent_since)))
         waiting: dict[int, Any] = {}
         news = threading.Event()
-        end = time.monotonic() + patience_s
+        end = time.monotonic() + timeout_s
         while order or waiting:
             if order:
                 broker = order.popleft()
-                waiting[broker] = self._send(broker, request(), patience_s)
+                waiting[broker] = self._send(broker, request(), timeout_s)
                 waiting[broker].add_both(lambda _: news.set())
             until = min(end, time.monotonic() + HEDGE_S) if order else end
             while waiting and time.monotonic() < until:
@@ -106,7 +106,7 @@ class Asker:
     def each(self, brokers: Iterable[int], request: Callable[[], Any]) -> Answers[int]:
         """Ask each broker the same; one whose connection breaks is asked again while there is time."""
         found: Answers[int] = Answers()
-        end = time.monotonic() + self.patience_s
+        end = time.monotonic() + self.timeout_s
         left = list(brokers)
         pause = threading.Event()
         while left:
@@ -137,10 +137,10 @@ class Asker:
             future = manager.call_soon(manager.cluster.request_update)
             wait_for(future, SHORT_S)
 
-    def _send(self, broker: int, request: Any, patience_s: float) -> Any:
+    def _send(self, broker: int, request: Any, timeout_s: float) -> Any:
         manager = self._session.manager
         self.requests += 1
-        return manager.call_soon(manager.send, request, broker, patience_s * 1000)
+        return manager.call_soon(manager.send, request, broker, timeout_s * 1000)
 
     def _collect(self, found: Answers[K], key: K, broker: int, future: Any, left_s: float) -> None:
         if not wait_for(future, max(left_s, 0.001)):

@@ -15,7 +15,7 @@ from sensorstream.events import Listener, Notice, ignore
 from sensorstream.records import TopicPartition
 from sensorstream.wording import counted, numbered
 
-PATIENCE_S: Final = 60.0
+TIMEOUT_S: Final = 60.0
 """How long a broker that the move needs may be away: long enough to be restarted."""
 STILL_S: Final = 120.0
 """How long nothing may be copied while every broker is there."""
@@ -54,12 +54,12 @@ def carry_out(
     *,
     stop: threading.Event,
     listener: Listener = ignore,
-    patience_s: float = PATIENCE_S,
+    timeout_s: float = TIMEOUT_S,
 ) -> None:
     """Move replicas as planned, wait until all have moved, and elect the preferred leaders.
 
     What has not moved is taken back when ``stop`` is set (Interrupted), when a broker that it takes is away for longer
-    than ``patience_s``, or when nothing is copied for long although all are there (BrokerError).
+    than ``timeout_s``, or when nothing is copied for long although all are there (BrokerError).
     """
     wanted = {TopicPartition(one.topic, one.partition): one.after for one in plan}
 
@@ -70,7 +70,7 @@ def carry_out(
         administer(settings, _WHAT, begin, listener)
     except SensorstreamError as error:
         raise _refused(settings, wanted, error, listener) from error
-    wait_moved(settings, wanted, stop=stop, listener=listener, patience_s=patience_s)
+    wait_moved(settings, wanted, stop=stop, listener=listener, timeout_s=timeout_s)
     elect_leaders(settings, sorted({one.topic for one in plan}), listener=listener)
 
 
@@ -90,7 +90,7 @@ def wait_moved(
     *,
     stop: threading.Event,
     listener: Listener = ignore,
-    patience_s: float = PATIENCE_S,
+    timeout_s: float = TIMEOUT_S,
 ) -> None:
     """Wait until none of these is being moved any more; see :func:`carry_out`."""
     total, progress, said = len(partitions), None, ""
@@ -108,13 +108,13 @@ def wait_moved(
             moved_at, progress = now, (left, look.copied)
         text = f"moving: {total - left:,} of {counted(total, 'partition')} in place"
         if hindrance:
-            text += f"; {hindrance}: the others wait for that, {patience_s:g} s at the most"
+            text += f"; {hindrance}: the others wait for that, {timeout_s:g} s at the most"
         elif now - moved_at >= _TELL_S:
             text += f"; nothing is copied to {_brokers(look)} just now, {_named(sorted(look.adding))} to come"
         if text != said or now - told_at >= _TELL_S:
             listener(Notice(text))
             said, told_at = text, now
-        if hindrance and now - well_at >= patience_s:
+        if hindrance and now - well_at >= timeout_s:
             _give_up(settings, partitions, look, hindrance, listener)
         if now - moved_at >= STILL_S:
             _give_up(settings, partitions, look, f"nothing was copied to {_brokers(look)} for {STILL_S:g} s", listener)

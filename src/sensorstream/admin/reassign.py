@@ -4,7 +4,7 @@ import threading
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sensorstream.admin.moving import PATIENCE_S, carry_out, moving_now, wait_moved
+from sensorstream.admin.moving import TIMEOUT_S, carry_out, moving_now, wait_moved
 from sensorstream.admin.results import MovedPartition, Reassigned
 from sensorstream.admin.spreading import rebalance, relieve
 from sensorstream.admin.topics import rows_named
@@ -51,20 +51,20 @@ def reassign(
     dry_run: bool = False,
     stop: threading.Event | None = None,
     listener: Listener = ignore,
-    patience_s: float = PATIENCE_S,
+    timeout_s: float = TIMEOUT_S,
 ) -> Reassigned:
     """Move replicas so that these topics are even over brokers, wait for the end, and elect the preferred leaders.
 
     See :func:`plan_reassignment`; with ``dry_run`` nothing is done but that. What somebody else has begun to move is
-    waited for first. When ``stop`` is set, or a broker that it takes is away for longer than ``patience_s``, what has
+    waited for first. When ``stop`` is set, or a broker that it takes is away for longer than ``timeout_s``, what has
     not moved yet stays where it was. Raises also Interrupted, BrokerError.
     """
     stop = stop or threading.Event()
     if not dry_run:
-        _wait_for_others(settings, names, stop, listener, patience_s)
+        _wait_for_others(settings, names, stop, listener, timeout_s)
     plan = plan_reassignment(settings, names, brokers, listener=listener)
     if plan and not dry_run:
-        carry_out(settings, plan, stop=stop, listener=listener, patience_s=patience_s)
+        carry_out(settings, plan, stop=stop, listener=listener, timeout_s=timeout_s)
     return Reassigned(plan, dry_run)
 
 
@@ -75,7 +75,7 @@ def move_off(
     *,
     stop: threading.Event | None = None,
     listener: Listener = ignore,
-    patience_s: float = PATIENCE_S,
+    timeout_s: float = TIMEOUT_S,
 ) -> tuple[MovedPartition, ...]:
     """Move what ``broker`` holds to the emptiest of the brokers ``onto``; nothing else moves. What was moved.
 
@@ -109,10 +109,10 @@ def move_off(
                 )
         return _moved(places, relieve(broker, onto, list(places.values())))
 
-    _wait_for_others(settings, (), stop, listener, patience_s)
+    _wait_for_others(settings, (), stop, listener, timeout_s)
     plan = administer(settings, f"what broker {broker} holds can't be planned", read, listener)
     if plan:
-        carry_out(settings, plan, stop=stop, listener=listener, patience_s=patience_s)
+        carry_out(settings, plan, stop=stop, listener=listener, timeout_s=timeout_s)
     return plan
 
 
@@ -149,7 +149,7 @@ def _moved(
 
 
 def _wait_for_others(
-    settings: Settings, names: Sequence[str], stop: threading.Event, listener: Listener, patience_s: float
+    settings: Settings, names: Sequence[str], stop: threading.Event, listener: Listener, timeout_s: float
 ) -> None:
     """Wait for what an earlier command, or somebody else, has begun to move."""
     for name in names:
@@ -164,4 +164,4 @@ def _wait_for_others(
     begun = administer(settings, "the replicas can't be planned", read, listener)
     if begun:
         listener(Notice(f"{len(begun)} of the partitions are being moved already: waiting for these first"))
-        wait_moved(settings, begun, stop=stop, listener=listener, patience_s=patience_s)
+        wait_moved(settings, begun, stop=stop, listener=listener, timeout_s=timeout_s)

@@ -3,7 +3,7 @@
 One look asks: one broker for the metadata, each broker for its groups, each leader for first and last stable offsets
 and newest timestamps, each coordinator for members and commits of all its groups at once (one request a group before
 Kafka 3.0), each leader for the records that the groups are to read next, one broker for the controller. Sizes are
-asked for when they are wanted. A broker that hangs costs its patience once; what it would have told is not known.
+asked for when they are wanted. A broker that hangs costs its timeout once; what it would have told is not known.
 """
 
 import time
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
-from sensorstream.admin.asking import PATIENCE_S, Asker, words
+from sensorstream.admin.asking import TIMEOUT_S, Asker, words
 from sensorstream.admin.cluster import version_told
 from sensorstream.admin.watched_groups import Groups, GroupSeen
 from sensorstream.admin.watched_logs import Logs
@@ -100,7 +100,7 @@ class Watcher:
 
         try:
             seen = self._look(sizes, peek)
-            self._asker.patience_s = PATIENCE_S
+            self._asker.timeout_s = TIMEOUT_S
             return seen
         except (KafkaError, RuntimeError, OSError) as error:
             raise broker_error("the cluster can't be looked at", error) from error
@@ -108,7 +108,7 @@ class Watcher:
     def _look(self, sizes: bool, peek: bool) -> Seen:
         asker = self._asker
         problems: list[str] = []
-        answer = asker.any(_metadata_request, asker.known(), max(FIRST_ANSWER_S, asker.patience_s))
+        answer = asker.any(_metadata_request, asker.known(), max(FIRST_ANSWER_S, asker.timeout_s))
         if answer is None:
             raise ClusterUnreachable("no broker answers", hint="look at the cluster with: sensorstream cluster status")
         brokers = {int(one.node_id): (str(one.host), int(one.port)) for one in answer.brokers}
@@ -159,7 +159,7 @@ class Watcher:
         if not self._asker.supports(quorum_request(), 0):
             return told if told >= 0 else None
         for broker in sorted(brokers, key=lambda one: one in self._asker.silent_since)[:1]:
-            answer = self._asker.ask(broker, quorum_request(), self._asker.patience_s / 2)
+            answer = self._asker.ask(broker, quorum_request(), self._asker.timeout_s / 2)
             leader = None if answer is None else leader_told(answer)
             if leader is not None:
                 return leader

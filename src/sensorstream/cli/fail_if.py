@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sensorstream.monitor.conditions import Condition
     from sensorstream.monitor.judging import Verdict
     from sensorstream.monitor.observer import Observer
-    from sensorstream.monitor.watching import Checked, Guard
+    from sensorstream.monitor.watching import Checked, ConditionWatcher
 
 _LOOK_EVERY_S: Final = 0.3
 
@@ -103,7 +103,7 @@ def guarded(
     watched: "Sequence[Condition]",
     stop: "threading.Event",
     observer: "Observer | None" = None,
-) -> "Iterator[Guard | None]":
+) -> "Iterator[ConditionWatcher | None]":
     """While inside, ``stop`` is set when one of the conditions holds; None where there are none.
 
     They are judged by what ``observer`` sees, whose owner then tells what it has to tell; by default one of their own.
@@ -115,12 +115,12 @@ def guarded(
 
     from sensorstream.events import ignore
     from sensorstream.monitor.observer import Observer
-    from sensorstream.monitor.watching import Guard
+    from sensorstream.monitor.watching import ConditionWatcher
 
     with ExitStack() as opened:
         seen = observer or opened.enter_context(Observer(session.settings))
         listener = session.listener if observer is None else ignore
-        guard = Guard(seen, watched, session.settings.group, stop.set, listener)
+        guard = ConditionWatcher(seen, watched, session.settings.group, stop.set, listener)
         yield opened.enter_context(guard)
 
 

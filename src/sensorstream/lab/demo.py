@@ -25,7 +25,7 @@ from sensorstream.events import Listener, Notice, Step, ignore
 from sensorstream.lab.chaos.chaos import chaos
 from sensorstream.lab.chaos.plan import ChaosPlan, Fault, Target
 from sensorstream.lab.chaos.results import ChaosResult
-from sensorstream.lab.guard import Guard, clean_up
+from sensorstream.lab.remover import Remover, clean_up
 from sensorstream.lab.report import Report, watch, write_report
 from sensorstream.lab.run import LabJob, LabRun, run
 from sensorstream.monitor.lag import GroupLag
@@ -93,7 +93,7 @@ def demonstrate(
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="sensorstream-demo-"))
     cluster = LocalCluster(f"demo-{os.getpid()}", listener=listener)
-    guard = Guard(cluster.name, folder)
+    remover = Remover(cluster.name, folder)
     stays = False
     try:
         listener(Step(1, "start a real Apache Kafka: three brokers, each a process of its own"))
@@ -161,7 +161,7 @@ def demonstrate(
         if not stays:
             listener(Step(6, "stop the brokers and clean up"))
             clean_up(cluster.name, folder)
-        guard.done()
+        remover.done()
 
 
 def _run_broken(

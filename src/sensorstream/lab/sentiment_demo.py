@@ -22,8 +22,8 @@ from sensorstream.config import Settings, TopicSettings, posts_topic
 from sensorstream.errors import Interrupted, SensorstreamError, SinkError
 from sensorstream.events import Listener, Notice, Step, ignore
 from sensorstream.lab.demo import show_nothing
-from sensorstream.lab.guard import Guard, clean_up
 from sensorstream.lab.mix import WINDOWS_OF, PageMix, as_svg, page_mixes
+from sensorstream.lab.remover import Remover, clean_up
 from sensorstream.lab.scored_once import ScoredOnce, check_scored
 from sensorstream.lab.scorers import Scorers
 from sensorstream.own_files import make_folder
@@ -124,7 +124,7 @@ def demonstrate_sentiment(
         _make(to)
     folder = Path(tempfile.mkdtemp(prefix="sensorstream-demo-"))
     cluster = LocalCluster(f"demo-{os.getpid()}", listener=listener)
-    guard = Guard(cluster.name, folder)
+    remover = Remover(cluster.name, folder)
     stays = False
     try:
         listener(Step(1, "start a real Apache Kafka: three brokers, each a process of its own"))
@@ -191,7 +191,7 @@ def demonstrate_sentiment(
         if not stays:
             listener(Step(7, "stop the brokers and clean up"))
             clean_up(cluster.name, folder)
-        guard.done()
+        remover.done()
 
 
 def _go_on(stop: threading.Event) -> None:

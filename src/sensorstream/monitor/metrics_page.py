@@ -8,7 +8,7 @@ from sensorstream.addresses import bracketed
 from sensorstream.errors import UsageError
 from sensorstream.monitor.listening import is_loopback
 from sensorstream.monitor.prometheus import Collector, registry_of
-from sensorstream.monitor.web.guard import Rules
+from sensorstream.monitor.web.access import AccessRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -53,7 +53,7 @@ class Page:
 
     def _app(self, inner: Any) -> "Callable[[dict[str, Any], Any], Iterable[bytes]]":
         # A name that was pointed at the loopback lets pages of others in; beyond it, whoever reaches it may read.
-        rules = Rules() if is_loopback(self._host) else None
+        rules = AccessRules() if is_loopback(self._host) else None
 
         def serve(environ: dict[str, Any], start_response: Any) -> "Iterable[bytes]":
             asked = environ.get("HTTP_HOST")  # no browser leaves it out

@@ -122,7 +122,7 @@ class _Teller:
             self._listener(Notice(text))
 
 
-class Guard:
+class ConditionWatcher:
     """Judges every view of an observer on a thread of its own (``with``), until a condition holds.
 
     ``then`` is called once, on that thread, when one does; ``verdicts`` are the last ones.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sensorstream.config import nearest
 from sensorstream.errors import SensorstreamError, UsageError
 from sensorstream.sentiment.base import Scorer, ScorerFactory
-from sensorstream.sentiment.guard import MAX_CHARS, GuardedScorer
+from sensorstream.sentiment.checked_scorer import MAX_CHARS, CheckedScorer
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -28,11 +28,11 @@ _SWITCH: Final = {"on": True, "off": False}
 
 def open_scorer(
     name: str = DEFAULT, options: Mapping[str, str] | None = None, *, check_language: bool = True
-) -> GuardedScorer:
-    """The scorer of a name, guarded.
+) -> CheckedScorer:
+    """The scorer of a name, with the checks of :class:`CheckedScorer`.
 
     ``name`` is one built in, a plug-in, the path of a model file, or ``onnx:`` and the folder of an exported model. Of
-    the ``options`` two are the guard's: ``language`` (``on`` or ``off``; ``check_language`` is its default) and
+    the ``options`` two are for the checks: ``language`` (``on`` or ``off``; ``check_language`` is its default) and
     ``max_chars``; the others are the scorer's.
     Raises UsageError for an unknown name or option, and for a plug-in that can't be loaded.
     """
@@ -43,7 +43,7 @@ def open_scorer(
             raise UsageError(f"language={switch} is not known", hint="it is on or off")
         check_language = _SWITCH[switch]
     max_chars = _count(rest.pop("max_chars", str(MAX_CHARS)))
-    return GuardedScorer(_open(name, rest), max_chars=max_chars, check_language=check_language)
+    return CheckedScorer(_open(name, rest), max_chars=max_chars, check_language=check_language)
 
 
 def scorer_names() -> list[str]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from sensorstream.errors import UsageError
 from sensorstream.sentiment.base import Label, Score, Status, WordScore
-from sensorstream.sentiment.guard import GuardedScorer
+from sensorstream.sentiment.checked_scorer import CheckedScorer
 
 _BATCH: Final = 500
 
@@ -73,7 +73,7 @@ class TextsScored:
         return sum(score.status == "error" for score in self.scores)
 
 
-def score_texts(lines: Iterable[bytes], scorer: GuardedScorer, *, explain: bool = False) -> TextsScored:
+def score_texts(lines: Iterable[bytes], scorer: CheckedScorer, *, explain: bool = False) -> TextsScored:
     """Score texts as they came from outside: each is the UTF-8 of one text.
 
     One that is not UTF-8 has the status ``error``. With ``explain`` each score has the words that made it. Raises
@@ -89,7 +89,7 @@ def score_texts(lines: Iterable[bytes], scorer: GuardedScorer, *, explain: bool 
     return TextsScored(UsedScorer(scorer.name, scorer.version, cut), tuple(scores))
 
 
-def _scored(lines: list[bytes], scorer: GuardedScorer, explain: bool) -> Iterator[ScoredText]:
+def _scored(lines: list[bytes], scorer: CheckedScorer, explain: bool) -> Iterator[ScoredText]:
     decoded = [_decoded(line) for line in lines]
     scores = iter(scorer.score_batch([text for text, wrong in decoded if wrong is None]))
     for text, wrong in decoded:

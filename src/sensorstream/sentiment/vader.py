@@ -34,7 +34,7 @@ class Steps:
 class VaderScorer:
     """The scorer ``vader``. English only; any text has a score, an empty one 0.
 
-    It says nothing of languages, length and empty texts: :mod:`sensorstream.sentiment.guard` does.
+    It says nothing of languages, length and empty texts: :mod:`sensorstream.sentiment.checked_scorer` does.
     """
 
     name = "vader"

@@ -21,9 +21,9 @@ from sensorstream.errors import ExitCode, SensorstreamError, UnknownTopic
 from sensorstream.events import Listener, ignore
 from sensorstream.monitor.view import View
 from sensorstream.monitor.web import payload
+from sensorstream.monitor.web.access import AccessControl, AccessRules
 from sensorstream.monitor.web.changes import MOST_BYTES, Changes
 from sensorstream.monitor.web.curves import curves
-from sensorstream.monitor.web.guard import Guarded, Rules
 from sensorstream.monitor.web.latency import LatencyTail
 from sensorstream.monitor.web.rows import Ask, Found, RowReader, ask_of
 from sensorstream.monitor.web.rows import payload as rows_payload
@@ -257,7 +257,7 @@ class Page:
 def make_app(
     source: ViewSource,
     reading: Reading,
-    rules: Rules,
+    rules: AccessRules,
     settings: Settings,
     *,
     changes: Changes | None = None,
@@ -302,7 +302,7 @@ def make_app(
         exception_handlers={SensorstreamError: _failed, Busy: _busy},
         lifespan=lifespan,
     )
-    return Guarded(app, rules)
+    return AccessControl(app, rules)
 
 
 def encoded(made: object) -> bytes:

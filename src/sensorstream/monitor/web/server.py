@@ -13,7 +13,7 @@ from sensorstream.config import Settings
 from sensorstream.errors import SensorstreamError, UsageError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.monitor.listening import is_loopback
-from sensorstream.monitor.web.guard import Rules
+from sensorstream.monitor.web.access import AccessRules
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -102,7 +102,7 @@ class PageServer:
         if token is None and (beyond or options.allow_changes):
             token = secrets.token_urlsafe(24)
         names = [*options.names, *((options.host, *_own_names()) if beyond else ())]
-        rules = Rules.of(options.host, port, names, token)
+        rules = AccessRules.of(options.host, port, names, token)
         self.address = f"http://{_shown_host(options.host)}:{port}/"
         self.url = self.address if token is None else f"{self.address}?token={quote(token)}"
         self._reading = Reading(lambda: open_client(settings), settings, listener)

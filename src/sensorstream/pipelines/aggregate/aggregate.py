@@ -24,7 +24,7 @@ from sensorstream.errors import (
     UsageError,
 )
 from sensorstream.events import Listener, Notice, Progress, ignore
-from sensorstream.pipelines.patience import Patience
+from sensorstream.pipelines.read_timeouts import ReadTimeouts
 from sensorstream.pipelines.start_at import StartAt, resolve
 from sensorstream.records import ConsumedRecord, Row, TopicIdentity, TopicPartition, Value
 from sensorstream.serde import json as json_serde
@@ -249,7 +249,7 @@ class _Aggregation:
         return positions
 
     def _loop(self) -> Ended:
-        patience = Patience(
+        timeouts = ReadTimeouts(
             self._stop,
             self._listener,
             idle_timeout_s=self._job.idle_timeout_s,
@@ -259,16 +259,16 @@ class _Aggregation:
             if self._ends and all(self._reader.position(tp) >= end for tp, end in self._ends.items()):
                 return "end"
             try:
-                polled = self._reader.poll(patience.poll_s)
+                polled = self._reader.poll(timeouts.poll_s)
                 if polled:
-                    patience.heard()
+                    timeouts.heard()
                     self._take(polled, time.monotonic())
-                elif patience.idle:
+                elif timeouts.idle:
                     return "timeout"
                 self._follow()
-                patience.answered()
+                timeouts.answered()
             except ClusterUnreachable as error:
-                patience.sit_out(error)
+                timeouts.sit_out(error)
                 self._heard = dict.fromkeys(self._parts, time.monotonic())
                 continue
             closed = self._windows.closed()

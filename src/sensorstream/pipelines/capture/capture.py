@@ -32,7 +32,7 @@ from sensorstream.errors import (
 from sensorstream.events import Listener, Notice, PartitionEnd, Progress, RowStored, ignore
 from sensorstream.pipelines.capture.handover import Taken, taken_by_others
 from sensorstream.pipelines.capture.ranges import Range, range_end
-from sensorstream.pipelines.patience import GIVE_UP_S, POLL_S, Ended, Patience
+from sensorstream.pipelines.read_timeouts import GIVE_UP_S, POLL_S, Ended, ReadTimeouts
 from sensorstream.pipelines.start_at import StartAt, resolve
 from sensorstream.records import Commit, ConsumedRecord, TopicIdentity, TopicPartition, commit_note
 from sensorstream.sinks.base import Sink
@@ -182,7 +182,7 @@ class _Capture:
         self._ending = False
         # Some file of it has a range, be it from an earlier start.
         self._ranged = job.range is not None
-        self._patience = Patience(
+        self._timeouts = ReadTimeouts(
             stop,
             listener,
             idle_timeout_s=job.idle_timeout_s,
@@ -253,15 +253,15 @@ class _Capture:
         ]
 
     def _loop(self) -> Ended:
-        self._patience.heard()
+        self._timeouts.heard()
         while not self._stop.is_set():
             try:
                 ended = self._turn()
             except ClusterUnreachable as error:
-                self._patience.sit_out(error)
+                self._timeouts.sit_out(error)
                 self._store_if_due()
             else:
-                self._patience.answered()
+                self._timeouts.answered()
                 if ended is not None:
                     return ended
         return "stopped"
@@ -276,7 +276,7 @@ class _Capture:
         if self._ranged:
             self._pause_ended()
         wanted = POLLED_ROWS if job.count is None else min(POLLED_ROWS, job.count - self._taken)
-        batches = self._reader.poll_values(self._patience.poll_s, wanted)
+        batches = self._reader.poll_values(self._timeouts.poll_s, wanted)
         if job.arrived is not None:
             for batch in batches.values():
                 job.arrived(batch.records())
@@ -284,12 +284,12 @@ class _Capture:
             if not self._prepare(batches):
                 return "stopped"
             self._take(batches, wanted)
-            self._patience.heard()
+            self._timeouts.heard()
         else:
             self._follow()
             self._tell_ends()
             self._tell_waiting()
-            if self._patience.idle:
+            if self._timeouts.idle:
                 return "timeout"
         self._store_if_due()
         return None

@@ -81,7 +81,7 @@ def make_job(settings: Settings, options: ReplayOptions, listener: Listener = ig
         raise UsageError(f"{', '.join(form.of_tables)}: only for CSV and TSV sources", hint="leave it out")
     first_rows = _first_rows(options.from_row, [topic for topic, _ in pairs])
     check_zones(options.time_zone, [topic for topic, _ in pairs])
-    clock, seats = common_clock(settings, options, pairs, listener)
+    clock, places = common_clock(settings, options, pairs, listener)
     sources = []
     values = options.values or (None,) * len(pairs)
     for at, ((topic, path), name, value) in enumerate(zip(pairs, names, values, strict=True)):
@@ -114,11 +114,11 @@ def make_job(settings: Settings, options: ReplayOptions, listener: Listener = ig
             raise UsageError(f"--partition-by key needs a key for {topic}", hint="name its column with --key")
         # The same checks for every source, before the first one is opened.
         pace(times=RowTimes(FirstTimes(TimeRule("")), (0,)))
-        seat = seats.get(at)
+        place = places.get(at)
         rules = Rules(
             make_schedule=_schedule_for(pace)
-            if clock is None or seat is None
-            else on_clock(clock, seat, path, listener),
+            if clock is None or place is None
+            else on_clock(clock, place, path, listener),
             paced_by_time=options.speed is not None,
             partition_by=options.partition_by or ("key" if key else "row"),
             key=key,
@@ -129,8 +129,8 @@ def make_job(settings: Settings, options: ReplayOptions, listener: Listener = ig
             make_encoder=encoder_of(value, form, path),
             value=value,
             follow=follow,
-            on_clock=seat is not None,
-            leave_clock=_nothing if clock is None or seat is None else partial(clock.leave, seat),
+            on_clock=place is not None,
+            leave_clock=_nothing if clock is None or place is None else partial(clock.leave, place),
         )
         stem = "stdin" if path == "-" else topic if is_pattern(path) else Path(path).stem
         sources.append(

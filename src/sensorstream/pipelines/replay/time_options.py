@@ -74,15 +74,15 @@ def common_clock(
         return None, {}
     names = [pairs[at][1] for at in shared]
     clock = CommonClock(names, speed=speed, max_gap=options.max_gap, listener=listener)
-    return clock, {at: seat for seat, at in enumerate(shared)}
+    return clock, {at: place for place, at in enumerate(shared)}
 
 
-def on_clock(clock: CommonClock, seat: int, path: str, listener: Listener) -> Callable[[RowTimes | None], Schedule]:
+def on_clock(clock: CommonClock, place: int, path: str, listener: Listener) -> Callable[[RowTimes | None], Schedule]:
     """What makes the schedule of one of its sources."""
 
     def make(times: RowTimes | None) -> Schedule:
         if times is None:
             raise UsageError(f"--speed needs a time column in {path}", hint="name it with --time-column")
-        return OnClock(clock, seat, times, name=path, listener=listener)
+        return OnClock(clock, place, times, name=path, listener=listener)
 
     return make

@@ -26,7 +26,7 @@ from sensorstream.errors import (
     UsageError,
 )
 from sensorstream.events import Event, Listener, Notice, ignore
-from sensorstream.pipelines.patience import Ended, Patience
+from sensorstream.pipelines.read_timeouts import Ended, ReadTimeouts
 from sensorstream.pipelines.scored_feed.job import FeedJob
 from sensorstream.pipelines.start_at import StartAt, resolve
 from sensorstream.records import ConsumedRecord, TopicPartition
@@ -63,7 +63,7 @@ class ScoredFeed:
         self._assigned: Reader | None = None
         self._posts = 0
         self._measured_at = self._counted_at = 0.0
-        self._patience = Patience(
+        self._timeouts = ReadTimeouts(
             self._stop,
             idle_timeout_s=job.idle_timeout_s,
             has_end=job.stop_at_end or job.count is not None,
@@ -187,12 +187,12 @@ class ScoredFeed:
     def _read(self, reader: Reader) -> Ended | None:
         job = self._job
         self._begin(reader)
-        self._patience.heard()
+        self._timeouts.heard()
         while not self._stop.is_set():
             try:
-                polled = reader.poll(self._patience.poll_s, BATCH)
+                polled = reader.poll(self._timeouts.poll_s, BATCH)
                 if polled:
-                    self._patience.heard()
+                    self._timeouts.heard()
                     if not self._hand_over(reader, polled):
                         return "count" if self._posts == job.count else None
                 self._positions = {tp: reader.position(tp) for tp in self._positions}
@@ -201,11 +201,11 @@ class ScoredFeed:
                     self._begin(reader)
             except ClusterUnreachable as error:
                 self._tell("away", f"waiting for a broker to come back: {error.message}")
-                self._patience.sit_out(error)
+                self._timeouts.sit_out(error)
                 continue
             if job.stop_at_end and all(self._positions[tp] >= end for tp, end in self._ends.items()):
                 return "end"
-            if self._patience.idle:
+            if self._timeouts.idle:
                 return "timeout"
         return None
 
@@ -272,7 +272,7 @@ class ScoredFeed:
                 self._queue.put(posts, timeout=_POLL_S)
             except queue.Full:
                 self._measure(reader)
-                self._patience.heard()
+                self._timeouts.heard()
                 continue
             return True
         return False
@@ -287,4 +287,4 @@ class ScoredFeed:
         ends = reader.end_offsets(self._positions)
         lag = sum(max(0, ends[tp] - position) for tp, position in self._positions.items())
         self._change(kind="reading", text=f"reading {self._job.topic}", lag=lag)
-        self._patience.answered()
+        self._timeouts.answered()

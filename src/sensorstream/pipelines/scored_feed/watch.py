@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from sensorstream.clients.base import Client
 from sensorstream.events import Listener, ignore
-from sensorstream.pipelines.patience import Ended
+from sensorstream.pipelines.read_timeouts import Ended
 from sensorstream.pipelines.scored_feed.job import FeedJob
 from sensorstream.pipelines.scored_feed.scored_feed import ScoredFeed
 from sensorstream.sentiment.feed import Feed, Kind, ScoredPost, SourceState

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sensorstream.pipelines.patience import Ended
+from sensorstream.pipelines.read_timeouts import Ended
 from sensorstream.records import ConsumedRecord
 
 BATCH_ROWS: Final = 10_000

@@ -14,8 +14,8 @@ from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import BrokerError, SensorstreamError, UnknownTopic, UsageError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.pipelines.stream.job import BATCH_ROWS, COMMIT_EVERY_S, StreamJob, StreamResult
-from sensorstream.pipelines.stream.seat import Seat, check_instance, default_instance, take_seat
 from sensorstream.pipelines.stream.stream import stream
+from sensorstream.pipelines.stream.worker_slot import WorkerSlot, check_instance, default_instance, take_slot
 from sensorstream.records import ConsumedRecord, check_topic_name
 from sensorstream.transforms.base import Transform, get_ready
 from sensorstream.wording import counted
@@ -167,21 +167,21 @@ def run_worker(
     stop: threading.Event | None = None,
     listener: Listener = ignore,
 ) -> StreamResult:
-    """Stream in this process, under a seat of its own, until ``stop`` is set or the options' end is reached.
+    """Stream in this process, under a slot of its own, until ``stop`` is set or the options' end is reached.
 
     The topics must exist. Raises what :func:`~sensorstream.pipelines.stream.stream.stream` raises.
     """
     cluster_id = admin.describe_cluster(settings, listener=listener).cluster_id or ",".join(settings.bootstrap)
-    with take_seat(cluster_id, settings.group, options.instance or default_instance()) as seat:
-        listener(Notice(f"group {settings.group}, transactional id {seat.transactional_id}", "debug"))
+    with take_slot(cluster_id, settings.group, options.instance or default_instance()) as slot:
+        listener(Notice(f"group {settings.group}, transactional id {slot.transactional_id}", "debug"))
         limit, dead_limit = (_limit_of(settings, topic) for topic in (options.target, options.dead))
         job = StreamJob(
             source=options.source,
             target=options.target,
             dead_letters=options.dead,
             group=settings.group,
-            transactional_id=seat.transactional_id,
-            client_id=seat.client_id,
+            transactional_id=slot.transactional_id,
+            client_id=slot.client_id,
             plain=options.plain,
             stop_at_end=options.exit_at_end,
             count=options.count,
@@ -192,7 +192,7 @@ def run_worker(
             dead_limit=dead_limit,
             arrived=options.arrived,
         )
-        _clear(settings, seat, listener)
+        _clear(settings, slot, listener)
         settings = _as_member(settings)
         for known in (limit, dead_limit):
             if known is not None:
@@ -224,11 +224,11 @@ def _within(settings: Settings, limit: int) -> Settings:
     return replace(settings, properties={**settings.properties, "batch.size": str(size)})
 
 
-def _clear(settings: Settings, seat: Seat, listener: Listener) -> None:
-    """Take one out of the group that was killed in this seat and is still waited for."""
+def _clear(settings: Settings, slot: WorkerSlot, listener: Listener) -> None:
+    """Take one out of the group that was killed in this slot and is still waited for."""
     try:
-        if admin.remove_members(settings, seat.group, seat.client_id):
-            listener(Notice(f"removed {seat.client_id} from group {seat.group}: it was killed", "debug"))
+        if admin.remove_members(settings, slot.group, slot.client_id):
+            listener(Notice(f"removed {slot.client_id} from group {slot.group}: it was killed", "debug"))
     except SensorstreamError as error:
         wait = f"the group waits {GROUP_SESSION_MS // 1000} s for one that was killed"
         listener(Notice(f"{wait}: {error.message}", "debug"))

@@ -29,11 +29,11 @@ from sensorstream.errors import (
     SensorstreamError,
 )
 from sensorstream.events import Listener, Notice, Progress, ignore
-from sensorstream.pipelines.patience import Ended, Patience
-from sensorstream.pipelines.stream.ends import Ends
+from sensorstream.pipelines.read_timeouts import Ended, ReadTimeouts
+from sensorstream.pipelines.stream.end_offsets import EndOffsets
 from sensorstream.pipelines.stream.job import StreamedPartition, StreamJob, StreamResult
 from sensorstream.pipelines.stream.pace import Pace
-from sensorstream.pipelines.stream.part import StreamPart
+from sensorstream.pipelines.stream.partition_progress import PartitionProgress
 from sensorstream.pipelines.stream.records import Letter, Made, RecordTransformer, Route, too_large_for_the_dead
 from sensorstream.records import ConsumedRecord, TopicPartition
 from sensorstream.transforms.base import Transform
@@ -99,12 +99,12 @@ class _Stream:
         self._open = False
         self._retrying = False
         self._doubtful: dict[TopicPartition, tuple[int, int]] = {}
-        self._parts: dict[TopicPartition, StreamPart] = {}
+        self._progress: dict[TopicPartition, PartitionProgress] = {}
         self._finished: list[StreamedPartition] = []
-        self._ends = Ends(reader, listener)
+        self._end_offsets = EndOffsets(reader, listener)
         self._pace = Pace()
         self._began_at = 0.0
-        self._patience = Patience(
+        self._timeouts = ReadTimeouts(
             self._stop,
             listener,
             idle_timeout_s=job.idle_timeout_s,
@@ -121,22 +121,22 @@ class _Stream:
         # First of all: it fences an older run of this id, and ends what that one left open.
         self._publisher = self._open_publisher()
         if job.stop_at_end:
-            self._ends.agree([TopicPartition(job.source, one) for one in range(partitions)])
+            self._end_offsets.agree([TopicPartition(job.source, one) for one in range(partitions)])
         self._reader.subscribe([job.source], Rebalance(self._assigned, self._revoked, self._lost))
         ended = self._loop()
         self._finish()
-        if not self._patience.away:
+        if not self._timeouts.away:
             wait_until_seen(self._reader, self._written, self._listener)
-        done = sorted([*self._finished, *(part.summary() for part in self._parts.values())], key=_by_offset)
+        done = sorted([*self._finished, *(progress.summary() for progress in self._progress.values())], key=_by_offset)
         return StreamResult(
             job.source,
             job.target,
             job.dead_letters,
             job.group,
             ended,
-            sum(part.rows_in for part in done),
-            sum(part.rows_out for part in done),
-            sum(part.dead_letters for part in done),
+            sum(progress.rows_in for progress in done),
+            sum(progress.rows_out for progress in done),
+            sum(progress.dead_letters for progress in done),
             self._transactions,
             self._aborted,
             tuple(done),
@@ -149,20 +149,24 @@ class _Stream:
             # The transactional id is asked for, or a transaction is on its way.
             topics = (job.target, job.dead_letters)
             waited = Waited(topics, writes=True, group=job.group, transactional_id=job.transactional_id)
-            mark = (self._transactions, self._rows_in, sum(len(part.made) for part in list(self._parts.values())))
+            mark = (
+                self._transactions,
+                self._rows_in,
+                sum(len(progress.made) for progress in list(self._progress.values())),
+            )
             return [Open(f"a transaction into {job.target}", mark, waited, surely=self._retrying)]
-        parts = list(self._parts.values())
-        if not parts:
+        all_progress = list(self._progress.values())
+        if not all_progress:
             return [Open(f"partitions of {job.source}", None, Waited((job.source,), group=job.group), surely=False)]
         return [
             Open(
                 f"records of {job.source}",
-                part.position,
-                Waited(partitions=(part.tp,), group=job.group),
+                progress.position,
+                Waited(partitions=(progress.tp,), group=job.group),
                 surely=False,
-                key=part.tp,
+                key=progress.tp,
             )
-            for part in parts
+            for progress in all_progress
         ]
 
     def close(self) -> None:
@@ -171,7 +175,7 @@ class _Stream:
             self._publisher = None
 
     def _loop(self) -> Ended:
-        self._patience.heard()
+        self._timeouts.heard()
         while not self._stop.is_set():
             try:
                 if self._retrying:
@@ -179,11 +183,11 @@ class _Stream:
                     continue
                 ended = self._turn()
             except ClusterUnreachable as error:
-                self._patience.sit_out(error)
+                self._timeouts.sit_out(error)
                 # Nor do they say anything about whether the rows would be taken.
                 self._failing_since = None
             else:
-                self._patience.answered()
+                self._timeouts.answered()
                 if ended is not None:
                     return ended
         return "stopped"
@@ -191,33 +195,33 @@ class _Stream:
     def _turn(self) -> Ended | None:
         """Read once, publish what has come, commit what is due; how the stream has ended, if it has."""
         job = self._job
-        taken = self._rows_in + sum(len(part.made) for part in self._parts.values())
+        taken = self._rows_in + sum(len(progress.made) for progress in self._progress.values())
         if job.count is not None and taken >= job.count:
             self._commit()
             return None if self._retrying else "count"
-        if job.stop_at_end and not self._open and self._ends.group_is_there(self._parts.values()):
+        if job.stop_at_end and not self._open and self._end_offsets.group_is_there(self._progress.values()):
             return "end"
         wanted = job.batch_rows if job.count is None else min(job.batch_rows, job.count - taken)
-        batches = self._reader.poll(_MORE_S if self._open else self._patience.poll_s, min(wanted, self._pace.rows))
+        batches = self._reader.poll(_MORE_S if self._open else self._timeouts.poll_s, min(wanted, self._pace.rows))
         if job.arrived is not None:
             for records in batches.values():
                 job.arrived(records)
         came = any(batches.values())
         if came:
-            self._patience.heard()
+            self._timeouts.heard()
             self._take(batches)
         if self._open:
-            rows = sum(len(part.made) for part in self._parts.values())
+            rows = sum(len(progress.made) for progress in self._progress.values())
             due = time.monotonic() - self._began_at >= job.commit_every_s
             if not came or due or rows >= job.batch_rows:
                 self._follow()
                 self._commit()
         elif not came and not self._retrying:
             self._follow()
-            if any(part.moved for part in self._parts.values()):
+            if any(progress.moved for progress in self._progress.values()):
                 self._commit()
-            self._ends.tell(self._parts.values())
-            if self._patience.idle:
+            self._end_offsets.tell(self._progress.values())
+            if self._timeouts.idle:
                 return "timeout"
         return None
 
@@ -226,17 +230,17 @@ class _Stream:
     def _take(self, batches: Mapping[TopicPartition, Sequence[ConsumedRecord]]) -> None:
         """Transform what has come, and publish it in the open transaction."""
         for tp, read in batches.items():
-            part = self._parts.get(tp)
-            if part is None or not read:
+            progress = self._progress.get(tp)
+            if progress is None or not read:
                 continue
-            records = self._ends.cut(tp, read)
+            records = self._end_offsets.cut(tp, read)
             if not records:
                 continue
             began = time.monotonic()
             made = self._transformer.make(records)
             self._pace.took(len(records), time.monotonic() - began)
-            part.made += made
-            part.position = records[-1].offset + 1
+            progress.made += made
+            progress.position = records[-1].offset + 1
             if not self._retrying:
                 try:
                     self._publish(made)
@@ -281,8 +285,8 @@ class _Stream:
         return self._publisher
 
     def _commit(self) -> None:
-        """Commit what has been published, with the positions behind it; on failure it is repeated later."""
-        moved = {part.tp: part.position for part in self._parts.values() if part.moved}
+        """Commit what has been published, with the positions behind it; on failure it is done again later."""
+        moved = {progress.tp: progress.position for progress in self._progress.values() if progress.moved}
         if self._retrying or (not moved and not self._open):
             return
         try:
@@ -293,7 +297,7 @@ class _Stream:
     def _end_transaction(self, publisher: TransactionalPublisher, positions: Mapping[TopicPartition, int]) -> None:
         if positions:
             publisher.send_offsets(positions, self._reader)
-        held = {tp: (position, len(self._parts[tp].made)) for tp, position in positions.items()}
+        held = {tp: (position, len(self._progress[tp].made)) for tp, position in positions.items()}
         try:
             publisher.commit()
         except SensorstreamError:
@@ -310,7 +314,7 @@ class _Stream:
         self._failing_since, self._failures = None, 0
         for tp, (position, count) in held.items():
             self._rows_in += count
-            self._parts[tp].settle(position, count)
+            self._progress[tp].settle(position, count)
         self._listener(Progress(f"{self._job.source} to {self._job.target}", self._rows_in, None))
 
     def _failed(self, error: SensorstreamError) -> None:
@@ -347,13 +351,13 @@ class _Stream:
 
     def _redo(self) -> None:
         """Find out what became of the failed transaction, and publish again what was not committed."""
-        paused = list(self._parts)
+        paused = list(self._progress)
         self._reader.pause(paused)
         try:
             # So that the group still knows this member, and it hears what it has lost.
             self._take(self._reader.poll(_MORE_S))
         finally:
-            self._reader.resume(self._ends.not_reached(self._parts))
+            self._reader.resume(self._end_offsets.not_reached(self._progress))
         if not self._retrying:
             return  # settled while the group took partitions away; what has come since is in a transaction of its own
         try:
@@ -374,33 +378,35 @@ class _Stream:
         # Opened first: then the older transaction has ended, one way or the other, and the offsets can be trusted.
         self._publisher = self._publisher or self._open_publisher()
         settled: dict[TopicPartition, tuple[int, int]] = {}
-        told = self._reader.committed_offsets([part.tp for part in self._parts.values() if part.moved])
-        for part in self._parts.values():
-            committed = told.get(part.tp, part.committed)
-            if committed != part.committed:
-                held = self._doubtful.get(part.tp)
+        told = self._reader.committed_offsets([progress.tp for progress in self._progress.values() if progress.moved])
+        for progress in self._progress.values():
+            committed = told.get(progress.tp, progress.committed)
+            if committed != progress.committed:
+                held = self._doubtful.get(progress.tp)
                 if held is None or held[0] != committed:
                     raise BrokerError(
-                        f"{part.tp}: the group's committed offset is {committed}, but this member last saw "
-                        f"{part.committed}",
+                        f"{progress.tp}: the group's committed offset is {committed}, but this member last saw "
+                        f"{progress.committed}",
                         hint="make sure that nothing else commits offsets for this group",
                     )
-                settled[part.tp] = held
+                settled[progress.tp] = held
         self._doubtful = {}
         if settled:
             self._settled(settled)
-        left = {part.tp: part.position for part in self._parts.values() if part.moved}
+        left = {progress.tp: progress.position for progress in self._progress.values() if progress.moved}
         if left:
             for tp in left:
-                self._publish(self._parts[tp].made)
+                self._publish(self._progress[tp].made)
             self._end_transaction(self._begin(), left)
 
-    # Ends
+    # EndOffsets
 
     def _follow(self) -> None:
         """Move positions past control records and aborted transactions, which are never handed out."""
-        for part in self._parts.values():
-            part.position = max(part.position, self._ends.bound(part.tp, self._reader.position(part.tp)))
+        for progress in self._progress.values():
+            progress.position = max(
+                progress.position, self._end_offsets.bound(progress.tp, self._reader.position(progress.tp))
+            )
 
     def _finish(self) -> None:
         """Commit what is open; what can't be committed is left to the next run. Raises NotAllowed."""
@@ -418,7 +424,7 @@ class _Stream:
     def _assigned(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         first = self._reader.beginning_offsets(partitions)
         end = self._reader.end_offsets(partitions)
-        parts = []
+        all_progress = []
         known = self._committed(partitions)
         for tp in partitions:
             committed = known[tp]
@@ -434,11 +440,11 @@ class _Stream:
                     f"{tp}: the committed offset {position} is past the end of the log at {end[tp]}",
                     hint="the topic has lost records or is another one; use another --group",
                 )
-            parts.append(StreamPart(tp, position, committed))
+            all_progress.append(PartitionProgress(tp, position, committed))
             self._listener(Notice(f"{tp}: streaming from offset {position}"))
-        self._parts.update({part.tp: part for part in parts})
-        self._ends.forget(partitions)
-        return {part.tp: part.position for part in parts}
+        self._progress.update({progress.tp: progress for progress in all_progress})
+        self._end_offsets.forget(partitions)
+        return {progress.tp: progress.position for progress in all_progress}
 
     def _committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int | None]:
         """The group's offsets; a member that has just been killed may have left a transaction open that holds them."""
@@ -457,20 +463,20 @@ class _Stream:
 
     def _lost(self, partitions: Sequence[TopicPartition]) -> None:
         """The partitions are somebody else's by now: nothing of them may be committed."""
-        if self._open and any(self._parts[tp].made for tp in partitions if tp in self._parts):
+        if self._open and any(self._progress[tp].made for tp in partitions if tp in self._progress):
             self._throw_publisher_away()
             self._retrying = True
             self._aborted += 1
         self._let_go(partitions)
 
     def _let_go(self, partitions: Sequence[TopicPartition]) -> None:
-        self._ends.forget(partitions)
+        self._end_offsets.forget(partitions)
         for tp in partitions:
-            part = self._parts.pop(tp, None)
+            progress = self._progress.pop(tp, None)
             self._doubtful.pop(tp, None)
-            if part is not None:
-                self._finished.append(part.summary())
+            if progress is not None:
+                self._finished.append(progress.summary())
 
 
-def _by_offset(part: StreamedPartition) -> tuple[str, int, int]:
-    return part.topic, part.partition, part.first_offset
+def _by_offset(progress: StreamedPartition) -> tuple[str, int, int]:
+    return progress.topic, progress.partition, progress.first_offset

@@ -1,6 +1,6 @@
 """Stations 6-8-4 on several cores: one process a worker, all members of one group, started and stopped together.
 
-A worker that a signal killed is started again: it takes the seat, and with it the transactional id, that the killed
+A worker that a signal killed is started again: it takes the slot, and with it the transactional id, that the killed
 one has left, so nothing is lost or doubled by it. A worker that ends with an error of its own ends all of them: it
 would fail again.
 """
@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 from sensorstream.errors import ClusterUnreachable, ExitCode, SensorstreamError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.pipelines.command_process import CommandProcess
-from sensorstream.pipelines.patience import Ended
+from sensorstream.pipelines.read_timeouts import Ended
 from sensorstream.pipelines.stream.job import StreamedPartition, StreamResult
 
 STOP_S: Final = 60.0
@@ -140,10 +140,10 @@ def run_workers(
         name: sum(int(result[name]) for result in results)
         for name in ("rows_in", "rows_out", "dead_letters", "transactions", "aborted")
     }
-    partitions = [StreamedPartition(**part) for result in results for part in result["partitions"]]
+    partitions = [StreamedPartition(**one) for result in results for one in result["partitions"]]
     ended = ended_together([str(result["ended"]) for result in results], stopped=stop.is_set())
     kept = {name: value for name, value in asdict(template).items() if name not in sums}
-    by_offset = sorted(partitions, key=lambda part: (part.topic, part.partition, part.first_offset))
+    by_offset = sorted(partitions, key=lambda one: (one.topic, one.partition, one.first_offset))
     return StreamResult(**{**kept, **sums, "ended": ended, "partitions": tuple(by_offset), "killed": workers.killed})
 
 

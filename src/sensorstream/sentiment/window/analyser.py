@@ -8,8 +8,8 @@ from tkinter import ttk
 from types import TracebackType
 from typing import Final
 
+from sensorstream.sentiment.checked_scorer import CheckedScorer
 from sensorstream.sentiment.feed import Feed, PostSource
-from sensorstream.sentiment.guard import GuardedScorer
 from sensorstream.sentiment.window import no_window
 from sensorstream.sentiment.window.live import LiveFeed
 from sensorstream.sentiment.window.palette import DARK, LIGHT
@@ -35,7 +35,7 @@ class Analyser:
 
     def __init__(
         self,
-        scorer: GuardedScorer,
+        scorer: CheckedScorer,
         source: PostSource | None,
         feed: Feed,
         stop: threading.Event,
@@ -65,7 +65,7 @@ class Analyser:
         root.protocol("WM_DELETE_WINDOW", self.close)
         self._due = root.after(TICK_MS, self._tick)
 
-    def _make(self, scorer: GuardedScorer, source: PostSource | None, feed: Feed) -> None:
+    def _make(self, scorer: CheckedScorer, source: PostSource | None, feed: Feed) -> None:
         root = self.root
         palette = DARK if self._dark else LIGHT
         root.columnconfigure(0, weight=1)

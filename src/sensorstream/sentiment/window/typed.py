@@ -5,7 +5,7 @@ from tkinter import ttk
 from typing import Final, Literal
 
 from sensorstream.sentiment.base import Score, WordScore
-from sensorstream.sentiment.guard import GuardedScorer
+from sensorstream.sentiment.checked_scorer import CheckedScorer
 from sensorstream.sentiment.window.palette import Palette
 from sensorstream.sentiment.window.shown import signed
 from sensorstream.sentiment.window.theme import Fonts, paint_tags, paint_text
@@ -20,7 +20,7 @@ _BAR: Final = (220, 18)
 class TypedText(ttk.Frame):
     """Scores what is typed. ``scored`` is how many texts it has scored."""
 
-    def __init__(self, parent: tk.Misc, scorer: GuardedScorer, palette: Palette, fonts: Fonts) -> None:
+    def __init__(self, parent: tk.Misc, scorer: CheckedScorer, palette: Palette, fonts: Fonts) -> None:
         super().__init__(parent, padding=(12, 10, 12, 6))
         self._scorer = scorer
         self._palette = palette

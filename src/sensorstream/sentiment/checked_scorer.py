@@ -15,7 +15,7 @@ _EMPTY: Final = Score(None, None, None, None, None, "empty")
 _LONGEST_WORD: Final = 100
 
 
-class GuardedScorer:
+class CheckedScorer:
     """A scorer that answers for every text; one text never costs the others of its batch their scores.
 
     A text without anything but white space is ``empty``. Of a text longer than ``max_chars`` the head is scored and

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sensorstream.errors import SensorstreamError
-from sensorstream.pipelines.stream.seat import take_seat
+from sensorstream.pipelines.stream.worker_slot import take_slot
 
 
 @pytest.fixture(autouse=True)
@@ -15,21 +15,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_each_has_the_first_free_number_and_lets_it_go() -> None:
-    with take_seat("c", "g", "host") as one, take_seat("c", "g", "host") as two, take_seat("c", "h", "host") as other:
-        assert [seat.number for seat in (one, two, other)] == [0, 1, 0]
-        assert len({seat.transactional_id for seat in (one, two, other)}) == 3
-    with take_seat("c", "g", "host") as again:
+    with take_slot("c", "g", "host") as one, take_slot("c", "g", "host") as two, take_slot("c", "h", "host") as other:
+        assert [slot.number for slot in (one, two, other)] == [0, 1, 0]
+        assert len({slot.transactional_id for slot in (one, two, other)}) == 3
+    with take_slot("c", "g", "host") as again:
         assert again == one
 
 
 def test_an_error_of_the_work_is_not_told_as_one_of_the_state_folder() -> None:
-    with pytest.raises(BrokenPipeError), take_seat("c", "g", "host"):
+    with pytest.raises(BrokenPipeError), take_slot("c", "g", "host"):
         raise BrokenPipeError
-    with take_seat("c", "g", "host") as seat:
-        assert seat.number == 0
+    with take_slot("c", "g", "host") as slot:
+        assert slot.number == 0
 
 
 def test_a_state_folder_that_cannot_be_made_is_named(folder: Path) -> None:
     (folder / "streams").write_text("")
-    with pytest.raises(SensorstreamError, match="state folder"), take_seat("c", "g", "host"):
+    with pytest.raises(SensorstreamError, match="state folder"), take_slot("c", "g", "host"):
         pass

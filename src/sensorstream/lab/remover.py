@@ -1,7 +1,7 @@
 """Clean up after a demo even if it is killed: a small process waits for its end and does so.
 
 Brokers outlive the command that started them, so a demonstration that ends by SIGKILL would leave three that nobody
-knows of. The guard holds the other end of a pipe: the system closes it however the demonstration ends.
+knows of. The remover holds the other end of a pipe: the system closes it however the demonstration ends.
 """
 
 import shutil
@@ -17,7 +17,7 @@ _DONE: Final = b"done"
 _END_S: Final = 10.0
 
 
-class Guard:
+class Remover:
     """Removes the cluster ``name`` and ``folder`` when this process dies before it has called :meth:`done`."""
 
     def __init__(self, name: str, folder: Path) -> None:

@@ -15,7 +15,7 @@ GIVE_UP_S: Final = 120.0
 """How long a loop that is to end by itself waits for brokers that are away."""
 
 
-class Patience:
+class ReadTimeouts:
     """When a reading loop polls again, when it has heard nothing for too long, when it gives up on the brokers.
 
     ``idle_timeout_s``: seconds without records after which the loop is to end. ``has_end``: it is to end by itself in

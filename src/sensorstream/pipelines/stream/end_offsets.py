@@ -6,13 +6,13 @@ from typing import Final
 
 from sensorstream.clients.base import Reader
 from sensorstream.events import Listener, PartitionEnd
-from sensorstream.pipelines.stream.part import StreamPart
+from sensorstream.pipelines.stream.partition_progress import PartitionProgress
 from sensorstream.records import ConsumedRecord, TopicPartition
 
 _LOOK_EVERY_S: Final = 0.5
 
 
-class Ends:
+class EndOffsets:
     """The ends of a source's partitions. Those that are agreed on stay, whatever is published meanwhile.
 
     A partition that is at its agreed end is paused until it is given up.
@@ -50,11 +50,11 @@ class Ends:
         """These are somebody else's, or read anew."""
         self._reached.difference_update(partitions)
 
-    def group_is_there(self, parts: Collection[StreamPart]) -> bool:
-        """Whether the group, not the member with these parts alone, has committed everything up to the agreed ends."""
-        if any(part.moved or part.done < self._agreed.get(part.tp, 0) for part in parts):
+    def group_is_there(self, all_progress: Collection[PartitionProgress]) -> bool:
+        """Whether the group, not this member with its partitions alone, has committed everything up to the agreed ends."""
+        if any(progress.moved or progress.done < self._agreed.get(progress.tp, 0) for progress in all_progress):
             return False
-        ours = {part.tp for part in parts}
+        ours = {progress.tp for progress in all_progress}
         others = [tp for tp, end in self._agreed.items() if end and tp not in ours]
         if others:
             now = time.monotonic()
@@ -68,20 +68,20 @@ class Ends:
             ends = self._reader.end_offsets(further)
             if any(committed[tp] > ends[tp] for tp in further):
                 return False  # behind the log's end: whoever is given that partition refuses it
-        for part in parts:
-            self._tell(part)
+        for progress in all_progress:
+            self._tell(progress)
         return True
 
-    def tell(self, parts: Iterable[StreamPart]) -> None:
+    def tell(self, all_progress: Iterable[PartitionProgress]) -> None:
         """Tell the listener of those that are at the end of their log, each end once."""
-        waiting = [part for part in parts if part.position > part.end_told]
+        waiting = [progress for progress in all_progress if progress.position > progress.end_told]
         if waiting:
-            ends = self._reader.end_offsets([part.tp for part in waiting])
-            for part in waiting:
-                if part.position >= ends[part.tp]:
-                    self._tell(part)
+            ends = self._reader.end_offsets([progress.tp for progress in waiting])
+            for progress in waiting:
+                if progress.position >= ends[progress.tp]:
+                    self._tell(progress)
 
-    def _tell(self, part: StreamPart) -> None:
-        if part.end_told != part.position:
-            part.end_told = part.position
-            self._listener(PartitionEnd(part.tp.topic, part.tp.partition, part.position))
+    def _tell(self, progress: PartitionProgress) -> None:
+        if progress.end_told != progress.position:
+            progress.end_told = progress.position
+            self._listener(PartitionEnd(progress.tp.topic, progress.tp.partition, progress.position))

@@ -14,7 +14,7 @@ import pytest
 from sensorstream.errors import SensorstreamError, UsageError
 from sensorstream.records import ConsumedRecord
 from sensorstream.sentiment.base import Score, Scorer, Thresholds, WordScore
-from sensorstream.sentiment.guard import GuardedScorer
+from sensorstream.sentiment.checked_scorer import CheckedScorer
 from sensorstream.sentiment.language import language_of
 from sensorstream.sentiment.scorers import open_scorer, scorer_names
 from sensorstream.sentiment.transform import ScoreTransform
@@ -167,7 +167,7 @@ class Moody:
 
 def test_one_bad_text_never_costs_the_others_their_scores() -> None:
     moody: Scorer = Moody()
-    guarded = GuardedScorer(moody)
+    guarded = CheckedScorer(moody)
     texts = ["fine", "raise", "none", "nan", "high", "half", "two", "foreign", "", "fine", "text", "label", "exit"]
     scores = guarded.score_batch(texts)
     assert [score.status for score in scores] == [
@@ -188,14 +188,14 @@ def test_an_explanation_that_fails_is_one_line() -> None:
             raise RuntimeError("no\nwords")
 
     with pytest.raises(SensorstreamError, match="can't explain this text: RuntimeError: no words"):
-        GuardedScorer(Mute()).explain("good")
+        CheckedScorer(Mute()).explain("good")
 
 
 def test_a_batch_is_scored_in_one_call() -> None:
     moody = Moody()
-    assert len(GuardedScorer(moody).score_batch(["fine"] * 50)) == 50
+    assert len(CheckedScorer(moody).score_batch(["fine"] * 50)) == 50
     assert moody.calls == 1
-    assert GuardedScorer(moody).score_batch([]) == []
+    assert CheckedScorer(moody).score_batch([]) == []
 
 
 def test_the_figures_of_a_plug_in_become_plain_numbers() -> None:
@@ -205,10 +205,10 @@ def test_the_figures_of_a_plug_in_become_plain_numbers() -> None:
         def score_batch(self, texts: Sequence[str]) -> list[Score]:
             return [Score(np.float64(0.5), np.float32(0.5), 0, 1, "positive") for _ in texts]  # type: ignore[arg-type]
 
-    (score,) = GuardedScorer(OfNumpy()).score_batch(["fine"])
+    (score,) = CheckedScorer(OfNumpy()).score_batch(["fine"])
     assert [type(figure) for figure in score[:4]] == [float] * 4
     record = ConsumedRecord("POSTS", 0, 0, 0, None, None)
-    (answer,) = ScoreTransform(GuardedScorer(OfNumpy())).apply([InputRow({"text": "fine"}, record)])
+    (answer,) = ScoreTransform(CheckedScorer(OfNumpy())).apply([InputRow({"text": "fine"}, record)])
     assert not isinstance(answer, Unusable)
     assert json.loads(encode(answer[0].row))["compound"] == 0.5
 
@@ -218,7 +218,7 @@ def test_a_plug_in_that_gives_no_list_at_all_is_an_error_of_each_text() -> None:
         def score_batch(self, texts: Sequence[str]) -> list[Score]:
             return None  # type: ignore[return-value]
 
-    scores = GuardedScorer(Nothing()).score_batch(["fine", "good"])
+    scores = CheckedScorer(Nothing()).score_batch(["fine", "good"])
     assert [score.status for score in scores] == ["error", "error"]
 
 

@@ -5,7 +5,7 @@ from sensorstream.pipelines.stream.records import Made
 from sensorstream.records import TopicPartition
 
 
-class StreamPart:
+class PartitionProgress:
     """One partition of the source: what is committed of it, and what is on its way."""
 
     def __init__(self, tp: TopicPartition, position: int, committed: int | None) -> None:

@@ -36,7 +36,7 @@ _SAFE: Final = frozenset({"GET", "HEAD"})
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class AccessRules:
     """Who may ask.
 
     ``names`` are the host names that the server answers to, beside the addresses of the loopback; ``addresses``: to
@@ -50,7 +50,7 @@ class Rules:
     cookie: str = "sensorstream"
 
     @classmethod
-    def of(cls, host: str, port: int, names: Iterable[str] = (), token: str | None = None) -> "Rules":
+    def of(cls, host: str, port: int, names: Iterable[str] = (), token: str | None = None) -> "AccessRules":
         """The rules of a server that listens there and is called ``names``."""
         beyond = not is_loopback(host)
         known = LOOPBACK_NAMES | {name.lower().rstrip(".") for name in names}
@@ -71,10 +71,10 @@ class Rules:
         return self.token is not None and hmac.compare_digest(value.encode(), self.token.encode())
 
 
-class Guarded:
+class AccessControl:
     """An ASGI application that answers those alone whom the rules let in, with :data:`HEADERS` on every answer."""
 
-    def __init__(self, app: "ASGIApp", rules: Rules) -> None:
+    def __init__(self, app: "ASGIApp", rules: AccessRules) -> None:
         self._app = app
         self._rules = rules
 

@@ -1,6 +1,6 @@
 """Station 4: a worker's transactional id: the same after a crash, and never shared by two live workers.
 
-A worker takes a *seat*: the first free number of its instance in its group, held by a lock on a file that the system
+A worker takes a *slot*: the first free number of its instance in its group, held by a lock on a file that the system
 lets go when the process ends, however it ends. Whoever starts next takes the number of a worker that was killed, and
 with it its transactional id: the brokers abort at once what that one left open, and fence it if it was only frozen.
 The number names the worker among its group's members, too (``client.id``), so that whoever comes next can take the dead
@@ -29,7 +29,7 @@ from sensorstream.state_folder import state_folder
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class WorkerSlot:
     """A worker's place: number ``number`` of ``instance`` in ``group``."""
 
     group: str
@@ -61,8 +61,8 @@ def check_instance(name: str) -> str:
 
 
 @contextmanager
-def take_seat(cluster_id: str, group: str, instance: str) -> Iterator[Seat]:
-    """Hold the first free seat. Raises SensorstreamError when the state folder can't be written."""
+def take_slot(cluster_id: str, group: str, instance: str) -> Iterator[WorkerSlot]:
+    """Hold the first free slot. Raises SensorstreamError when the state folder can't be written."""
     name = hashlib.sha256("\0".join((cluster_id, group, instance)).encode()).hexdigest()[:20]
     folder = state_folder() / "streams" / name
     try:
@@ -74,12 +74,12 @@ def take_seat(cluster_id: str, group: str, instance: str) -> Iterator[Seat]:
             hint="set SENSORSTREAM_STATE_DIR to a folder that can be written",
         ) from error
     with file:
-        seat = Seat(group, instance, number)
+        slot = WorkerSlot(group, instance, number)
         # For people who wonder whose lock it is; the lock itself is the system's.
         with suppress(OSError):
-            json.dump({"cluster": cluster_id, "member": seat.client_id, "group": group, "pid": os.getpid()}, file)
+            json.dump({"cluster": cluster_id, "member": slot.client_id, "group": group, "pid": os.getpid()}, file)
             file.flush()
-        yield seat
+        yield slot
 
 
 def _lock(folder: Path) -> tuple[TextIO, int]:
