@@ -279,7 +279,7 @@ def test_one_who_is_fenced_again_and_again_says_so(plan: list[str], committed: i
 
 
 def test_rows_that_can_never_be_published_end_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sensorstream.pipelines.stream.stream.GIVE_UP_S", 0.0)
+    monkeypatch.setattr("sensorstream.pipelines.stream.retries.GIVE_UP_S", 0.0)
     broker = filled()
     with pytest.raises(DeliveryError, match="planned"):
         run(broker, client=BreakingClient(broker, *["abort"] * 100))

@@ -51,7 +51,7 @@ class EndOffsets:
         self._reached.difference_update(partitions)
 
     def group_is_there(self, all_progress: Collection[PartitionProgress]) -> bool:
-        """Whether the group, not this member with its partitions alone, has committed everything up to the agreed ends."""
+        """Whether the group, not this member alone, has committed everything up to the agreed ends."""
         if any(progress.moved or progress.done < self._agreed.get(progress.tp, 0) for progress in all_progress):
             return False
         ours = {progress.tp for progress in all_progress}

@@ -1,6 +1,6 @@
 """Stations 6-8-4: the specification of a stream, and its result."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -70,3 +70,22 @@ class StreamResult:
     aborted: int
     partitions: tuple[StreamedPartition, ...]
     killed: int = 0
+
+
+def result_of(
+    job: StreamJob, ended: Ended, partitions: Sequence[StreamedPartition], transactions: int, aborted: int
+) -> StreamResult:
+    """What a stream came to, of what its partitions did."""
+    return StreamResult(
+        job.source,
+        job.target,
+        job.dead_letters,
+        job.group,
+        ended,
+        sum(partition.rows_in for partition in partitions),
+        sum(partition.rows_out for partition in partitions),
+        sum(partition.dead_letters for partition in partitions),
+        transactions,
+        aborted,
+        tuple(partitions),
+    )

@@ -11,7 +11,7 @@ offsets waits for transactions that are still open.
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Literal
+from typing import Final
 
 from sensorstream.clients.base import Client, Reader, Rebalance, TransactionalPublisher
 from sensorstream.clients.causes import Waited
@@ -21,33 +21,24 @@ from sensorstream.errors import (
     BrokerError,
     ClusterUnreachable,
     DeliveryError,
-    DeliveryTimeout,
-    Fenced,
     NotAllowed,
-    OffsetOutOfRange,
-    RecordTooLarge,
     SensorstreamError,
 )
 from sensorstream.events import Listener, Notice, Progress, ignore
 from sensorstream.pipelines.read_timeouts import Ended, ReadTimeouts
 from sensorstream.pipelines.stream.end_offsets import EndOffsets
-from sensorstream.pipelines.stream.job import StreamedPartition, StreamJob, StreamResult
+from sensorstream.pipelines.stream.first_positions import first_positions
+from sensorstream.pipelines.stream.job import StreamedPartition, StreamJob, StreamResult, result_of
 from sensorstream.pipelines.stream.pace import Pace
 from sensorstream.pipelines.stream.partition_progress import PartitionProgress
-from sensorstream.pipelines.stream.records import Letter, Made, RecordTransformer, Route, too_large_for_the_dead
+from sensorstream.pipelines.stream.publishing import publish
+from sensorstream.pipelines.stream.records import RecordTransformer, Route
+from sensorstream.pipelines.stream.retries import Retries
 from sensorstream.records import ConsumedRecord, TopicPartition
 from sensorstream.transforms.base import Transform
 
-GIVE_UP_S: Final = 120.0
-"""How long the same rows are tried again."""
-FENCED_TIMES: Final = 3
-"""So many times within :data:`FENCED_WITHIN_S` a stream is fenced; then somebody else is using its transactional id."""
-FENCED_WITHIN_S: Final = 60.0
 _MORE_S: Final = 0.02
 """How long an open transaction waits for more rows before it is committed."""
-_LONGEST_PAUSE_S: Final = 2.0
-_UNSETTLED_S: Final = 90.0
-"""How long a member that was killed may keep the committed offsets unsettled: until its transaction times out."""
 
 
 def stream(
@@ -110,9 +101,7 @@ class _Stream:
             idle_timeout_s=job.idle_timeout_s,
             has_end=job.stop_at_end or job.count is not None,
         )
-        self._failing_since: float | None = None
-        self._failures = 0
-        self._fenced: list[float] = []
+        self._retries = Retries(job.transactional_id, listener)
         self._written: dict[TopicPartition, int] = {}
         self._rows_in = self._transactions = self._aborted = 0
 
@@ -128,19 +117,7 @@ class _Stream:
         if not self._timeouts.away:
             wait_until_seen(self._reader, self._written, self._listener)
         done = sorted([*self._finished, *(progress.summary() for progress in self._progress.values())], key=_by_offset)
-        return StreamResult(
-            job.source,
-            job.target,
-            job.dead_letters,
-            job.group,
-            ended,
-            sum(progress.rows_in for progress in done),
-            sum(progress.rows_out for progress in done),
-            sum(progress.dead_letters for progress in done),
-            self._transactions,
-            self._aborted,
-            tuple(done),
-        )
+        return result_of(job, ended, done, self._transactions, self._aborted)
 
     def open_things(self) -> list[Open]:
         """What is waited for; called on another thread."""
@@ -185,7 +162,7 @@ class _Stream:
             except ClusterUnreachable as error:
                 self._timeouts.sit_out(error)
                 # Nor do they say anything about whether the rows would be taken.
-                self._failing_since = None
+                self._retries.away()
             else:
                 self._timeouts.answered()
                 if ended is not None:
@@ -243,30 +220,9 @@ class _Stream:
             progress.position = records[-1].offset + 1
             if not self._retrying:
                 try:
-                    self._publish(made)
+                    publish(self._begin(), made, self._transformer)
                 except (DeliveryError, BrokerError, ClusterUnreachable) as error:
                     self._failed(error)
-
-    def _publish(self, made: Sequence[Made]) -> None:
-        publisher = self._begin()
-        for one in made:
-            for number, letter in enumerate(one.letters):
-                try:
-                    self._send(publisher, letter)
-                except RecordTooLarge as error:
-                    if one.dead:
-                        raise too_large_for_the_dead(one.record, letter.topic, error.message) from error
-                    self._transformer.bury(one, f"its output is too large: {error.message}")
-                    if number:
-                        # Some of its output is in the transaction already: that must not be seen.
-                        raise DeliveryError(f"the transaction is repeated: {error.message}") from error
-                    self._send(publisher, one.letters[0])
-                    break
-
-    @staticmethod
-    def _send(publisher: TransactionalPublisher, letter: Letter) -> None:
-        topic, partition, key, value, stamp, headers = letter
-        publisher.publish(topic, value, partition=partition, key=key, timestamp_ms=stamp, headers=headers)
 
     def _open_publisher(self) -> TransactionalPublisher:
         job = self._job
@@ -311,7 +267,7 @@ class _Stream:
     def _settled(self, held: Mapping[TopicPartition, tuple[int, int]]) -> None:
         """A transaction with these positions, and so many records of each partition, is committed."""
         self._transactions += 1
-        self._failing_since, self._failures = None, 0
+        self._retries.succeeded()
         for tp, (position, count) in held.items():
             self._rows_in += count
             self._progress[tp].settle(position, count)
@@ -325,24 +281,7 @@ class _Stream:
         self._throw_publisher_away()
         self._retrying = True
         self._aborted += 1
-        self._failures += 1
-        now = time.monotonic()
-        self._failing_since = self._failing_since or now
-        if isinstance(error, Fenced):
-            # Alone, it is only when it was frozen or cut off until its transaction had timed out.
-            self._fenced = [at for at in self._fenced if now - at < FENCED_WITHIN_S] + [now]
-        if len(self._fenced) >= FENCED_TIMES:
-            raise Fenced(
-                f"another process keeps using {self._job.transactional_id}",
-                hint="give each its own --instance",
-            ) from error
-        if isinstance(error, NotAllowed):
-            raise error
-        unclear = isinstance(error, DeliveryTimeout | ClusterUnreachable)
-        if not unclear and now - self._failing_since >= GIVE_UP_S:
-            raise error
-        level: Literal["debug", "warning"] = "debug" if self._failures > 1 else "warning"
-        self._listener(Notice(f"a transaction failed and is repeated: {error.message}", level))
+        self._retries.failed(error)
 
     def _throw_publisher_away(self) -> None:
         publisher, self._publisher, self._open = self._publisher, None, False
@@ -364,7 +303,7 @@ class _Stream:
             self._try_again()
         except (DeliveryError, BrokerError) as error:
             self._failed(error)
-            self._stop.wait(min(_MORE_S * 2**self._failures, _LONGEST_PAUSE_S))
+            self._stop.wait(self._retries.pause_s)
 
     def _try_again(self) -> None:
         try:
@@ -396,7 +335,7 @@ class _Stream:
         left = {progress.tp: progress.position for progress in self._progress.values() if progress.moved}
         if left:
             for tp in left:
-                self._publish(self._progress[tp].made)
+                publish(self._begin(), self._progress[tp].made, self._transformer)
             self._end_transaction(self._begin(), left)
 
     # EndOffsets
@@ -422,39 +361,12 @@ class _Stream:
     # The group
 
     def _assigned(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
-        first = self._reader.beginning_offsets(partitions)
-        end = self._reader.end_offsets(partitions)
-        all_progress = []
-        known = self._committed(partitions)
-        for tp in partitions:
-            committed = known[tp]
-            position = first[tp] if committed is None else committed
-            if position < first[tp]:
-                raise OffsetOutOfRange(
-                    f"{tp}: offsets {position} to {first[tp] - 1} are no longer in the log; retention has removed "
-                    f"{first[tp] - position} offsets that were not streamed",
-                    hint="to continue without them, use another --group, or set this group's offsets",
-                )
-            if position > end[tp]:
-                raise OffsetOutOfRange(
-                    f"{tp}: the committed offset {position} is past the end of the log at {end[tp]}",
-                    hint="the topic has lost records or is another one; use another --group",
-                )
-            all_progress.append(PartitionProgress(tp, position, committed))
-            self._listener(Notice(f"{tp}: streaming from offset {position}"))
-        self._progress.update({progress.tp: progress for progress in all_progress})
+        new = first_positions(self._reader, partitions, self._stop)
+        for progress in new:
+            self._listener(Notice(f"{progress.tp}: streaming from offset {progress.position}"))
+        self._progress.update({progress.tp: progress for progress in new})
         self._end_offsets.forget(partitions)
-        return {progress.tp: progress.position for progress in all_progress}
-
-    def _committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int | None]:
-        """The group's offsets; a member that has just been killed may have left a transaction open that holds them."""
-        deadline = time.monotonic() + _UNSETTLED_S
-        while True:
-            try:
-                return self._reader.committed_offsets(partitions)
-            except ClusterUnreachable:
-                if time.monotonic() >= deadline or self._stop.wait(_MORE_S):
-                    raise
+        return {progress.tp: progress.position for progress in new}
 
     def _revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """Settle what is open before others go on: commit it, or at least know that it was not."""
