@@ -273,7 +273,7 @@ KEYS: list[tuple[str, str]] = [
     ("jobs list", "sensorstream.pipelines.replay.jobs:JobList"),
     ("jobs show", "sensorstream.pipelines.replay.jobs:Job"),
     ("jobs forget", "sensorstream.pipelines.replay.jobs:JobsForgotten"),
-    ("consume", "sensorstream.pipelines.capture.capture:CaptureResult"),
+    ("consume", "sensorstream.pipelines.capture.spec:CaptureResult"),
     ("run", "sensorstream.lab.run:LabRun"),
     ("demo", "sensorstream.lab.demo:Demonstration"),
     ("demo --sentiment", "sensorstream.lab.sentiment_demo:SentimentDemonstration"),

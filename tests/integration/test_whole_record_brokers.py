@@ -15,8 +15,9 @@ from running import ok, started, until
 from sensorstream import admin
 from sensorstream.clients import open_client
 from sensorstream.config import Settings, TopicSettings
-from sensorstream.pipelines.capture.capture import CaptureResult, capture
+from sensorstream.pipelines.capture.capture import capture
 from sensorstream.pipelines.capture.job import CaptureOptions, make_job
+from sensorstream.pipelines.capture.spec import CaptureResult
 
 pytestmark = pytest.mark.broker
 _numbers = itertools.count()

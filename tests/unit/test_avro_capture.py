@@ -13,8 +13,9 @@ from sensorstream.clients.memory import MemoryBroker, MemoryClient
 from sensorstream.config import load
 from sensorstream.errors import ExitCode, SchemasRefused, SchemasUnreachable, UsageError
 from sensorstream.events import Event, Notice
-from sensorstream.pipelines.capture.capture import CaptureResult, capture
+from sensorstream.pipelines.capture.capture import capture
 from sensorstream.pipelines.capture.job import CaptureOptions, make_job
+from sensorstream.pipelines.capture.spec import CaptureResult
 from sensorstream.serde.avro_encode import AvroEncoder
 from sensorstream.serde.avro_infer import SchemaFinder
 from sensorstream.serde.avro_schema import CONFLUENT, compact

@@ -20,8 +20,9 @@ from sensorstream.errors import (
     UsageError,
 )
 from sensorstream.events import Event, Notice, PartitionEnd, RowStored
-from sensorstream.pipelines.capture.capture import CaptureResult, capture
+from sensorstream.pipelines.capture.capture import capture
 from sensorstream.pipelines.capture.job import CaptureOptions, make_job
+from sensorstream.pipelines.capture.spec import CaptureResult
 from sensorstream.records import TopicPartition, parse_commit_note
 
 

@@ -15,8 +15,9 @@ from sensorstream.clients.memory import MemoryBroker, MemoryClient, MemoryReader
 from sensorstream.config import load
 from sensorstream.errors import ClusterUnreachable, UsageError
 from sensorstream.events import Event, Listener, Notice, PartitionEnd, RowStored, ignore
-from sensorstream.pipelines.capture.capture import CaptureResult, capture
+from sensorstream.pipelines.capture.capture import capture
 from sensorstream.pipelines.capture.job import CaptureOptions, make_job
+from sensorstream.pipelines.capture.spec import CaptureResult
 from sensorstream.records import Commit, TopicPartition
 
 

@@ -17,9 +17,10 @@ from sensorstream.clients.memory import MemoryBroker, MemoryClient, MemoryReader
 from sensorstream.config import load
 from sensorstream.errors import BrokerError, ExitCode, SinkError, SourceError, UsageError
 from sensorstream.events import Event, Notice
-from sensorstream.pipelines.capture import capture as capturing
-from sensorstream.pipelines.capture.capture import CaptureResult, capture
+from sensorstream.pipelines.capture import storing
+from sensorstream.pipelines.capture.capture import capture
 from sensorstream.pipelines.capture.job import CaptureOptions, make_job
+from sensorstream.pipelines.capture.spec import CaptureResult
 from sensorstream.pipelines.verify.coverage import cover
 from sensorstream.records import TopicPartition
 from sensorstream.sinks.segment_names import segments_below
@@ -161,7 +162,7 @@ def test_a_member_that_ends_tells_its_group_until_it_listens(broker: MemoryBroke
 def test_what_the_group_could_not_be_told_is_said_and_found(
     broker: MemoryBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(capturing, "HAND_OVER_S", 0.2)
+    monkeypatch.setattr(storing, "HAND_OVER_S", 0.2)
     told: list[str] = []
     publish(broker, 0, 1, 2)
     consume(refusing(broker, 1000), tmp_path / "a", told, count=3)

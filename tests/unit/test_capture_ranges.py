@@ -13,9 +13,10 @@ from sensorstream.clients.memory import MemoryBroker, MemoryClient
 from sensorstream.config import load
 from sensorstream.errors import PositionMismatch, UsageError
 from sensorstream.events import Event, Listener, Notice, RowStored, ignore
-from sensorstream.pipelines.capture.capture import CaptureResult, capture
+from sensorstream.pipelines.capture.capture import capture
 from sensorstream.pipelines.capture.job import CaptureOptions, make_job
 from sensorstream.pipelines.capture.ranges import parse_range
+from sensorstream.pipelines.capture.spec import CaptureResult
 from sensorstream.pipelines.start_at import StartAt, parse
 
 NOW = 1_700_000_000_000

@@ -10,8 +10,9 @@ from sensorstream.cli.app import run
 from sensorstream.clients.memory import MemoryBroker, MemoryClient
 from sensorstream.config import load
 from sensorstream.errors import ConfigError, SinkError, SourceError, UsageError
-from sensorstream.pipelines.capture.capture import CaptureResult, capture
+from sensorstream.pipelines.capture.capture import capture
 from sensorstream.pipelines.capture.job import CaptureOptions, make_job
+from sensorstream.pipelines.capture.spec import CaptureResult
 from sensorstream.pipelines.verify.verify import TopicVerdict, VerifyOptions, verify
 from sensorstream.serde.json import RowEncoder
 from sensorstream.sinks.sqlite_file import read_only

@@ -12,8 +12,9 @@ import pytest
 from sensorstream.clients.memory import MemoryBroker, MemoryClient
 from sensorstream.config import load
 from sensorstream.errors import ConfigError, PositionMismatch, UsageError
-from sensorstream.pipelines.capture.capture import CaptureResult, capture
+from sensorstream.pipelines.capture.capture import capture
 from sensorstream.pipelines.capture.job import CaptureOptions, make_job
+from sensorstream.pipelines.capture.spec import CaptureResult
 from sensorstream.pipelines.capture.transformed import TransformedSink
 from sensorstream.records import ConsumedRecord, Json, Number, Row
 from sensorstream.serde.json import decode

@@ -16,8 +16,9 @@ from sensorstream.clients.memory import MemoryBroker, MemoryClient
 from sensorstream.config import load
 from sensorstream.errors import DecodeError, PositionMismatch, UsageError
 from sensorstream.events import Event, Listener, RowRejected, ignore
-from sensorstream.pipelines.capture.capture import CaptureResult, capture
+from sensorstream.pipelines.capture.capture import capture
 from sensorstream.pipelines.capture.job import CaptureOptions, make_job
+from sensorstream.pipelines.capture.spec import CaptureResult
 from sensorstream.pipelines.verify.verify import verify
 from sensorstream.records import ConsumedRecord, Headers, Json, Number
 from sensorstream.serde import json as json_serde

@@ -11,8 +11,8 @@ from sensorstream.errors import ExitCode
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sensorstream.pipelines.capture.capture import CaptureResult
     from sensorstream.pipelines.capture.job import CaptureOptions
+    from sensorstream.pipelines.capture.spec import CaptureResult
 
 
 def add_to(app: typer.Typer) -> None:

@@ -9,7 +9,7 @@ from sensorstream.events import Listener, ignore
 from sensorstream.library.connection import Servers, settings_for
 
 if TYPE_CHECKING:
-    from sensorstream.pipelines.capture.capture import CaptureResult
+    from sensorstream.pipelines.capture.spec import CaptureResult
 
 
 def capture(
