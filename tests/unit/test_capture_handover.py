@@ -24,7 +24,7 @@ from sensorstream.pipelines.capture.spec import CaptureResult
 from sensorstream.pipelines.verify.coverage import cover
 from sensorstream.records import TopicPartition
 from sensorstream.sinks.segment_names import segments_below
-from sensorstream.sinks.sqlite_file import read_only
+from sensorstream.sinks.sqlite_tables import read_only
 from sensorstream.storing import StorageRules
 
 GROUP = "sensor_data_group"

@@ -9,7 +9,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from sensorstream.clients.librdkafka.asking import ask
-from sensorstream.clients.librdkafka.net import PASSING, BrokerWatch, broker_error
+from sensorstream.clients.librdkafka.failures import PASSING, broker_error
+from sensorstream.clients.librdkafka.net import BrokerWatch
 from sensorstream.errors import BrokerError, ClusterUnreachable, NotAllowed, UnknownTopic
 
 

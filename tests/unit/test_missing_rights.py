@@ -5,10 +5,10 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from sensorstream.clients import refusals
-from sensorstream.clients.kafka_python import net as kafka_python
+from sensorstream.clients.kafka_python import failures as kafka_python
 from sensorstream.clients.kafka_python.delivery import delivery_error
 from sensorstream.clients.kafka_python.denied import denied
-from sensorstream.clients.librdkafka import net as librdkafka
+from sensorstream.clients.librdkafka import failures as librdkafka
 from sensorstream.clients.librdkafka.delivery import delivery_error as rd_delivery_error
 from sensorstream.clients.rights import Denied
 from sensorstream.errors import DeliveryError, ExitCode, NotAllowed, WriteNotAllowed

@@ -17,7 +17,8 @@ from sensorstream.sinks.checkpoint import Checkpoint, sidecar
 from sensorstream.sinks.checks import check_captured
 from sensorstream.sinks.csv_file import CsvFileSink
 from sensorstream.sinks.jsonl_file import JsonlFileSink
-from sensorstream.sinks.sqlite_file import SqliteFileSink, check_database
+from sensorstream.sinks.sqlite_file import SqliteFileSink
+from sensorstream.sinks.sqlite_tables import check_database
 
 SINKS: dict[str, Callable[[Path, Checkpoint], Sink]] = {
     "csv": CsvFileSink,

@@ -8,7 +8,7 @@ import pytest
 
 from sensorstream import admin
 from sensorstream.clients.memory import MemoryBroker, MemoryClient
-from sensorstream.clients.memory.broker import MemoryDelivery
+from sensorstream.clients.memory.delivery import MemoryDelivery
 from sensorstream.clients.memory.publisher import MemoryPublisher
 from sensorstream.config import Settings
 from sensorstream.errors import DeliveryError, NotAllowed, SensorstreamError, WriteNotAllowed

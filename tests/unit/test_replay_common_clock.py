@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sensorstream.clients.memory import MemoryBroker, MemoryClient
-from sensorstream.clients.memory.broker import MemoryDelivery
+from sensorstream.clients.memory.delivery import MemoryDelivery
 from sensorstream.config import load
 from sensorstream.errors import ConfigError, UsageError
 from sensorstream.events import Event, Notice, RowPublished

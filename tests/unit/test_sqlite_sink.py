@@ -17,7 +17,8 @@ from sensorstream.errors import PositionMismatch, SinkError
 from sensorstream.records import ConsumedRecord
 from sensorstream.sinks.checkpoint import Checkpoint
 from sensorstream.sinks.positioned_file import FileBusy
-from sensorstream.sinks.sqlite_file import MAX_COLUMNS, SqliteFileSink, read_only, table_names
+from sensorstream.sinks.sqlite_file import MAX_COLUMNS, SqliteFileSink
+from sensorstream.sinks.sqlite_tables import read_only, table_names
 
 LOG = Checkpoint("AIR", 0, "cluster", "topic", "sqlite", raw=False, next_offset=0)
 

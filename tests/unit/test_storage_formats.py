@@ -13,9 +13,10 @@ from sensorstream.errors import ConfigError, SinkError, SourceError, UsageError
 from sensorstream.pipelines.capture.capture import capture
 from sensorstream.pipelines.capture.job import CaptureOptions, make_job
 from sensorstream.pipelines.capture.spec import CaptureResult
-from sensorstream.pipelines.verify.verify import TopicVerdict, VerifyOptions, verify
+from sensorstream.pipelines.verify.verdict import TopicVerdict, VerifyOptions
+from sensorstream.pipelines.verify.verify import verify
 from sensorstream.serde.json import RowEncoder
-from sensorstream.sinks.sqlite_file import read_only
+from sensorstream.sinks.sqlite_tables import read_only
 from sensorstream.sources.csv_file import CsvSource
 from sensorstream.sources.formats import SourceForm
 from sensorstream.storing import StorageRules

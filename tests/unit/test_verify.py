@@ -11,7 +11,8 @@ import pytest
 from sensorstream.cli.app import run
 from sensorstream.errors import Interrupted, SourceError, UsageError
 from sensorstream.events import Event, Notice, ignore
-from sensorstream.pipelines.verify.verify import TopicVerdict, VerifyOptions, verify
+from sensorstream.pipelines.verify.verdict import TopicVerdict, VerifyOptions
+from sensorstream.pipelines.verify.verify import verify
 from sensorstream.records import ConsumedRecord
 from sensorstream.serde.json import RowEncoder
 from sensorstream.sinks.checkpoint import Checkpoint

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 from sensorstream.clients.kafka_python.admin import Session
-from sensorstream.clients.kafka_python.net import reason, wait_for
+from sensorstream.clients.kafka_python.failures import reason
+from sensorstream.clients.kafka_python.net import wait_for
 
 K = TypeVar("K", bound=Hashable)
 

@@ -18,7 +18,7 @@ from sensorstream.admin.cluster import version_told
 from sensorstream.admin.watched_groups import Groups, GroupSeen
 from sensorstream.admin.watched_logs import Logs
 from sensorstream.clients.kafka_python.admin import Session
-from sensorstream.clients.kafka_python.net import broker_error
+from sensorstream.clients.kafka_python.failures import broker_error
 from sensorstream.clients.probe import leader_told, quorum_request
 from sensorstream.clients.properties import parse_properties
 from sensorstream.config import Settings

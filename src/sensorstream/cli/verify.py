@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sensorstream.description import Description
-    from sensorstream.pipelines.verify.verify import TopicVerdict, Verification
+    from sensorstream.pipelines.verify.verdict import TopicVerdict, Verification
 
 
 class PartitionRule(StrEnum):
@@ -81,7 +81,7 @@ def verify(
     Exit code 4: one was not, and the first difference is named; or there was no row to compare.
     """
     from sensorstream.pipelines.replay.job import source_files
-    from sensorstream.pipelines.verify.verify import VerifyOptions
+    from sensorstream.pipelines.verify.verdict import VerifyOptions
     from sensorstream.pipelines.verify.verify import verify as compare
     from sensorstream.sources.formats import SourceForm
 

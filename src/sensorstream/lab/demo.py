@@ -30,7 +30,8 @@ from sensorstream.lab.report import Report, watch, write_report
 from sensorstream.lab.run import LabJob, LabRun, run
 from sensorstream.monitor.lag import GroupLag
 from sensorstream.pipelines.replay.job import ReplayOptions, make_job, source_files
-from sensorstream.pipelines.verify.verify import Verification, verify
+from sensorstream.pipelines.verify.verdict import Verification
+from sensorstream.pipelines.verify.verify import verify
 from sensorstream.records import TopicPartition
 
 THREADS: Final = 3

@@ -12,7 +12,7 @@ from sensorstream.lab.chaos.results import ChaosResult
 from sensorstream.lab.run import LabRun
 from sensorstream.monitor.observer import Observer
 from sensorstream.monitor.view import Point, View
-from sensorstream.pipelines.verify.verify import Verification
+from sensorstream.pipelines.verify.verdict import Verification
 from sensorstream.plotting.curves import Curve, Panel, Plot
 from sensorstream.plotting.page import figure, page
 from sensorstream.plotting.table import read_plot

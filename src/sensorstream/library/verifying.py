@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from sensorstream.events import Listener, ignore
 
 if TYPE_CHECKING:
-    from sensorstream.pipelines.verify.verify import Verification
+    from sensorstream.pipelines.verify.verdict import Verification
 
 
 def verify(
@@ -24,7 +24,7 @@ def verify(
     ``partition_by`` "any": the rows were not spread by their number. The result's ``exactly_once`` is the verdict.
     Raises UsageError, SourceError.
     """
-    from sensorstream.pipelines.verify.verify import VerifyOptions
+    from sensorstream.pipelines.verify.verdict import VerifyOptions
     from sensorstream.pipelines.verify.verify import verify as compare
 
     places = [captured] if isinstance(captured, str | Path) else captured

@@ -22,39 +22,31 @@ from sensorstream.records import ConsumedRecord
 from sensorstream.serde.row_maker import PLAIN, RowMaker
 from sensorstream.serde.typed_values import Typed, typed
 from sensorstream.sinks.checkpoint import Checkpoint, sync_folder
-from sensorstream.sinks.checks import check_file, no_position
+from sensorstream.sinks.checks import no_position
 from sensorstream.sinks.dead_letter import rejected_record
 from sensorstream.sinks.file_lock import FileLock
 from sensorstream.sinks.held import Held, new_file
 from sensorstream.sinks.rejected import RejectedFile, beside
 from sensorstream.sinks.sqlite_names import folded, free_name, quoted
+from sensorstream.sinks.sqlite_tables import (
+    BUSY_S,
+    COLUMNS,
+    HELD,
+    OWN_COLUMNS,
+    POSITION,
+    SCHEMA,
+    TOPICS,
+    check_database,
+    has_tables,
+    key_of,
+    position_of,
+    sink_error,
+    table_names,
+    transaction,
+)
 
-OWN_COLUMNS: Final = ("_partition", "_offset", "_row")
-"""What the key of each table is made of."""
 MAX_COLUMNS: Final = 1990
 """SQLite's own limit is 2,000 columns; a record that would bring more is rejected."""
-POSITION: Final = "sensorstream_position"
-TOPICS: Final = "sensorstream_topics"
-COLUMNS: Final = "sensorstream_columns"
-HELD: Final = "sensorstream_held"
-"""Which offsets of each partition are there; earlier versions had no such table."""
-_SCHEMA: Final = (
-    f"CREATE TABLE IF NOT EXISTS {TOPICS} (topic TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID",
-    f"CREATE TABLE IF NOT EXISTS {COLUMNS} (topic TEXT, column TEXT, name TEXT NOT NULL, place INTEGER NOT NULL, "
-    "PRIMARY KEY (topic, column)) WITHOUT ROWID",
-    f"CREATE TABLE IF NOT EXISTS {POSITION} (topic TEXT, partition INTEGER, cluster_id TEXT, topic_id TEXT, "
-    "transform TEXT NOT NULL, next_offset INTEGER NOT NULL, range TEXT NOT NULL, range_end INTEGER, "
-    "PRIMARY KEY (topic, partition)) WITHOUT ROWID",
-    f"CREATE TABLE IF NOT EXISTS {HELD} (topic TEXT, partition INTEGER, file TEXT NOT NULL, since INTEGER NOT NULL, "
-    "spans TEXT NOT NULL, PRIMARY KEY (topic, partition)) WITHOUT ROWID",
-)  # fmt: skip
-_BUSY_S: Final = 60.0
-_HALF: Final = (
-    sqlite3.SQLITE_READONLY_ROLLBACK,
-    sqlite3.SQLITE_READONLY_RECOVERY,
-    sqlite3.SQLITE_READONLY_CANTINIT,
-)
-"""What a connection that may not write meets where a process was killed within a write."""
 """How long another writer of the database is waited for: its transactions take less than a second."""
 
 
@@ -101,7 +93,7 @@ class SqliteFileSink:
         self._lock.take()
         with self._translated():
             db = self._connect()
-            stored = _position(db, self._log.topic, self._log.partition) if _has_tables(db, self._path) else None
+            stored = position_of(db, self._log.topic, self._log.partition) if has_tables(db, self._path) else None
         if stored is None:
             return None
         stored.check_same_log(self._log, self._path)
@@ -122,13 +114,13 @@ class SqliteFileSink:
         with self._translated():
             is_new = not self._path.exists()
             db = self._db or self._connect()
-            if not is_new and not _has_tables(db, self._path):
+            if not is_new and not has_tables(db, self._path):
                 is_new = True
             letters = beside(self._path)
             if is_new and letters.exists() and letters.stat().st_size:
                 raise no_position(letters, self._path)
-            with _transaction(db):
-                for statement in _SCHEMA:
+            with transaction(db):
+                for statement in SCHEMA:
                     db.execute(statement)
                 self._make_table(db)
                 db.execute(
@@ -153,8 +145,8 @@ class SqliteFileSink:
             raise SinkError(f"{self._path} was not started")
         before = self._held
         held = new_file(position) if before is None else before.behind(self._position, position)
-        with self._translated(), _transaction(db):
-            for statement in _SCHEMA:
+        with self._translated(), transaction(db):
+            for statement in SCHEMA:
                 db.execute(statement)
             self._store_held(db, held)
             self._move(db, position)
@@ -202,7 +194,7 @@ class SqliteFileSink:
             raise SinkError(f"{self._path} was not started")
         with self._translated():
             self._letters.sync()
-            with _transaction(db):
+            with transaction(db):
                 if self._new:
                     self._add_columns(db)
                 for columns, rows in groupby(self._rows, key=lambda row: row[0]):
@@ -251,7 +243,7 @@ class SqliteFileSink:
         # opened then is the file that we hold, or it is not written to. Its journals get the mode of the database.
         held = open_own(self._path, os.O_RDWR)
         try:
-            db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+            db = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
             self._db = db
             if not os.path.samestat(os.fstat(held), self._path.lstat()):
                 raise SinkError(f"{self._path} was replaced while it was opened", hint="start again")
@@ -300,7 +292,7 @@ class SqliteFileSink:
             db.execute(f"ALTER TABLE {quoted(self._table)} ADD COLUMN {quoted(name)}")
             db.execute(
                 f"INSERT INTO {COLUMNS} VALUES (?, ?, ?, ?)",  # noqa: S608  # a name of ours
-                (self._log.topic, _key(column), name, len(self._names)),
+                (self._log.topic, key_of(column), name, len(self._names)),
             )
             self._names[column] = name
 
@@ -314,145 +306,6 @@ class SqliteFileSink:
         try:
             yield
         except sqlite3.Error as error:
-            raise _sink_error(self._path, error) from error
+            raise sink_error(self._path, error) from error
         except OSError as error:
             raise SinkError(f"{self._path} can't be written: {error.strerror or error}") from error
-
-
-def check_database(path: Path) -> None:
-    """Refuse a database that can't be written, is none or is somebody else's. Raises SinkError."""
-    check_file(path)
-    check_file(beside(path))
-    if not path.exists():
-        letters = beside(path)
-        if letters.exists() and letters.stat().st_size:
-            raise no_position(letters, path)
-        return
-    try:
-        db = read_only(path)
-        try:
-            _has_tables(db, path)
-        finally:
-            db.close()
-    except sqlite3.Error as error:
-        raise _sink_error(path, error) from error
-
-
-def read_only(path: Path) -> sqlite3.Connection:
-    """A connection that changes nothing, but for taking back what a crash left half. Raises sqlite3.Error."""
-    db = _connection(path, "ro")
-    try:
-        db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-    except sqlite3.OperationalError as error:
-        db.close()
-        if error.sqlite_errorcode not in _HALF:
-            raise
-        db = _connection(path, "rw")
-        db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-        db.execute("PRAGMA query_only = 1")
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _connection(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=_BUSY_S, isolation_level=None)
-
-
-def positions(db: sqlite3.Connection) -> list[Checkpoint]:
-    """The positions of all partitions in a database. Raises sqlite3.Error where it was not made by a capture."""
-    found = db.execute(
-        f"SELECT topic, partition, cluster_id, topic_id, transform, next_offset, range, range_end FROM {POSITION}"  # noqa: S608  # names of ours
-    )
-    held = _held(db)
-    return [
-        Checkpoint(
-            topic,
-            partition,
-            cluster,
-            log,
-            "sqlite",
-            raw=False,
-            next_offset=offset,
-            transform=transform,
-            range=range_,
-            range_end=end,
-            held=held.get((topic, partition)),
-        )
-        for topic, partition, cluster, log, transform, offset, range_, end in found
-    ]
-
-
-def _held(db: sqlite3.Connection) -> dict[tuple[str, int], Held]:
-    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (HELD,)).fetchone():
-        return {}
-    found = db.execute(f"SELECT topic, partition, file, since, spans FROM {HELD}")  # noqa: S608  # a name of ours
-    return {
-        (topic, partition): Held(file, since, tuple((first, end) for first, end in json.loads(spans)))
-        for topic, partition, file, since, spans in found
-    }
-
-
-def table_names(db: sqlite3.Connection, topic: str) -> tuple[str, dict[str, str]]:
-    """The name of a topic's table, and of its columns by the names they have in the records, in their order."""
-    (table,) = db.execute(f"SELECT name FROM {TOPICS} WHERE topic = ?", (topic,)).fetchone()  # noqa: S608  # names of ours
-    found = db.execute(f"SELECT column, name FROM {COLUMNS} WHERE topic = ? ORDER BY place", (topic,))  # noqa: S608  # names of ours
-    return table, {_column(key): name for key, name in found}
-
-
-def _position(db: sqlite3.Connection, topic: str, partition: int) -> Checkpoint | None:
-    return next((one for one in positions(db) if (one.topic, one.partition) == (topic, partition)), None)
-
-
-def _has_tables(db: sqlite3.Connection, path: Path) -> bool:
-    """Whether a capture has begun in the database; False for an empty one. Raises SinkError for somebody else's."""
-    names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if names and not names >= {POSITION, TOPICS, COLUMNS}:
-        raise SinkError(
-            f"{path} is a database that was not made by a capture", hint="move it away or give another --to"
-        )
-    return bool(names)
-
-
-def _key(column: str) -> str:
-    # Any name a JSON object may have, exactly, as text that SQLite can hold.
-    return column.encode("utf-8", "surrogatepass").hex() if column != _storable(column) else f"={column}"
-
-
-def _column(key: str) -> str:
-    return key[1:] if key.startswith("=") else bytes.fromhex(key).decode("utf-8", "surrogatepass")
-
-
-def _storable(column: str) -> str:
-    return column.encode("utf-8", "replace").decode().replace("\0", "?")
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-
-
-def _sink_error(path: Path, error: sqlite3.Error) -> SinkError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
-        return SinkError(
-            f"no space left for {path}; it is whole up to its last position",
-            hint="make room and start the same command again",
-        )
-    if code == sqlite3.SQLITE_NOTADB:
-        return SinkError(f"{path} is no SQLite database", hint="move it away or give another --to")
-    if code == sqlite3.SQLITE_CORRUPT:
-        return SinkError(f"{path} is damaged: {error}", hint="move it away to start a new capture")
-    if code == sqlite3.SQLITE_BUSY:
-        return SinkError(f"{path} is locked by another program", hint="close that program, then start again")
-    if code == sqlite3.SQLITE_CONSTRAINT:
-        return SinkError(f"{path} holds rows that are not covered by its position: {error}", hint="move it away")
-    return SinkError(f"{path} can't be written: {error}", hint="give another --to")

@@ -3,7 +3,7 @@
 import kafka.errors as kafka_errors
 
 from sensorstream.clients.kafka_python.admin import Session
-from sensorstream.clients.kafka_python.net import broker_error
+from sensorstream.clients.kafka_python.failures import broker_error
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.errors import LocalClusterError
 

@@ -17,13 +17,8 @@ from kafka.structs import TopicPartition as KafkaPartition
 
 from sensorstream.clients.causes import Waited
 from sensorstream.clients.kafka_python.denied import denied
-from sensorstream.clients.kafka_python.net import (
-    BrokerWatch,
-    broker_error,
-    connect,
-    metadata,
-    release,
-)
+from sensorstream.clients.kafka_python.failures import broker_error
+from sensorstream.clients.kafka_python.net import BrokerWatch, connect, metadata, release
 from sensorstream.clients.properties import ClientProperties, parse_properties
 from sensorstream.clients.rights import Denied
 from sensorstream.clients.waiting import Open, Waiting

@@ -10,7 +10,7 @@ import kafka.errors as kafka_errors
 
 from sensorstream.clients.deliveries import wait_for_all
 from sensorstream.clients.kafka_python.denied import denied
-from sensorstream.clients.kafka_python.net import reason
+from sensorstream.clients.kafka_python.failures import reason
 from sensorstream.errors import DeliveryError, DeliveryTimeout, Fenced, RecordTooLarge
 from sensorstream.records import TopicPartition
 

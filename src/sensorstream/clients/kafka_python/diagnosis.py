@@ -26,7 +26,7 @@ from sensorstream.clients.causes import (
     words,
 )
 from sensorstream.clients.kafka_python.admin import Session
-from sensorstream.clients.kafka_python.net import reason
+from sensorstream.clients.kafka_python.failures import reason
 from sensorstream.clients.own_thread import on_own_thread
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.clients.reachable import silent

@@ -15,9 +15,6 @@ fault:
 """
 
 import logging
-import re
-import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -32,15 +29,13 @@ from kafka.protocol.metadata import MetadataRequest
 
 from sensorstream.addresses import bracketed
 from sensorstream.clients import refusals, tls
-from sensorstream.clients.kafka_python.denied import denied
+from sensorstream.clients.kafka_python.failures import broker_error, is_final, is_quick, is_refusal, reason
 from sensorstream.clients.throttles import Throttles
 from sensorstream.clients.waiting import connecting
 from sensorstream.errors import (
-    BrokerError,
     ClusterUnreachable,
     ConfigError,
     CredentialsRefused,
-    SensorstreamError,
 )
 from sensorstream.events import Listener, Notice, ignore
 
@@ -96,7 +91,7 @@ class BrokerWatch:
         with self._lock:
             self.causes[address] = error
             if not self.connected:
-                if _is_final(error):
+                if is_final(error):
                     self.hopeless = error
                 return False
             if self.closing or address in self._away:
@@ -123,7 +118,7 @@ class BrokerWatch:
         with self._lock:
             if self.hopeless is not None:
                 return self.hopeless
-            quick = len(self.causes) >= addresses and all(_is_quick(error) for error in self.causes.values())
+            quick = len(self.causes) >= addresses and all(is_quick(error) for error in self.causes.values())
             if quick and time.monotonic() - self.began > REFUSED_S:
                 return next(iter(self.causes.values()))
             return None
@@ -133,7 +128,7 @@ class BrokerWatch:
         with self._lock:
             causes = dict(self.causes)
         for address, cause in causes.items():
-            if _is_refusal(cause):
+            if is_refusal(cause):
                 return CredentialsRefused(
                     f"{address} refuses the connection: {self._why(address, cause)}",
                     hint="check security.protocol, sasl.mechanism, user name, password and certificates",
@@ -154,72 +149,6 @@ class BrokerWatch:
     def _name(self, node_id: int | str, address: str) -> str:
         number = self._known.get(address, node_id)
         return f"broker {number} ({address})" if isinstance(number, int) else f"broker {address}"
-
-
-def _is_refusal(error: BaseException) -> bool:
-    if isinstance(error, kafka_errors.SaslAuthenticationFailedError | kafka_errors.AuthorizationError):
-        return True
-    if isinstance(error, kafka_errors.UnsupportedSaslMechanismError):
-        return True
-    text = str(error)
-    return "CERTIFICATE_VERIFY_FAILED" in text or "certificate required" in text.lower() or "ALERT_" in text
-
-
-def _is_final(error: BaseException) -> bool:
-    """Whether no later attempt, nor another address of the cluster, can do better."""
-    return _is_refusal(error) or isinstance(error, ssl.SSLError | FileNotFoundError | PermissionError)
-
-
-def _is_quick(error: BaseException) -> bool:
-    """Whether the address says no at once, and most likely will again."""
-    marks = (
-        "ECONNREFUSED",
-        "DNS ",
-        "UNREACH",
-        "EADDRNOTAVAIL",
-        "socket disconnected",
-        "IllegalSaslState",
-        "UNEXPECTED_EOF",
-        "Invalid frame",
-    )
-    return any(mark in str(error) for mark in marks)
-
-
-_PLAIN_WORDS: Final = (
-    ("ECONNREFUSED", "the connection is refused, nobody listens there"),
-    ("DNS ", "the host name is not known"),
-    ("EHOSTUNREACH", "there is no route to the host"),
-    ("ENETUNREACH", "there is no route to the network"),
-    ("EADDRNOTAVAIL", "there is no route to the network"),
-    ("CERTIFICATE_VERIFY_FAILED", "its certificate can't be verified"),
-    ("WRONG_VERSION_NUMBER", "it does not speak TLS there"),
-    ("UNEXPECTED_EOF", "it does not speak TLS there"),
-    ("record layer failure", "it does not speak TLS there"),
-    ("IllegalSaslState", "it does not ask for a user name there, see security.protocol"),
-    ("UnsupportedSaslMechanism", "it does not take this sasl.mechanism"),
-    ("socket disconnected", "it closes the connection, see security.protocol and sasl.mechanism"),
-    ("Invalid frame length", "its answer is not Kafka's; it may want TLS, see security.protocol"),
-    ("I/O wait timed out", "no answer in time"),
-    ("Connection timed out", "no answer in time"),
-    ("Request timed out", "no answer in time"),
-)
-
-
-def reason(error: BaseException) -> str:
-    """A foreign exception in one line of plain words."""
-    text = " ".join(str(error).split())
-    for mark, words in _PLAIN_WORDS:
-        if mark in text:
-            detail = text.split(mark, 1)[1].strip(" :]'()\"") if mark == "CERTIFICATE_VERIFY_FAILED" else ""
-            detail = detail.split(" (_ssl", 1)[0].removeprefix("certificate verify failed:").strip()
-            return f"{words} ({detail})" if detail else words
-    if isinstance(error, kafka_errors.SaslAuthenticationFailedError):
-        return f"authentication failed ({text.rpartition(': ')[2] or 'no reason given'})"
-    if isinstance(error, kafka_errors.KafkaError):
-        text = re.sub(r"^\[Error -?\d+\] ", "", text)  # as in: [Error 7] RequestTimedOutError: what happened
-        name, _, said = text.partition(":")
-        return said.strip() or name or type(error).__name__
-    return text or type(error).__name__
 
 
 class WatchedManager(KafkaConnectionManager):  # type: ignore[misc]  # the library is untyped
@@ -394,7 +323,7 @@ def metadata(manager: Any, topics: list[str] | None, timeout_s: float = ASK_S) -
     deadline = time.monotonic() + timeout_s
     pause = threading.Event()
     error: BaseException | None = None
-    patience = ASK_ONE_S
+    longest = ASK_ONE_S
     while True:
         request = MetadataRequest(
             topics=None if topics is None else [MetadataRequest.MetadataRequestTopic(name=name) for name in topics],
@@ -405,8 +334,8 @@ def metadata(manager: Any, topics: list[str] | None, timeout_s: float = ASK_S) -
         left = deadline - time.monotonic()
         try:
             # A silent broker must not use up the time: the library lets go of it when it is late, and asks another.
-            once = min(max(left, 0.001), patience)
-            patience *= 2
+            once = min(max(left, 0.001), longest)
+            longest *= 2
             future = manager.call_soon(manager.send, request, None, once * 1000)
             if wait_for(future, once + 0.5) and future.succeeded():
                 return future.value
@@ -444,20 +373,3 @@ def describe_topic(manager: Any, topic: str, timeout_s: float = ASK_S) -> tuple[
         if kind in (kafka_errors.InvalidTopicError, kafka_errors.TopicAuthorizationFailedError) or now >= deadline:
             raise broker_error(f"topic {topic!r} can't be used", kind(topic), "Describe")
         pause.wait(0.1)
-
-
-def broker_error(what: str, error: BaseException, operation: str = "") -> SensorstreamError:
-    """An exception of the library, as ours: ``what`` could not be done, and why.
-
-    ``operation`` is the right on a topic that it takes, as ACLs call it.
-    """
-    if isinstance(error, SensorstreamError):
-        return error
-    refused = denied(error)
-    if refused is not None:
-        return refused.error(what, operation)
-    if isinstance(error, kafka_errors.SaslAuthenticationFailedError):
-        return CredentialsRefused(f"{what}: {reason(error)}")
-    if isinstance(error, kafka_errors.KafkaTimeoutError | kafka_errors.KafkaConnectionError | socket.error):
-        return ClusterUnreachable(f"{what}: {reason(error)}", hint="look at: sensorstream cluster status")
-    return BrokerError(f"{what}: {reason(error)}")

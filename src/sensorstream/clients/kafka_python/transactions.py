@@ -21,7 +21,7 @@ from kafka.structs import TopicPartition as KafkaPartition
 from sensorstream.clients.base import Reader
 from sensorstream.clients.kafka_python.delivery import RecordDelivery, RunDelivery
 from sensorstream.clients.kafka_python.denied import denied
-from sensorstream.clients.kafka_python.net import broker_error, reason
+from sensorstream.clients.kafka_python.failures import broker_error, reason
 from sensorstream.clients.kafka_python.publisher import KafkaPythonPublisher, PartitionQueue
 from sensorstream.clients.kafka_python.reader import KafkaPythonReader
 from sensorstream.clients.properties import ClientProperties

@@ -8,7 +8,8 @@ from typing import Any, Final
 from confluent_kafka import KafkaException
 
 from sensorstream.clients import refusals
-from sensorstream.clients.librdkafka.net import ASK_S, broker_error, passes
+from sensorstream.clients.librdkafka.failures import broker_error, passes
+from sensorstream.clients.librdkafka.net import ASK_S
 from sensorstream.clients.librdkafka.topics import GONE
 from sensorstream.errors import ClusterUnreachable, UnknownTopic
 

@@ -5,7 +5,7 @@ from typing import Any, Final, Protocol
 
 from confluent_kafka import KafkaError
 
-from sensorstream.clients.librdkafka.net import denied, reason
+from sensorstream.clients.librdkafka.failures import denied, reason
 from sensorstream.errors import DeliveryError, DeliveryTimeout, Fenced, RecordTooLarge
 from sensorstream.records import TopicPartition
 

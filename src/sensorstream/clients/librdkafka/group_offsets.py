@@ -9,7 +9,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from sensorstream.clients import refusals
 from sensorstream.clients.librdkafka.asking import ask
-from sensorstream.clients.librdkafka.net import denied, error_of, reason
+from sensorstream.clients.librdkafka.failures import denied, error_of, reason
 from sensorstream.clients.own_thread import on_own_thread
 from sensorstream.errors import BrokerError, SensorstreamError
 from sensorstream.records import Commit, TopicPartition, note_in

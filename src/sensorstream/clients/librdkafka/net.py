@@ -15,11 +15,20 @@ from typing import Any, Final, TypeVar
 from confluent_kafka import KafkaError, KafkaException
 
 from sensorstream.clients import refusals, tls
+from sensorstream.clients.librdkafka.failures import (
+    FINAL,
+    WHO,
+    broker_error,
+    denied,
+    is_quick,
+    is_refusal,
+    reason,
+    vagueness,
+)
 from sensorstream.clients.reachable import why_silent
-from sensorstream.clients.rights import Denied
 from sensorstream.clients.throttles import Throttles
 from sensorstream.clients.waiting import connecting
-from sensorstream.errors import BrokerError, ClusterUnreachable, ConfigError, CredentialsRefused, SensorstreamError
+from sensorstream.errors import ClusterUnreachable, ConfigError, CredentialsRefused
 from sensorstream.events import Listener, Notice, ignore
 
 T = TypeVar("T")
@@ -45,9 +54,6 @@ COMMON: Final = {
 }
 LOG: Final = logging.getLogger("confluent_kafka")
 
-_WHO: Final = re.compile(r"(?:\w+://)?(?P<address>\S+:\d+)/(?P<id>bootstrap|\d+): (?P<what>.*)", re.DOTALL)
-_FINAL: Final = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL)
-
 
 class BrokerWatch:
     """What happens to one client's brokers: why one can't be reached, who went and who came back."""
@@ -71,7 +77,7 @@ class BrokerWatch:
 
     def told(self, error: KafkaError) -> None:
         """librdkafka's error callback; called on the thread that polls."""
-        match = _WHO.match(error.str())
+        match = WHO.match(error.str())
         if match is None:
             return
         address = match["address"]
@@ -80,7 +86,7 @@ class BrokerWatch:
                 if error.code() != KafkaError._ALL_BROKERS_DOWN:
                     known = self.causes.get(address)
                     # Tries follow each other at once, and a later one may say less of the same thing.
-                    if known is None or _vagueness(error) <= _vagueness(known):
+                    if known is None or vagueness(error) <= vagueness(known):
                         self.causes[address] = error
                 return
             if self.closing or address in self._away or address not in self._known:
@@ -93,7 +99,7 @@ class BrokerWatch:
 
     def heard(self, line: str) -> None:
         """What librdkafka tells its log alone while it can't connect: silence, or a connection closed on it."""
-        match = _WHO.search(line)
+        match = WHO.search(line)
         if match is not None and not self.connected:
             with self._lock:
                 self.causes.setdefault(match["address"], KafkaError(KafkaError._TRANSPORT, match[0]))
@@ -105,7 +111,7 @@ class BrokerWatch:
 
     def throttled(self, name: str, seconds: float) -> None:
         """librdkafka's throttle callback; called on the thread that polls."""
-        who = _WHO.match(f"{name}/bootstrap: ")
+        who = WHO.match(f"{name}/bootstrap: ")
         address = who["address"] if who else name
         number = self._known.get(address)
         self.throttles.note(address if number is None else f"broker {number} ({address})", seconds * 1000)
@@ -151,15 +157,15 @@ class BrokerWatch:
     def give_up(self, addresses: int) -> bool:
         """Whether to stop connecting before the time is over."""
         causes = list(self.causes.values())
-        if any(error.code() in _FINAL or _is_refusal(error) for error in causes):
+        if any(error.code() in FINAL or is_refusal(error) for error in causes):
             return True
-        quick = len(causes) >= addresses and all(_is_quick(error) for error in causes)
+        quick = len(causes) >= addresses and all(is_quick(error) for error in causes)
         return quick and time.monotonic() - self.began > REFUSED_S
 
     def error(self, bootstrap: tuple[str, ...]) -> ClusterUnreachable:
         """What to tell the user after connecting has failed: which address, and why."""
         for address, cause in self.causes.items():
-            if _is_refusal(cause):
+            if is_refusal(cause):
                 return CredentialsRefused(
                     f"{address} refuses the connection: {self._why(address, cause)}",
                     hint="check security.protocol, sasl.mechanism, user name, password and certificates",
@@ -194,85 +200,6 @@ class _Log:
         if text != self._last[0] or now - self._last[1] > LOOK_AGAIN_S:
             self._last = (text, now)
             LOG.log(level, "%s", line)
-
-
-def _is_refusal(error: KafkaError) -> bool:
-    if error.code() in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):
-        return True
-    text = error.str().lower()
-    return "certificate verify failed" in text or "certificate required" in text or "alert" in text
-
-
-def _is_quick(error: KafkaError) -> bool:
-    """Whether the address says no at once, and most likely will again."""
-    text = error.str()
-    return error.code() == KafkaError._RESOLVE or any(
-        mark in text
-        for mark in (
-            "refused",
-            "unreachable",
-            "Cannot assign",
-            "Disconnected",
-            "Invalid response size",
-            "Broken pipe",
-            "reset by peer",
-        )
-    )
-
-
-_PLAIN_WORDS: Final = (
-    ("Connection refused", "the connection is refused, nobody listens there"),
-    ("Failed to resolve", "the host name is not known"),
-    ("No route to host", "there is no route to the host"),
-    ("Network is unreachable", "there is no route to the network"),
-    ("Cannot assign requested address", "there is no route to the network"),
-    ("certificate verify failed", "its certificate can't be verified"),
-    ("wrong version number", "it does not speak TLS there"),
-    ("connecting to a PLAINTEXT broker", "it does not speak TLS there"),
-    ("connecting to a SSL listener", "it closes the connection, it may want TLS, see security.protocol"),
-    ("Invalid response size", "its answer is not Kafka's; it may want TLS, see security.protocol"),
-    ("Unsupported SASL mechanism", "it does not take this sasl.mechanism"),
-    ("not supported by broker", "it does not take this sasl.mechanism"),
-    ("Connection setup timed out", "no answer in time"),
-    ("timed out", "no answer in time"),
-    ("Disconnected", "it closes the connection, see security.protocol and sasl.mechanism"),
-    ("Broken pipe", "it closes the connection, see security.protocol and sasl.mechanism"),
-    ("Connection reset", "it closes the connection, see security.protocol and sasl.mechanism"),
-)
-"""What librdkafka's texts mean, the most telling ones first."""
-
-
-def _vagueness(error: KafkaError) -> int:
-    """How little an error says of why an address can't be used: 0 for a refusal, else its place in the list."""
-    if _is_refusal(error):
-        return 0
-    text = error.str().lower()
-    places = (place for place, (mark, _) in enumerate(_PLAIN_WORDS, start=1) if mark.lower() in text)
-    return next(places, len(_PLAIN_WORDS) + 1)
-
-
-def error_of(error: BaseException) -> KafkaError | None:
-    """librdkafka's error inside an exception of the binding."""
-    inner = error.args[0] if isinstance(error, KafkaException) and error.args else None
-    return inner if isinstance(inner, KafkaError) else None
-
-
-def reason(error: KafkaError | BaseException) -> str:
-    """A foreign error in one line of plain words."""
-    inner = error if isinstance(error, KafkaError) else error_of(error)
-    text = " ".join((inner.str() if inner is not None else str(error)).split())
-    match = _WHO.match(text)
-    if match is not None:
-        text = match["what"]
-    for mark, words in _PLAIN_WORDS:
-        if mark.lower() in text.lower():
-            if mark == "certificate verify failed":
-                return f"{words} ({text})" if len(text) < 200 else words
-            return words
-    if inner is not None and inner.code() in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):
-        said = re.sub(r" \(after .*", "", text.removeprefix("SASL authentication error: "))
-        return f"authentication failed ({said})"
-    return text.removeprefix("Broker: ").removeprefix("Local: ") or type(error).__name__
 
 
 def quiet_logs() -> None:
@@ -385,70 +312,3 @@ def refuse_if_hidden(client: Any, topic: str) -> None:
     refused = denied(found.error, topic) if found is not None and found.error is not None else None
     if refused is not None:
         raise refused.error(f"topic {topic!r} can't be used", "Describe")
-
-
-PASSING: Final = frozenset(
-    {
-        KafkaError._TRANSPORT,
-        KafkaError._TIMED_OUT,
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._WAIT_COORD,
-        KafkaError._DESTROY_BROKER,  # it is no longer in the cluster's list, which a dead broker leaves, too
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.REQUEST_TIMED_OUT,
-        KafkaError.BROKER_NOT_AVAILABLE,
-        KafkaError.REPLICA_NOT_AVAILABLE,
-        KafkaError.NETWORK_EXCEPTION,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.NOT_COORDINATOR,
-        KafkaError.KAFKA_STORAGE_ERROR,
-        KafkaError.FENCED_LEADER_EPOCH,
-        KafkaError.UNKNOWN_LEADER_EPOCH,
-        KafkaError.OFFSET_NOT_AVAILABLE,
-        KafkaError.UNSTABLE_OFFSET_COMMIT,
-    }
-)
-"""What brokers answer while they come and go: asked again, they give another answer (the protocol's retriable errors;
-librdkafka marks none of a consumer's so)."""
-
-
-def passes(error: KafkaError) -> bool:
-    """Whether the same question may find another answer in a moment."""
-    return error.code() in PASSING or bool(error.retriable())
-
-
-_KINDS: Final = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "topic",
-    KafkaError.GROUP_AUTHORIZATION_FAILED: "group",
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "cluster",
-    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "transactional id",
-}
-
-
-def denied(error: KafkaError, name: str = "") -> Denied | None:
-    """The refusal in an error of librdkafka, of the thing of this name; None for any other error."""
-    kind = _KINDS.get(error.code())
-    return None if kind is None else Denied(kind, name)
-
-
-def broker_error(what: str, error: BaseException, operation: str = "", name: str = "") -> SensorstreamError:
-    """An exception of the library, as ours: ``what`` could not be done, and why.
-
-    ``operation`` is the right on a topic that it takes, as ACLs call it, ``name`` that of the topic or group.
-    """
-    if isinstance(error, SensorstreamError):
-        return error
-    inner = error_of(error)
-    if inner is None:
-        return BrokerError(f"{what}: {reason(error)}")
-    refused = denied(inner, name)
-    if refused is not None:
-        return refused.error(what, operation)
-    code = inner.code()
-    if code in _FINAL:
-        return CredentialsRefused(f"{what}: {reason(inner)}")
-    if passes(inner):
-        return ClusterUnreachable(f"{what}: {reason(inner)}", hint="look at: sensorstream cluster status")
-    return BrokerError(f"{what}: {reason(inner)}")

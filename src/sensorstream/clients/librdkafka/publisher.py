@@ -16,15 +16,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from sensorstream.clients import refusals
 from sensorstream.clients.librdkafka.delivery import THROWN_AWAY, RdDelivery, delivery_error
-from sensorstream.clients.librdkafka.net import (
-    BrokerWatch,
-    configuration,
-    connect,
-    count_partitions,
-    error_of,
-    log,
-    metadata,
-)
+from sensorstream.clients.librdkafka.failures import error_of
+from sensorstream.clients.librdkafka.net import BrokerWatch, configuration, connect, count_partitions, log, metadata
 from sensorstream.clients.librdkafka.producers import Producers
 from sensorstream.clients.own_thread import end_within
 from sensorstream.clients.partitioner import partition_for_key

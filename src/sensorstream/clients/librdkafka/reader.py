@@ -14,18 +14,11 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from sensorstream.clients import refusals
 from sensorstream.clients.base import GROUP_SESSION_MS, Notes, Rebalance, ValueBatch, note_of
 from sensorstream.clients.librdkafka.asking import ask
+from sensorstream.clients.librdkafka.failures import broker_error, passes
 from sensorstream.clients.librdkafka.group_member import Assignment, GroupMember
 from sensorstream.clients.librdkafka.group_offsets import commit, commits
 from sensorstream.clients.librdkafka.messages import by_partition, records, values
-from sensorstream.clients.librdkafka.net import (
-    COMMON,
-    BrokerWatch,
-    broker_error,
-    connect,
-    count_partitions,
-    metadata,
-    passes,
-)
+from sensorstream.clients.librdkafka.net import COMMON, BrokerWatch, connect, count_partitions, metadata
 from sensorstream.clients.librdkafka.topics import GONE, TopicWatch
 from sensorstream.clients.own_thread import end_within
 from sensorstream.clients.properties import ClientProperties

@@ -10,7 +10,8 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
 from sensorstream.clients import refusals
-from sensorstream.clients.librdkafka.net import ASK_S, LOG, broker_error
+from sensorstream.clients.librdkafka.failures import broker_error
+from sensorstream.clients.librdkafka.net import ASK_S, LOG
 from sensorstream.errors import UnknownTopic
 
 GONE: Final = (

@@ -18,7 +18,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from sensorstream.clients.base import Reader
 from sensorstream.clients.librdkafka.delivery import THROWN_AWAY, RdDelivery, VouchedDelivery
-from sensorstream.clients.librdkafka.net import broker_error, denied, error_of, reason
+from sensorstream.clients.librdkafka.failures import broker_error, denied, error_of, reason
 from sensorstream.clients.librdkafka.publisher import LibrdkafkaPublisher
 from sensorstream.clients.librdkafka.reader import LibrdkafkaReader
 from sensorstream.clients.own_thread import on_own_thread

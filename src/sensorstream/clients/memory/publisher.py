@@ -5,13 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sensorstream.clients import refusals
 from sensorstream.clients.base import Reader
-from sensorstream.clients.memory.broker import (
-    MemoryBatchDelivery,
-    MemoryBroker,
-    MemoryDelivery,
-    Transaction,
-    check_size,
-)
+from sensorstream.clients.memory.broker import MemoryBroker, Transaction, check_size
+from sensorstream.clients.memory.delivery import MemoryBatchDelivery, MemoryDelivery
 from sensorstream.clients.memory.reader import MemoryReader
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.clients.publisher import BasePublisher, BaseTransactionalPublisher

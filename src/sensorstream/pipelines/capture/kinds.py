@@ -82,7 +82,7 @@ class Target:
             paths = [self.folder / capture_name(TopicPartition(topic, number), self.form) for number in partitions]
         for path in paths:
             if self.form == "sqlite":
-                from sensorstream.sinks.sqlite_file import check_database
+                from sensorstream.sinks.sqlite_tables import check_database
 
                 check_database(path)
             else:

@@ -12,8 +12,8 @@ from typing import Any, Final
 from sensorstream.errors import SourceError
 from sensorstream.pipelines.verify.captured_files import CapturedFile
 from sensorstream.serde.typed_values import plain_cell
-from sensorstream.sinks.sqlite_file import OWN_COLUMNS, read_only, table_names
 from sensorstream.sinks.sqlite_names import quoted
+from sensorstream.sinks.sqlite_tables import OWN_COLUMNS, read_only, table_names
 
 _AT_ONCE: Final = 10_000
 _COLUMNS_AT_ONCE: Final = 100

@@ -16,8 +16,8 @@ from sensorstream.serde.typed_values import Typed, plain_cell, plain_source_cell
 from sensorstream.sinks.checkpoint import Checkpoint
 from sensorstream.sinks.column_kinds import TEXT
 from sensorstream.sinks.parquet_columns import cell_of, kinds_of, need_pyarrow, plain_values
-from sensorstream.sinks.sqlite_file import OWN_COLUMNS, positions, read_only, table_names
 from sensorstream.sinks.sqlite_names import quoted
+from sensorstream.sinks.sqlite_tables import OWN_COLUMNS, positions, read_only, table_names
 
 _CELLS: Final = 1 << 15
 _CELL_LENGTH: Final = 128
