@@ -7,12 +7,11 @@ A cluster has a name; its nodes outlive the command that started them, and every
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from sensorstream.clients.probe import ClusterHealth
 from sensorstream.cluster import artifacts, class_archive, node, preflight, properties, state
 from sensorstream.cluster.java import java_executable
 from sensorstream.cluster.links.links import Disturbance, Links
@@ -33,28 +32,17 @@ from sensorstream.cluster.plan import (
 from sensorstream.cluster.ready import Probe, wait_ready
 from sensorstream.cluster.registry import Registry
 from sensorstream.cluster.registry_files import fetch_registry
-from sensorstream.cluster.results import (
-    BrokerStatus,
-    BrokerStopped,
-    ClusterDown,
-    ClusterStatus,
-    ClusterUp,
-    LogLine,
-)
+from sensorstream.cluster.results import BrokerStatus, BrokerStopped, ClusterDown, ClusterStatus, ClusterUp, LogLine
 from sensorstream.cluster.secure import profile, security
 from sensorstream.cluster.starting import configure_node, open_links, start_node
+from sensorstream.cluster.status import Companions, status_of
 from sensorstream.cluster.zookeeper import ZooKeeper
-from sensorstream.errors import ClusterUnreachable, LocalClusterError, UsageError
+from sensorstream.errors import LocalClusterError, UsageError
 from sensorstream.events import Listener, Notice, ignore
 from sensorstream.local_profiles import names_of
 
-if TYPE_CHECKING:
-    import psutil
-
 READY_TIMEOUT_S: Final = 90.0
 _STOP_DEADLINE_S: Final = 20.0
-_ELECTION_S: Final = 6.0
-"""How long brokers that run may have nothing to say; with the last question it stays under 10 s."""
 
 
 class LocalCluster:
@@ -184,7 +172,7 @@ class LocalCluster:
             formats = []
             try:
                 for node_id in plan.known.ports:
-                    one = self._node(plan.known, node_id)
+                    one = node_of(self.folder, plan.known, node_id)
                     shutil.rmtree(one.data, ignore_errors=True)  # left by a formatting that was cut short
                     if plan.mode == "kraft":
                         one = configure_node(self.folder, plan, node_id)
@@ -227,75 +215,13 @@ class LocalCluster:
 
     # -- the running cluster ----------------------------------------------------------------------------------
 
-    def _health(self, known: state.ClusterState, live: Mapping[int, "psutil.Process"]) -> ClusterHealth | None:
-        """What the cluster says of itself; asked again for a while, as it says nothing while it elects a leader."""
-        asked = addresses({node_id: known.ports[node_id] for node_id in live})
-        deadline = time.monotonic() + _ELECTION_S
-        while True:
-            try:
-                return self._probe(asked, 3.0)
-            except ClusterUnreachable:
-                frozen = all(node.condition(process) == "frozen" for process in live.values())
-                if frozen or time.monotonic() >= deadline:
-                    return None
-            threading.Event().wait(0.2)
-
     def status(self) -> ClusterStatus:
         """What runs, and what the cluster says of itself; changes nothing."""
         known = state.load_state(self.folder)
         if known is None:
             return ClusterStatus(self.name, "absent")
-        formatted = state.load_formatted(Path(known.data_dir))
-        live, _ = processes(self.folder, known)
-        health = self._health(known, live) if live else None
-        brokers = []
-        for node_id, port in known.ports.items():
-            process = live.get(node_id)
-            registered = health is not None and node_id in health.brokers
-            brokers.append(
-                BrokerStatus(
-                    broker=node_id,
-                    state="stopped" if process is None else "running" if registered else node.condition(process),
-                    pid=process.pid if process else None,
-                    port=port,
-                    memory_bytes=node.memory_bytes(process) if process else None,
-                    quorum_leader=health is not None and health.quorum_leader == node_id,
-                    log_file=str(self._node(known, node_id).log_file),
-                    metrics=self._metrics.url(node_id),
-                    voter=node_id in known.controller_ports,
-                )
-            )
-        registry = Registry(self.folder).status()
-        zookeeper = self._zookeeper.status() if formatted is not None and formatted.mode == "zookeeper" else None
-        links = self._links.status()
-        # A broker that was killed a moment ago is still registered: it must run as well.
-        whole = (
-            health is not None
-            and (registry is None or registry.state == "running")
-            and (zookeeper is None or zookeeper.state == "running")
-            and (links is None or links.state == "running")
-            and health.quorum_leader is not None
-            and set(known.ports) == set(live) == set(health.brokers)
-        )
-        return ClusterStatus(
-            name=self.name,
-            state="running" if whole else "degraded" if live else "stopped",
-            mode=formatted.mode if formatted else None,
-            bootstrap=addresses(known.ports),
-            kafka_version=formatted.kafka_version if formatted else None,
-            cluster_id=formatted.cluster_id or None if formatted else None,
-            data_dir=known.data_dir,
-            brokers=tuple(brokers),
-            quorum_leader=health.quorum_leader if health else None,
-            topics=health.topics if health else None,
-            online_partitions=health.online_partitions if health else None,
-            offline_partitions=health.offline_partitions if health else None,
-            under_replicated_partitions=health.under_replicated_partitions if health else None,
-            schema_registry=registry,
-            zookeeper=zookeeper,
-            secure=formatted.secure if formatted else None,
-            links=links,
-        )
+        companions = Companions(self._zookeeper, self._links, self._metrics)
+        return status_of(self.name, self.folder, known, self._probe, companions)
 
     def down(self, *, delete_data: bool = False) -> ClusterDown:
         """Stop every node, also those that a killed command left behind; ``delete_data`` forgets the cluster as well.
@@ -435,7 +361,7 @@ class LocalCluster:
         if zookeeper:
             return {None: self._zookeeper.existing_log(self.name)}
         chosen = known.ports if broker is None else (broker,)
-        return {node_id: self._node(known, node_id).log_file for node_id in chosen}
+        return {node_id: node_of(self.folder, known, node_id).log_file for node_id in chosen}
 
     def logs(
         self,
@@ -466,6 +392,3 @@ class LocalCluster:
                 hint=f"it has: {', '.join(map(str, known.ports))}",
             )
         return known
-
-    def _node(self, known: state.ClusterState, node_id: int) -> node.Node:
-        return node_of(self.folder, known, node_id)

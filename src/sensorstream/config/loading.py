@@ -1,36 +1,29 @@
-"""One frozen settings object, and the origin of each of its values.
-
-Precedence: flag > ``-X key=value`` > ``SENSORSTREAM_*`` environment > profile > file > built-in. The file is
-``sensorstream.toml``, searched from the current folder upwards, then in the user's configuration folder.
-The built-in defaults are the three sensor topics of the samples, so nothing needs writing first.
-"""
+"""From the command line, the environment, profiles and files to one settings object."""
 
 import difflib
 import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from sensorstream import sending
 from sensorstream.addresses import parse_addresses
+from sensorstream.config.built_in import sensor_topics
+from sensorstream.config.settings import Secret, Settings, TopicSettings, hidden
 from sensorstream.description import KEYS as DESCRIPTION_KEYS
-from sensorstream.description import Description, description_of
+from sensorstream.description import description_of
 from sensorstream.errors import ConfigError
 from sensorstream.local_profiles import local_profile
 from sensorstream.row_rules import KEYS as ROW_KEYS
-from sensorstream.row_rules import RowRules, row_rules_of
+from sensorstream.row_rules import row_rules_of
 from sensorstream.secret_sources import looked_up
 from sensorstream.storing import KEYS as STORAGE_KEYS
-from sensorstream.storing import StorageRules, rules_of
+from sensorstream.storing import rules_of
 
 FILE_NAME: Final = "sensorstream.toml"
-DEFAULT_PORTS: Final = (29092, 39092, 49092)
-DEFAULT_BOOTSTRAP: Final = tuple(f"127.0.0.1:{port}" for port in DEFAULT_PORTS)
-DEFAULT_GROUP: Final = "sensor_data_group"
 CLIENTS: Final = ("auto", "kafka-python", "librdkafka")
-SENSOR_TIME_FORMAT: Final = "%d/%m/%Y %H:%M:%S"
 
 REGISTRY_KEYS: Final = (
     "schema_registry", "schema_registry_user", "schema_registry_password", "schema_registry_ca",
@@ -52,7 +45,6 @@ One that is set and empty counts as not set."""
 
 CLOCKS: Final = ("common", "own")
 """By which clock a source goes with ``--speed``: one for all sources, or one of its own."""
-_SECRET_WORDS: Final = ("password", "secret", "jaas", "token", "keystore.key", "credential", "user.info")
 _PROFILE_KEYS: Final = (
     "bootstrap", "client", "group", "thread", "delay", "exactly_once", *sending.OPTIONS, *REGISTRY_KEYS,
     "properties",
@@ -62,124 +54,6 @@ _TOPIC_KEYS: Final = (
     "partitions", "replication_factor", "source", "time_column", "time_format", "time_zone", "clock", "key", "configs",
     "capture", "follow", "timeout", "value_format", "schema", "schema_registry", *DESCRIPTION_KEYS,
 )  # fmt: skip
-
-
-class Secret:
-    """A value that shows itself to nobody who prints it."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The value itself, for the client that needs it."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "********"
-
-    __str__ = __repr__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-
-@dataclass(frozen=True, slots=True)
-class TopicSettings:
-    """A topic that the lab knows: how it is created and which file feeds it.
-
-    ``time_column`` (several with commas between them), ``time_format`` and ``time_zone`` say where a row's own time
-    stands: see :class:`sensorstream.sources.times.TimeRule`. ``clock`` is one of :data:`CLOCKS`. ``follow``: what is
-    appended to the source is published, too, until ``timeout`` seconds have brought no row. ``value_format`` is what
-    its values are, ``schema`` the file with their schema, ``schema_registry`` the registry that keeps it, where it is
-    not that of the settings.
-    ``capture`` says how the topic's records are stored, ``rows`` what rows are made of them, ``description``
-    how its source is written.
-    """
-
-    name: str
-    partitions: int = 2
-    replication_factor: int = 3
-    source: Path | None = None
-    time_column: str | None = None
-    time_format: str | None = None
-    time_zone: str | None = None
-    clock: str = "common"
-    key: str | None = None
-    follow: bool = False
-    timeout: float | None = None
-    configs: Mapping[str, str] = field(default_factory=dict)
-    value_format: str | None = None
-    schema: Path | None = None
-    schema_registry: str | None = None
-    capture: StorageRules = field(default_factory=StorageRules)
-    description: Description = field(default_factory=Description)
-    rows: RowRules = field(default_factory=RowRules)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything that a command needs to know, resolved.
-
-    ``properties`` are client options under their Java names (``linger.ms``); ``delay`` is seconds between the rows
-    of one source; with ``exactly_once`` a replay publishes in transactions; ``origins`` tells for each name where its
-    value came from.
-    """
-
-    bootstrap: tuple[str, ...] = DEFAULT_BOOTSTRAP
-    client: str = "auto"
-    group: str = DEFAULT_GROUP
-    thread: int = 3
-    delay: float = 10.0
-    exactly_once: bool = False
-    schema_registry: str | None = None
-    schema_registry_user: str | None = None
-    schema_registry_password: Secret | None = None
-    schema_registry_ca: str | None = None
-    topics: tuple[TopicSettings, ...] = ()
-    properties: Mapping[str, str | Secret] = field(default_factory=dict)
-    origins: Mapping[str, str] = field(default_factory=dict)
-
-    def topic(self, name: str) -> TopicSettings:
-        """The settings of a topic; plain defaults for one that the configuration does not know."""
-        return next((topic for topic in self.topics if topic.name == name), TopicSettings(name))
-
-
-def samples_folder() -> Path:
-    """Where the recorded sample files are: inside the installed package, or at the root of a checkout."""
-    installed = Path(__file__).parent / "_samples"
-    return installed if installed.is_dir() else Path(__file__).parents[2] / "samples"
-
-
-def sample_name(path: str | Path) -> str | None:
-    """What a built-in sample is called, such as ``sample AIR``; None for every other file, also a copy of a sample."""
-    place = Path(path)
-    return f"sample {place.stem.removesuffix('2308')}" if place.parent == samples_folder() else None
-
-
-def sensor_topics() -> tuple[TopicSettings, ...]:
-    """The built-in topics AIR, EARTH and WATER, fed by the sample files."""
-    return tuple(
-        TopicSettings(
-            name,
-            source=samples_folder() / f"{name}2308.csv",
-            time_column="Time",
-            time_format=SENSOR_TIME_FORMAT,
-        )
-        for name in ("AIR", "EARTH", "WATER")
-    )
-
-
-def posts_topic() -> TopicSettings:
-    """The topic POSTS, fed by the sample of posts: a page's posts share a partition, and so stay in order.
-
-    It is none of the configured topics: what is done to "all of them" is done to the sensors' alone.
-    """
-    return TopicSettings("POSTS", source=samples_folder() / "posts.jsonl", time_column="time", key="page")
 
 
 def user_config_folder() -> Path:
@@ -252,7 +126,7 @@ def read_java_properties(path: Path) -> dict[str, str]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--command-config {path} can't be read: {_reason(error)}") from error
+        raise ConfigError(f"--command-config {path} can't be read: {reason_of(error)}") from error
     properties: dict[str, str] = {}
     pending = ""
     for number, raw in enumerate(text.splitlines(), 1):
@@ -282,7 +156,7 @@ def _read(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             return tomllib.load(file)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} can't be read: {_reason(error)}") from error
+        raise ConfigError(f"{path} can't be read: {reason_of(error)}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
@@ -438,11 +312,6 @@ def _with_properties(settings: Settings, pairs: Mapping[str, str], origin: str) 
     return replace(settings, properties={**kept, **added}, origins=origins)
 
 
-def hidden(key: str, value: str) -> str | Secret:
-    """A property's value, as a secret where its name says that it is one."""
-    return Secret(value) if any(word in key.lower() for word in _SECRET_WORDS) else value
-
-
 def _texts(table: object, where: object) -> dict[str, str]:
     if not isinstance(table, dict):
         raise ConfigError(f"{where}: properties must be a table of key = value")
@@ -468,78 +337,6 @@ def _check_keys(table: Mapping[str, object], known: Sequence[str], where: str) -
             )
 
 
-def _reason(error: OSError | UnicodeDecodeError) -> str:
+def reason_of(error: OSError | UnicodeDecodeError) -> str:
+    """Why a file can't be read or written, in a few words."""
     return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8"
-
-
-TEMPLATE: Final = """\
-# sensorstream.toml - found from the current folder upwards, then in the user's configuration folder.
-# Precedence: flag > -X key=value > SENSORSTREAM_* environment > profile > this file > built-in.
-# What is commented out is the built-in default.
-
-# bootstrap = "127.0.0.1:29092,127.0.0.1:39092,127.0.0.1:49092"
-# client = "auto"                  # auto (librdkafka where it is installed), kafka-python, librdkafka
-# group = "sensor_data_group"
-# thread = 3                       # threads that share the sources
-# delay = 10                       # seconds between the rows of one source; 0: as fast as it goes
-# exactly_once = false             # true: a replay publishes each row exactly once, however often it is interrupted
-# compression = "lz4"              # none, gzip, snappy, lz4, zstd
-# linger = 5                       # milliseconds a row waits for others; 0 where rows have a moment of their own
-# batch_size = 262144              # bytes sent at once for one partition; librdkafka: 1000000
-# acks = "all"                     # all, 1, 0: who must have a row before it counts as sent
-# idempotence = true               # no retry doubles or reorders rows; needs acks = "all"
-# schema_registry = "http://127.0.0.1:8081"  # keeps the schemas of Avro values
-# schema_registry_user = "me"      # the password: SENSORSTREAM_SCHEMA_REGISTRY_PASSWORD, or schema_registry_password
-# schema_registry_ca = "ca.pem"    # the certificates to trust, where the machine doesn't
-
-# Other client properties under their Java names.
-# [properties]
-# "request.timeout.ms" = 30000
-
-# The topics of the lab. Written out, they replace the built-in AIR, EARTH and WATER.
-# [topics.AIR]
-# partitions = 2
-# replication_factor = 3
-# source = "AIR2308.csv"           # from this file's folder
-# delimiter = ";"                  # or blanks; and decimal, missing, comment, skip_lines, units_line, type ...
-# time_column = "Time"
-# time_format = "%d/%m/%Y %H:%M:%S"  # or dmy, mdy, epoch, ...; leave it out for ISO 8601
-# time_zone = "Europe/Berlin"      # of times without an offset; leave it out for UTC
-# clock = "common"                 # with --speed: one clock for all sources; "own": one for this one
-# key = "Station"                  # leave it out for records without a key
-# follow = true                    # publish what is appended to the file, too
-# timeout = 60                     # and end when no row has come for so many seconds
-# configs = { "retention.ms" = "604800000" }
-# value_format = "avro"            # avro, or json
-# schema = "AIR.avsc"              # the schema of the values; in Avro it is found from the file where there is none
-# schema_registry = "http://127.0.0.1:8081"  # where it is not the one above
-# [topics.AIR.capture]             # how consume and run store the topic
-# format = "parquet"               # csv, jsonl, sqlite, parquet
-# folders = "date"                 # partition, date, or both; none by default
-# rotate_time = "10m"              # a file is finished after this, after rotate_rows rows or at rotate_size
-# with = "key,timestamp"           # columns of the record itself; offset, partition, headers too
-# flatten = true                   # nested objects as columns; also: tombstones, key_format
-
-# Other clusters, chosen with --profile NAME or SENSORSTREAM_PROFILE.
-# [profiles.staging]
-# bootstrap = "broker.example.org:9093"
-# [profiles.staging.properties]
-# "security.protocol" = "SASL_SSL"
-# "sasl.mechanism" = "SCRAM-SHA-512"
-# "sasl.username" = "me"
-# "sasl.password" = "..."
-"""
-
-
-def write_template(path: Path, *, force: bool = False, topics: str = "") -> None:
-    """Write a commented configuration file, with the tables of ``topics`` in it.
-
-    Raises ConfigError when ``path`` is there and ``force`` is not given.
-    """
-    try:
-        with path.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(f"{TEMPLATE}\n{topics}" if topics else TEMPLATE)
-    except FileExistsError as error:
-        raise ConfigError(f"{path} is there already", hint="use --force to overwrite it") from error
-    except OSError as error:
-        raise ConfigError(f"{path} can't be written: {_reason(error)}") from error
