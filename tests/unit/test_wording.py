@@ -8,7 +8,7 @@ from sensorstream.cli.stream import show_stream
 from sensorstream.cli.verify import _line as verdict_line
 from sensorstream.events import Progress
 from sensorstream.pipelines.stream.job import StreamResult
-from sensorstream.pipelines.verify.verify import TopicVerdict
+from sensorstream.pipelines.verify.verdict import TopicVerdict
 from sensorstream.wording import counted, numbered, plural
 
 
