@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from sensorstream.clients.kafka_python.admin import Session
 from sensorstream.clients.kafka_python.net import wait_for
 from sensorstream.clients.probe import leader_told, quorum_request
 from sensorstream.clients.properties import parse_properties
+from sensorstream.closing import Closing
 from sensorstream.config import Settings
 from sensorstream.errors import ClusterUnreachable
 from sensorstream.records import TopicPartition
@@ -37,7 +37,7 @@ class ClusterLook:
     partitions: Mapping[TopicPartition, PartitionLook]
 
 
-class Looker:
+class Looker(Closing):
     """One connection for many looks at one cluster; used from one thread. Raises as the admin functions do."""
 
     def __init__(self, settings: Settings) -> None:
@@ -111,11 +111,3 @@ class Looker:
     def close(self) -> None:
         """Let go of the connection; never raises."""
         self._session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -10,8 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from sensorstream.admin.asking import TIMEOUT_S, Asker, words
 from sensorstream.admin.cluster import version_told
@@ -21,6 +20,7 @@ from sensorstream.clients.kafka_python.admin import Session
 from sensorstream.clients.kafka_python.failures import broker_error
 from sensorstream.clients.probe import leader_told, quorum_request
 from sensorstream.clients.properties import parse_properties
+from sensorstream.closing import Closing
 from sensorstream.config import Settings
 from sensorstream.errors import ClusterUnreachable
 from sensorstream.events import Listener, ignore
@@ -70,7 +70,7 @@ class Seen:
     problems: tuple[str, ...] = field(default=())
 
 
-class Watcher:
+class Watcher(Closing):
     """One connection for many looks at one cluster; used from one thread. Raises as the admin functions do."""
 
     def __init__(self, settings: Settings, listener: Listener = ignore) -> None:
@@ -170,14 +170,6 @@ class Watcher:
     def close(self) -> None:
         """Let go of the connection; never raises."""
         self._session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _metadata_request() -> Any:

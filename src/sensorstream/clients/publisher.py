@@ -3,14 +3,14 @@ transaction is begun, committed and aborted.
 """
 
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from contextlib import suppress
-from types import TracebackType
-from typing import Final, Generic, Self, TypeVar
+from typing import Final, Generic, TypeVar
 
 from sensorstream.clients import refusals
 from sensorstream.clients.base import PlacedDelivery
 from sensorstream.clients.transaction import Stage, ends_of
+from sensorstream.closing import Closing
 from sensorstream.errors import DeliveryError, DeliveryTimeout, Fenced, SensorstreamError
 from sensorstream.records import TopicPartition
 
@@ -19,7 +19,7 @@ _ABORT_S: Final = 5.0
 D = TypeVar("D", bound=PlacedDelivery)
 
 
-class BasePublisher(ABC, Generic[D]):
+class BasePublisher(Closing, Generic[D]):
     """A publisher that may be closed, and may be one of transactions.
 
     The methods that publish look at ``_closed`` and ``_stage`` themselves and call :meth:`_require_open` where that may
@@ -54,14 +54,6 @@ class BasePublisher(ABC, Generic[D]):
     @abstractmethod
     def _end(self, timeout_s: float) -> None:
         """Flush, and let go of everything. Never raises, never hangs."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class BaseTransactionalPublisher(BasePublisher[D]):

@@ -1,15 +1,14 @@
 """Station 6: what the readers of every client have in common: a group's offsets, and how they are closed."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from types import TracebackType
-from typing import Self
 
+from sensorstream.closing import Closing
 from sensorstream.errors import UsageError
 from sensorstream.records import Commit, TopicPartition
 
 
-class BaseReader(ABC):
+class BaseReader(Closing):
     """A reader that may have a group, and may be closed."""
 
     def __init__(self, group: str | None) -> None:
@@ -48,11 +47,3 @@ class BaseReader(ABC):
     @abstractmethod
     def _end(self, timeout_s: float) -> None:
         """Leave the group, and let go of everything. Never raises, never hangs."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -8,12 +8,12 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from sensorstream.admin import GroupDescription
 from sensorstream.admin.watched_groups import GroupSeen
 from sensorstream.admin.watching import Seen, Watcher
+from sensorstream.closing import Closing
 from sensorstream.config import Settings
 from sensorstream.events import Listener, ignore
 from sensorstream.monitor.lag import lag_of
@@ -33,7 +33,7 @@ def take(settings: Settings, *, listener: Listener = ignore) -> Snapshot:
         return gatherer.take()
 
 
-class Gatherer:
+class Gatherer(Closing):
     """One connection for many snapshots, made with the first one and made anew when a look fails; for one thread."""
 
     def __init__(self, settings: Settings, *, listener: Listener = ignore) -> None:
@@ -149,14 +149,6 @@ class Gatherer:
         if self._watcher is not None:
             self._watcher.close()
             self._watcher = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _group_state(group: GroupSeen, seen: Seen) -> GroupState:

@@ -12,10 +12,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from sensorstream.clients.base import Client, Reader
+from sensorstream.closing import Closing
 from sensorstream.config import Settings
 from sensorstream.errors import (
     ClusterUnreachable,
@@ -74,7 +74,7 @@ class ReadState:
     own_times: int = 0
 
 
-class NewestRows:
+class NewestRows(Closing):
     """Reads the newest rows of a topic, or of one of its partitions, while it is open (``with``)."""
 
     def __init__(
@@ -109,11 +109,6 @@ class NewestRows:
     def __enter__(self) -> Self:
         self.start()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self, *, wait: bool = True) -> None:
         """Stop reading; ``wait`` a moment for the thread, which ends by itself when a question is still open."""

@@ -8,9 +8,9 @@ looked at sooner, and paid for later.
 import threading
 import time
 from dataclasses import replace
-from types import TracebackType
 from typing import Final, Self
 
+from sensorstream.closing import Closing
 from sensorstream.config import Settings
 from sensorstream.errors import ClusterUnreachable, CredentialsRefused, SensorstreamError
 from sensorstream.events import Event, Listener, Notice, ignore
@@ -26,7 +26,7 @@ _SOONEST_S: Final = 0.5
 _END_S: Final = 20.0
 
 
-class Observer:
+class Observer(Closing):
     """A context manager with a thread; ``view`` is the newest view, None before there is one.
 
     ``error`` is why the cluster could not be looked at the last time, None while it answers. After credentials that are
@@ -113,11 +113,6 @@ class Observer:
     def __enter__(self) -> Self:
         self._thread.start()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _hear(self, event: Event) -> None:
         """On the thread that talks to the brokers: a broker went or came back."""

@@ -7,7 +7,6 @@ The first record's columns make the header. A record with columns that the heade
 import csv
 import io
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from itertools import islice
 from operator import add
 from pathlib import Path
@@ -20,9 +19,8 @@ from sensorstream.serde.bulk_csv import CsvWriter
 from sensorstream.serde.csv_cells import csv_text, to_cell
 from sensorstream.serde.row_maker import PLAIN, RowMaker
 from sensorstream.sinks.checkpoint import Checkpoint
-from sensorstream.sinks.dead_letter import rejected_record
-from sensorstream.sinks.held import Held
 from sensorstream.sinks.positioned_file import PositionedFile
+from sensorstream.sinks.positioned_sink import PositionedSink
 
 _REWRITTEN_AT_ONCE: Final = 1000
 _ANY_CELL: Final = 2**31 - 1
@@ -30,7 +28,7 @@ MAX_COLUMNS: Final = 4096
 """A record that would widen the file beyond this is rejected: each widening rewrites the file."""
 
 
-class CsvFileSink:
+class CsvFileSink(PositionedSink):
     """Captures the records of one partition into a CSV file.
 
     ``log`` says which partition of which topic and cluster is to be stored; with ``raw`` the text cells that a
@@ -38,20 +36,10 @@ class CsvFileSink:
     """
 
     def __init__(self, path: Path, log: Checkpoint, listener: Listener = ignore, rows: RowMaker = PLAIN) -> None:
-        self._file = PositionedFile(path)
-        self._log = log
-        self._maker = rows
-        self._listener = listener
+        super().__init__(PositionedFile(path), log, listener, rows)
         self._writer: CsvWriter | None = None
         self._columns: tuple[str, ...] = ()
         self._known: frozenset[str] = frozenset()
-        self.rows = 0
-        self.rejected = 0
-
-    @property
-    def name(self) -> str:
-        """The file's path."""
-        return str(self._file.path)
 
     def open(self) -> int | None:
         """Lock the file and cut it to its position; see :class:`sensorstream.sinks.base.Sink`."""
@@ -60,24 +48,6 @@ class CsvFileSink:
             return None
         self._take_columns(stored.columns)
         return stored.next_offset
-
-    @property
-    def end(self) -> int | None:
-        """Where its range ends."""
-        return self._file.end
-
-    def start(self, offset: int, end: int | None = None) -> None:
-        """Begin the file at ``offset``."""
-        self._file.start(replace(self._log, next_offset=offset, range_end=end))
-
-    @property
-    def held(self) -> Held | None:
-        """Which offsets it holds."""
-        return self._file.held
-
-    def skip(self, position: int) -> None:
-        """Go on at ``position``."""
-        self._file.skip(position)
 
     def write(self, records: Sequence[ConsumedRecord]) -> Collection[int]:
         """Add records; what gives no row goes to the rejected file. Returns the offsets of that."""
@@ -126,21 +96,9 @@ class CsvFileSink:
                 self.rows += len(values)
         return rejected
 
-    def reject(self, record: ConsumedRecord, reason: str) -> None:
-        """Put a record into the rejected file, whole."""
-        self._listener(self._file.append_rejected(rejected_record(record, reason)))
-        self.rejected += 1
-
     def commit(self, position: int) -> None:
         """Make everything written durable, with the next offset to read."""
         self._file.commit(position, self._columns)
-
-    def settle(self, *, last: bool = False) -> None:
-        """Nothing to do: the file is whole as it is."""
-
-    def close(self) -> None:
-        """Release the file; what was not committed is cut."""
-        self._file.close()
 
     def _fits(self, row: Row, record: ConsumedRecord, cells: list[list[str]], same: int) -> bool:
         """Make the header hold every column of ``row``; False where the record was rejected instead.

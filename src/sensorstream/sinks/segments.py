@@ -27,9 +27,8 @@ from sensorstream.records import ConsumedRecord
 from sensorstream.serde import json as json_serde
 from sensorstream.serde.row_maker import PLAIN, RowMaker, json_line
 from sensorstream.sinks.checkpoint import Checkpoint, sync_folder
-from sensorstream.sinks.dead_letter import rejected_record
-from sensorstream.sinks.held import Held
 from sensorstream.sinks.positioned_file import PositionedFile
+from sensorstream.sinks.positioned_sink import PositionedSink
 from sensorstream.sinks.segment_names import (
     ParseTime,
     day_of_column,
@@ -72,7 +71,7 @@ class SegmentFormat(Protocol):
         """Files have got their names only now, after a crash: make them fit in with what came since."""
 
 
-class SegmentSink:
+class SegmentSink(PositionedSink):
     """Captures what ``rows`` makes of the records of one partition into finished files below ``folder``.
 
     ``parse_time`` reads the rules' date column where its format is known. JSON Lines take any JSON value, as they do in
@@ -91,29 +90,19 @@ class SegmentSink:
         parse_time: ParseTime | None = None,
     ) -> None:
         self._folder = folder
-        self._file = PositionedFile(folder / open_name(log.topic, log.partition, log.format))
-        self._log = log
+        super().__init__(PositionedFile(folder / open_name(log.topic, log.partition, log.format)), log, listener, rows)
         self._rules = rules
         self._form = form
-        self._maker = rows
-        self._listener = listener
         self._parse_time = parse_time
         self._first = 0
         self._waiting = self._size = 0
         self._columns: set[str] = set()
         self._begun: float | None = None
-        self.rows = 0
-        self.rejected = 0
 
     @property
     def name(self) -> str:
         """The folder of the topic's finished files."""
         return str(self._folder / self._log.topic)
-
-    @property
-    def end(self) -> int | None:
-        """Where its range ends."""
-        return self._file.end
 
     def open(self) -> int | None:
         """Lock the waiting rows, and finish what a crash has left; see :class:`sensorstream.sinks.base.Sink`."""
@@ -148,11 +137,6 @@ class SegmentSink:
         self._first = offset
         self._file.start(replace(self._log, next_offset=offset, range_end=end, state=self._state()))
 
-    @property
-    def held(self) -> Held | None:
-        """Which offsets it holds."""
-        return self._file.held
-
     def skip(self, position: int) -> None:
         """Go on at ``position``: the segment ends here, since no file's range may speak of what is elsewhere."""
         self._finish()
@@ -184,17 +168,6 @@ class SegmentSink:
             self._size += len(line)
         self._append(lines)
         return rejected
-
-    def write_values(
-        self, values: Sequence[bytes | None], make_records: Callable[[], Sequence[ConsumedRecord]]
-    ) -> Collection[int]:
-        """Add the records that ``make_records`` gives."""
-        return self.write(make_records())
-
-    def reject(self, record: ConsumedRecord, reason: str) -> None:
-        """Put a record into the rejected file, whole."""
-        self._listener(self._file.append_rejected(rejected_record(record, reason)))
-        self.rejected += 1
 
     def commit(self, position: int) -> None:
         """Make everything written durable, with the next offset to read."""

@@ -8,9 +8,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
+from sensorstream.closing import Closing
 from sensorstream.errors import SensorstreamError, UsageError
 from sensorstream.events import Listener, ignore
 from sensorstream.records import Rejected, SourceRow
@@ -27,7 +27,7 @@ _AHEAD: Final = 4
 """So many batches or blocks are read ahead."""
 
 
-class FollowedSource:
+class FollowedSource(Closing):
     """A :class:`~sensorstream.sources.base.Source` that waits for more at its end.
 
     ``make_source`` makes the file's own source, not opened, that begins at a row. ``read`` gives an empty batch when
@@ -237,11 +237,6 @@ class FollowedSource:
     def __enter__(self) -> Self:
         self.open()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # The thread that reads
 

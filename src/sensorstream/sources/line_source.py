@@ -1,11 +1,11 @@
 """Stations 1-2: shared by sources that are read line by line: opening, counting rows, and reporting errors."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Final, Self
 
+from sensorstream.closing import Closing
 from sensorstream.errors import SensorstreamError, UsageError
 from sensorstream.records import Rejected, SourceRow
 from sensorstream.sources.base import Batch
@@ -16,7 +16,7 @@ from sensorstream.sources.text_lines import LineReader, LongLine
 MAX_ROW: Final = 1 << 20
 
 
-class LineSource(ABC):
+class LineSource(Closing):
     """A :class:`~sensorstream.sources.base.Source` of one file, pipe or standard input ("-"), opened on entering.
 
     Rows before ``start_row`` are passed over; ``max_row`` is in characters. Raises UsageError for a wrong option,
@@ -102,11 +102,6 @@ class LineSource(ABC):
     def __enter__(self) -> Self:
         self.open()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def place(self, line: int) -> tuple[str, int]:
         """The file and the line in it of a line of the source; both count from 1."""

@@ -8,8 +8,7 @@ controller or coordinator in its cache for ever.
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 import kafka.errors as kafka_errors
 from kafka.admin import KafkaAdminClient
@@ -22,6 +21,7 @@ from sensorstream.clients.kafka_python.net import BrokerWatch, connect, metadata
 from sensorstream.clients.properties import ClientProperties, parse_properties
 from sensorstream.clients.rights import Denied
 from sensorstream.clients.waiting import Open, Waiting
+from sensorstream.closing import Closing
 from sensorstream.config import Settings
 from sensorstream.errors import BrokerError, SensorstreamError
 from sensorstream.events import Listener, ignore
@@ -51,7 +51,7 @@ _PASSING: Final = (
 )
 
 
-class Session:
+class Session(Closing):
     """One connected admin client of kafka-python."""
 
     def __init__(
@@ -120,14 +120,6 @@ class Session:
         with suppress(Exception):
             self.client.close()
         release(self.client._client)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def administer(

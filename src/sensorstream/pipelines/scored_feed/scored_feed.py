@@ -10,12 +10,12 @@ import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from sensorstream.clients.base import Client, Reader
 from sensorstream.clients.causes import Waited
 from sensorstream.clients.waiting import Open, Waiting
+from sensorstream.closing import Closing
 from sensorstream.errors import (
     ClusterUnreachable,
     CredentialsRefused,
@@ -44,7 +44,7 @@ CLOSE_S: Final = 20.0
 _POLL_S: Final = 0.2
 
 
-class ScoredFeed:
+class ScoredFeed(Closing):
     """A :class:`~sensorstream.sentiment.feed.PostSource` that fills itself while it is open (``with``)."""
 
     def __init__(self, client: Client, job: FeedJob, listener: Listener = ignore) -> None:
@@ -76,11 +76,6 @@ class ScoredFeed:
     def __enter__(self) -> Self:
         self._thread.start()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def stop(self) -> None:
         """Have it stop reading; does not wait."""
