@@ -2,11 +2,11 @@
 
 import itertools
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from running import until
 from sensorstream.clients.base import Client, Reader, Rebalance
 from sensorstream.clients.memory import MemoryBroker, MemoryClient
 from sensorstream.records import ConsumedRecord
@@ -161,12 +161,6 @@ _groups = itertools.count()
 
 def group_name() -> str:
     return f"contract-group-{os.getpid()}-{next(_groups)}"
-
-
-def until(condition: Callable[[], bool], what: str, timeout_s: float = WAIT_S) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"timed out waiting until {what}"
 
 
 def read(reader: Reader, count: int) -> list[ConsumedRecord]:

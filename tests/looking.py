@@ -1,12 +1,29 @@
 """Commits and looks at real brokers that a busy machine does not spoil: both are tried again until they are right."""
 
-from collections.abc import Callable, Mapping
+import itertools
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from running import until
+from sensorstream import admin
 from sensorstream.clients.base import Reader
+from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import BrokerError, ClusterUnreachable, CredentialsRefused
 from sensorstream.monitor.snapshot import Snapshot
 from sensorstream.records import TopicPartition
+
+_numbers = itertools.count()
+
+
+@contextmanager
+def topic_of_its_own(settings: Settings, prefix: str, partitions: int = 2) -> Iterator[str]:
+    """A new topic with a name that nobody else has; it is deleted at the end, unless the test has done so."""
+    name = f"{prefix}-{os.getpid()}-{next(_numbers)}"
+    admin.create_topics(settings, [TopicSettings(name, partitions=partitions)])
+    yield name
+    if name in {one.name for one in admin.list_topics(settings).topics}:
+        admin.delete_topics(settings, [name])
 
 
 def commit(reader: Reader, positions: Mapping[TopicPartition, int], note: str = "") -> None:

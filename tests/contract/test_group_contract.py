@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from contract_labs import FROM_THE_START, KafkaLab, Lab, group_name, numbered, publish, read, until
+from contract_labs import FROM_THE_START, KafkaLab, Lab, group_name, numbered, publish, read
+from running import until
 from sensorstream.clients.base import Rebalance
 from sensorstream.clients.kafka_python.reader import KafkaPythonReader
 from sensorstream.errors import BrokerError, UsageError
@@ -356,7 +357,8 @@ def test_a_member_that_can_not_begin_gives_its_partitions_up_like_any_other(lab:
 
 CLOSED_UNPOLLED = """
 import sys
-from contract_labs import group_name, until
+from contract_labs import group_name
+from running import until
 from sensorstream import admin
 from sensorstream.clients import open_client
 from sensorstream.clients.base import Rebalance

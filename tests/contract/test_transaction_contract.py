@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from contract_labs import FROM_THE_START, WAIT_S, KafkaLab, Lab, group_name, numbered, publish, read, until
+from contract_labs import FROM_THE_START, WAIT_S, KafkaLab, Lab, group_name, numbered, publish, read
+from running import until
 from sensorstream.clients.base import Reader
 from sensorstream.clients.kafka_python.reader import KafkaPythonReader
 from sensorstream.clients.transaction import wait_until_seen

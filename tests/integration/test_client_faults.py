@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from running import until
 from sensorstream import admin
 from sensorstream.clients import open_client
 from sensorstream.clients.base import Rebalance
@@ -32,13 +33,6 @@ from sensorstream.records import TopicPartition
 
 pytestmark = pytest.mark.broker
 WAIT_S = 60.0
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"timed out waiting until {what}"
-        threading.Event().wait(0.05)
 
 
 def free_port() -> int:

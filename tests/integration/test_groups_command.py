@@ -1,45 +1,35 @@
 """``groups``, ``lag --for`` and ``monitor --once`` on real brokers."""
 
-import itertools
 import json
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from looking import commit
+from looking import commit, topic_of_its_own
 from running import until
 from sensorstream import admin
 from sensorstream.cli.app import run
 from sensorstream.clients import open_client
 from sensorstream.clients.base import Rebalance
-from sensorstream.config import Settings, TopicSettings
+from sensorstream.config import Settings
 from sensorstream.records import TopicPartition, commit_note
 
 pytestmark = [pytest.mark.broker, pytest.mark.usefixtures("patient_looks")]
-_numbers = itertools.count()
 NOTE = commit_note("AIR_Consumer_0", "laptop")
-
-
-@pytest.fixture
-def settings(broker: tuple[str, ...]) -> Settings:
-    return Settings(bootstrap=broker)
 
 
 @pytest.fixture
 def topic(settings: Settings) -> Iterator[str]:
     """Two partitions, ten rows each, a second apart, and a group of the same name that has read three of the first."""
-    name = f"groups-{os.getpid()}-{next(_numbers)}"
-    admin.create_topics(settings, [TopicSettings(name)])
-    client = open_client(settings)
-    with client.publisher() as publisher:
-        for number in range(20):
-            publisher.publish(name, b"x", partition=number % 2, timestamp_ms=1_693_526_340_000 + number // 2 * 1000)
-    with client.reader(group=name) as reader:
-        commit(reader, {TopicPartition(name, 0): 3}, NOTE)
-    yield name
-    admin.delete_topics(settings, [name])
+    with topic_of_its_own(settings, "groups") as name:
+        client = open_client(settings)
+        with client.publisher() as publisher:
+            for number in range(20):
+                publisher.publish(name, b"x", partition=number % 2, timestamp_ms=1_693_526_340_000 + number // 2 * 1000)
+        with client.reader(group=name) as reader:
+            commit(reader, {TopicPartition(name, 0): 3}, NOTE)
+        yield name
 
 
 class Program:

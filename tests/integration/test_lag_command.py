@@ -1,43 +1,31 @@
 """Lag on real brokers: of live members, of pinned consumers, of stopped ones."""
 
-import itertools
 import json
-import os
 from collections.abc import Iterator, Sequence
 
 import pytest
 
-from looking import commit
+from looking import commit, topic_of_its_own
 from running import until
-from sensorstream import admin
 from sensorstream.cli.app import run
 from sensorstream.clients import open_client
 from sensorstream.clients.base import Rebalance
-from sensorstream.config import Settings, TopicSettings
+from sensorstream.config import Settings
 from sensorstream.errors import UsageError
 from sensorstream.monitor.lag import group_lag
 from sensorstream.records import TopicPartition, commit_note
 
 pytestmark = pytest.mark.broker
-_numbers = itertools.count()
 NOTE = commit_note("AIR_Consumer_0", "laptop")
 
 
 @pytest.fixture
-def settings(broker: tuple[str, ...]) -> Settings:
-    return Settings(bootstrap=broker)
-
-
-@pytest.fixture
 def topic(settings: Settings) -> Iterator[str]:
-    name = f"lag-{os.getpid()}-{next(_numbers)}"
-    admin.create_topics(settings, [TopicSettings(name)])
-    with open_client(settings).publisher() as publisher:
-        for number in range(10):
-            publisher.publish(name, b"x", partition=number % 2)
-    yield name
-    if name in {one.name for one in admin.list_topics(settings).topics}:
-        admin.delete_topics(settings, [name])
+    with topic_of_its_own(settings, "lag") as name:
+        with open_client(settings).publisher() as publisher:
+            for number in range(10):
+                publisher.publish(name, b"x", partition=number % 2)
+        yield name
 
 
 def test_a_pinned_consumer_is_shown_while_it_runs_and_after_it_stopped(settings: Settings, topic: str) -> None:

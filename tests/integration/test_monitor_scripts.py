@@ -1,8 +1,6 @@
 """What scripts ask of a cluster: conditions with exit codes, waiting, latency, figures for Prometheus."""
 
-import itertools
 import json
-import os
 import re
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -12,41 +10,32 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from looking import commit
+from looking import commit, topic_of_its_own
 from running import cli, ok, started, until
 from sensorstream import admin
 from sensorstream.cli.app import run
 from sensorstream.clients import open_client
 from sensorstream.cluster import LocalCluster
-from sensorstream.config import Settings, TopicSettings
+from sensorstream.config import Settings
 from sensorstream.errors import ExitCode, UsageError
 from sensorstream.monitor.probe import PREFIX, ProbeJob, probe
 from sensorstream.pipelines.replay.job import for_single_rows
 from sensorstream.records import TopicPartition, commit_note
 
 pytestmark = [pytest.mark.broker, pytest.mark.usefixtures("patient_looks")]
-_numbers = itertools.count()
 NOTE = commit_note("AIR_Consumer_0", "laptop")
-
-
-@pytest.fixture
-def settings(broker: tuple[str, ...]) -> Settings:
-    return Settings(bootstrap=broker)
 
 
 @pytest.fixture
 def topic(settings: Settings) -> Iterator[str]:
     """Ten rows in two partitions, of which the group of the same name has read five and one."""
-    name = f"scripts-{os.getpid()}-{next(_numbers)}"
-    admin.create_topics(settings, [TopicSettings(name)])
-    with open_client(settings).publisher() as publisher:
-        for number in range(10):
-            publisher.publish(name, b'{"n":1}', partition=number % 2)
-    with open_client(settings).reader(group=name) as reader:
-        commit(reader, {TopicPartition(name, 0): 5, TopicPartition(name, 1): 1}, NOTE)
-    yield name
-    if name in {one.name for one in admin.list_topics(settings).topics}:
-        admin.delete_topics(settings, [name])
+    with topic_of_its_own(settings, "scripts") as name:
+        with open_client(settings).publisher() as publisher:
+            for number in range(10):
+                publisher.publish(name, b'{"n":1}', partition=number % 2)
+        with open_client(settings).reader(group=name) as reader:
+            commit(reader, {TopicPartition(name, 0): 5, TopicPartition(name, 1): 1}, NOTE)
+        yield name
 
 
 @pytest.fixture

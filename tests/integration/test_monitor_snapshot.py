@@ -1,6 +1,5 @@
 """Snapshots of real brokers: lag as Kafka's own tool has it, brokers that die or hang, how many requests it takes."""
 
-import itertools
 import os
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,7 @@ import psutil
 import pytest
 
 from bench.perf_tools import class_path
-from looking import commit, seen, whole
+from looking import commit, seen, topic_of_its_own, whole
 from running import PROGRAM, until
 from sensorstream import admin
 from sensorstream.admin import watching
@@ -29,25 +28,17 @@ from sensorstream.monitor.view import View
 from sensorstream.records import TopicPartition, commit_note
 
 pytestmark = pytest.mark.broker
-_numbers = itertools.count()
 REFUSED = "127.0.0.1:1"
-
-
-@pytest.fixture
-def settings(broker: tuple[str, ...]) -> Settings:
-    return Settings(bootstrap=broker)
 
 
 @pytest.fixture
 def topic(settings: Settings) -> Iterator[str]:
     """Two partitions with 20 rows each."""
-    name = f"snap-{os.getpid()}-{next(_numbers)}"
-    admin.create_topics(settings, [TopicSettings(name)])
-    with open_client(settings).publisher() as publisher:
-        for number in range(40):
-            publisher.publish(name, b"x", partition=number % 2, timestamp_ms=1_693_526_340_000 + number)
-    yield name
-    admin.delete_topics(settings, [name])
+    with topic_of_its_own(settings, "snap") as name:
+        with open_client(settings).publisher() as publisher:
+            for number in range(40):
+                publisher.publish(name, b"x", partition=number % 2, timestamp_ms=1_693_526_340_000 + number)
+        yield name
 
 
 def commit_of(settings: Settings, group: str, offsets: dict[TopicPartition, int]) -> None:

@@ -18,11 +18,6 @@ _numbers = itertools.count()
 
 
 @pytest.fixture
-def settings(broker: tuple[str, ...]) -> Settings:
-    return Settings(bootstrap=broker)
-
-
-@pytest.fixture
 def name(settings: Settings) -> Iterator[str]:
     name = f"topics-{os.getpid()}-{next(_numbers)}"
     yield name

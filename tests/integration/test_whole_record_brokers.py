@@ -1,7 +1,6 @@
 """The whole record and ranges of it from real brokers, with both clients."""
 
 import csv
-import itertools
 import json
 import os
 import signal
@@ -11,16 +10,15 @@ from typing import Any
 
 import pytest
 
+from looking import topic_of_its_own
 from running import ok, started, until
-from sensorstream import admin
 from sensorstream.clients import open_client
-from sensorstream.config import Settings, TopicSettings
+from sensorstream.config import Settings
 from sensorstream.pipelines.capture.capture import capture
 from sensorstream.pipelines.capture.job import CaptureOptions, make_job
 from sensorstream.pipelines.capture.spec import CaptureResult
 
 pytestmark = pytest.mark.broker
-_numbers = itertools.count()
 MS = 1_693_526_340_000
 ROWS = 40_000
 
@@ -32,10 +30,8 @@ def settings(request: pytest.FixtureRequest, broker: tuple[str, ...]) -> Setting
 
 @pytest.fixture
 def topic(settings: Settings) -> Iterator[str]:
-    name = f"whole-{os.getpid()}-{next(_numbers)}"
-    admin.create_topics(settings, [TopicSettings(name, partitions=1)])
-    yield name
-    admin.delete_topics(settings, [name])
+    with topic_of_its_own(settings, "whole", partitions=1) as name:
+        yield name
 
 
 def consume(settings: Settings, topic: str, to: Path, **options: Any) -> CaptureResult:

@@ -1,0 +1,19 @@
+"""A source file has one idea, and is short enough to be read in one go."""
+
+from pathlib import Path
+
+SOURCES = Path(__file__).parents[2] / "src"
+MOST_LINES = 400
+LONGER: dict[str, str] = {}
+"""Files that may have more lines, by their path below ``src``, each with the reason."""
+
+
+def test_no_source_file_is_long_without_a_reason() -> None:
+    lengths = {
+        path.relative_to(SOURCES).as_posix(): len(path.read_text(encoding="utf-8").splitlines())
+        for path in SOURCES.rglob("*.py")
+    }
+    assert len(lengths) > 100
+    long = {path for path, lines in lengths.items() if lines > MOST_LINES}
+    assert not long - LONGER.keys(), "split them by idea, or give the reason in LONGER"
+    assert not LONGER.keys() - long, "these are short again: take them out of LONGER"
