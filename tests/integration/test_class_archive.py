@@ -10,7 +10,7 @@ import pytest
 
 from sensorstream.cluster import artifacts, class_archive
 from sensorstream.cluster.java import java_executable
-from sensorstream.cluster.node import Launch
+from sensorstream.cluster.launch import Launch
 from sensorstream.errors import Interrupted
 from sensorstream.events import Event, Notice, ignore
 

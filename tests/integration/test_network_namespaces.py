@@ -23,6 +23,7 @@ from running import PROGRAM, Started, cli, ok, until
 from sensorstream.clients.probe import cluster_health
 from sensorstream.cluster import artifacts, node
 from sensorstream.cluster.java import java_executable
+from sensorstream.cluster.launch import Launch
 from sensorstream.cluster.preflight import free_ports
 from sensorstream.cluster.properties import LOOPBACK, logging_properties, new_cluster_id, server_properties
 from sensorstream.errors import ClusterUnreachable
@@ -79,7 +80,7 @@ def broker_at(address: str, folder: Path) -> Iterator[str]:
         1, ports={1: port}, controller_ports={1: controller}, log_dir=one.data, kafka_version=key
     ).replace(f"PLAINTEXT://{LOOPBACK}:{port}", f"PLAINTEXT://{address}:{port}")
     one.configure(text, logging_properties(one.log_file, key))
-    launch = node.Launch(java_executable(), artifacts.fetch(version))
+    launch = Launch(java_executable(), artifacts.fetch(version))
     assert one.format(launch, new_cluster_id()).wait(WITHIN_S) == 0
     started = one.start(launch)
     try:

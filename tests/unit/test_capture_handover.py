@@ -25,7 +25,7 @@ from sensorstream.pipelines.verify.coverage import cover
 from sensorstream.records import TopicPartition
 from sensorstream.sinks.segment_names import segments_below
 from sensorstream.sinks.sqlite_tables import read_only
-from sensorstream.storing import StorageRules
+from sensorstream.storage_rules import StorageRules
 
 GROUP = "sensor_data_group"
 FORMS = ["csv", "jsonl", "sqlite", "parquet"]

@@ -22,7 +22,7 @@ from sensorstream.sinks.checkpoint import Checkpoint
 from sensorstream.sinks.column_kinds import kind_of, microseconds, time_text, wider
 from sensorstream.sinks.parquet_files import ParquetSegments
 from sensorstream.sinks.segments import SegmentSink
-from sensorstream.storing import StorageRules
+from sensorstream.storage_rules import StorageRules
 
 
 def sink(folder: Path, partition: int = 0, told: list[Event] | None = None, **options: Any) -> SegmentSink:

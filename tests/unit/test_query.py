@@ -20,7 +20,7 @@ from sensorstream.events import Event, Notice
 from sensorstream.pipelines.capture.capture import capture
 from sensorstream.pipelines.capture.job import CaptureOptions, make_job
 from sensorstream.pipelines.query.query import list_tables, query
-from sensorstream.storing import StorageRules
+from sensorstream.storage_rules import StorageRules
 
 ROWS: list[dict[str, Any]] = [
     {"n": 0, "v": 1.5, "id": "0012", "stamp": "2023-08-31T00:00:00Z", "text": "=1+1", "mixed": 1, "o": {"a": [1]}},

@@ -19,7 +19,7 @@ from sensorstream.sinks.parquet_files import ParquetSegments
 from sensorstream.sinks.segment_names import NO_DATE, parse_segment
 from sensorstream.sinks.segment_text import CsvSegments, JsonlSegments
 from sensorstream.sinks.segments import SegmentFormat, SegmentSink
-from sensorstream.storing import StorageRules
+from sensorstream.storage_rules import StorageRules
 
 DAY_MS = 86_400_000
 

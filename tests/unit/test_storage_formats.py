@@ -19,7 +19,7 @@ from sensorstream.serde.json import RowEncoder
 from sensorstream.sinks.sqlite_tables import read_only
 from sensorstream.sources.csv_file import CsvSource
 from sensorstream.sources.formats import SourceForm
-from sensorstream.storing import StorageRules
+from sensorstream.storage_rules import StorageRules
 
 ODD = [
     "0012", "12345678901234567890", "", "1.50", "-3.2", "=1+1", "'=1", "+5", "1e400", "NaN", 'say "hi"', "a,b",

@@ -170,7 +170,7 @@ def consume(
     -o A:B or --timeout ends it.
     """
     from sensorstream.pipelines.capture.job import CaptureOptions
-    from sensorstream.storing import rules_of
+    from sensorstream.storage_rules import rules_of
 
     storage = {
         "folders": folders,

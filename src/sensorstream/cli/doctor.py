@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from sensorstream.cli.colours import FINDINGS
 from sensorstream.cli.command import Outcome, Session, command
 from sensorstream.errors import ExitCode
 
@@ -20,7 +21,6 @@ _HEADINGS: Final = {
     "connection": "Connection",
     "cluster": "The cluster from inside",
 }
-_STYLES: Final = {"ok": "green", "warning": "yellow", "problem": "bold red", "skipped": "dim"}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -88,12 +88,12 @@ def _rows(console: "Console", checks: "list[Check]") -> None:
         group = list(alike)
         if skipped and len(group) > 1:  # steps that are not taken for one reason share a row
             names = ", ".join(one.name for one in group)
-            rows.add_row(Text("  skipped", style=_STYLES["skipped"]), Text(), Text(f"{names}: {visible(found)}"))
+            rows.add_row(Text("  skipped", style=FINDINGS["skipped"]), Text(), Text(f"{names}: {visible(found)}"))
             continue
         for one in group:
             name = one.name if one.area == "connection" or one.subject is None else f"{one.name} {one.subject}"
             told = Text(visible(found))
             if one.advice:
                 told.append(f"\n-> {visible(one.advice)}", style="bold" if one.state in ("problem", "warning") else "")
-            rows.add_row(Text(f"  {one.state}", style=_STYLES[one.state]), Text(visible(name)), told)
+            rows.add_row(Text(f"  {one.state}", style=FINDINGS[one.state]), Text(visible(name)), told)
     console.print(rows, soft_wrap=False)

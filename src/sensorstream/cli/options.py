@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sensorstream import sending
+from sensorstream import producer_options
 from sensorstream.cli import panels
 
 
@@ -69,8 +69,8 @@ Compression = Annotated[
     str | None,
     typer.Option(
         "--compression",
-        metavar="|".join(sending.COMPRESSIONS),
-        help=f"Compression of the batches. Default: {sending.DEFAULT_COMPRESSION}.",
+        metavar="|".join(producer_options.COMPRESSIONS),
+        help=f"Compression of the batches. Default: {producer_options.DEFAULT_COMPRESSION}.",
         show_default=False,
         rich_help_panel=panels.SENDING,
     ),
@@ -99,7 +99,7 @@ Acks = Annotated[
     str | None,
     typer.Option(
         "--acks",
-        metavar="|".join(sending.ACKS),
+        metavar="|".join(producer_options.ACKS),
         help="Who must have stored a row before it counts as sent: all in-sync replicas, the leader (1), or "
         "nobody (0). Default: all.",
         show_default=False,

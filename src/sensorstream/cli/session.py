@@ -78,9 +78,9 @@ class Session:
     @property
     def sending_arguments(self) -> list[str]:
         """The named options of publishing as they were given, for another command to be started with."""
-        from sensorstream import sending
+        from sensorstream import producer_options
 
-        return sending.as_arguments(self.flags)
+        return producer_options.as_arguments(self.flags)
 
     def settings_with(self, **flags: object) -> "Settings":
         """The settings with a command's own flags (None: not given) on top."""

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from sensorstream.config import Secret, nearest
 from sensorstream.errors import ConfigError
-from sensorstream.sending import COMPRESSIONS, DEFAULT_COMPRESSION, given_up
+from sensorstream.producer_options import COMPRESSIONS, DEFAULT_COMPRESSION, given_up
 
 Role: TypeAlias = Literal["producer", "consumer", "admin"]
 _Check: TypeAlias = Callable[[str], Any]

@@ -23,6 +23,7 @@ from typing import Final
 
 from sensorstream.cluster import artifacts, node, properties, state
 from sensorstream.cluster.java import Java
+from sensorstream.cluster.launch import Launch
 from sensorstream.cluster.preflight import free_ports, listens
 from sensorstream.errors import Interrupted, LocalClusterError, SensorstreamError
 from sensorstream.events import Listener, Notice
@@ -38,14 +39,14 @@ def archive_folder() -> Path:
     return cache_folder() / "classes"
 
 
-def launch(java: Java, class_path: tuple[Path, ...], version: str) -> node.Launch:
+def launch(java: Java, class_path: tuple[Path, ...], version: str) -> Launch:
     """What to start brokers of this version with; from the archive, where there is one."""
     return _launch(java, class_path, _paths(java, class_path, version))
 
 
 def prepared_launch(
     java: Java, class_path: tuple[Path, ...], version: str, listener: Listener, stop: threading.Event
-) -> node.Launch:
+) -> Launch:
     """As :func:`launch`; the archive is made first where it is missing, which takes some seconds.
 
     Brokers start without one where it can't be made. Raises Interrupted when ``stop`` was set meanwhile.
@@ -68,8 +69,8 @@ def prepared_launch(
     return _launch(java, class_path, archive)
 
 
-def _launch(java: Java, class_path: tuple[Path, ...], archive: tuple[Path, Path]) -> node.Launch:
-    return node.Launch(java, class_path, archive if all(path.is_file() for path in archive) else ())
+def _launch(java: Java, class_path: tuple[Path, ...], archive: tuple[Path, Path]) -> Launch:
+    return Launch(java, class_path, archive if all(path.is_file() for path in archive) else ())
 
 
 def _paths(java: Java, class_path: tuple[Path, ...], version: str) -> tuple[Path, Path]:
@@ -87,7 +88,7 @@ def _stamp(path: Path) -> str:
     return "missing"
 
 
-def _make(plain: node.Launch, version: str, folder: Path, stop: threading.Event) -> None:
+def _make(plain: Launch, version: str, folder: Path, stop: threading.Event) -> None:
     """Make both archives beside their places, and move them there when they are whole."""
     with tempfile.TemporaryDirectory(prefix="making-", dir=folder) as name:
         making = Path(name)
@@ -102,7 +103,7 @@ def _make(plain: node.Launch, version: str, folder: Path, stop: threading.Event)
         top.replace(folder / top.name)
 
 
-def _run_a_broker(launching: node.Launch, version: str, making: Path, archive: Path, stop: threading.Event) -> None:
+def _run_a_broker(launching: Launch, version: str, making: Path, archive: Path, stop: threading.Event) -> None:
     """Format, start and stop a broker, whose classes Java writes into ``archive`` when it ends."""
     key = artifacts.version_key(version)
     port, controller_port = free_ports(2)

@@ -14,6 +14,7 @@ from typing import Final
 
 from sensorstream.cluster import artifacts, class_archive, node, preflight, properties, state
 from sensorstream.cluster.java import java_executable
+from sensorstream.cluster.launch import Launch
 from sensorstream.cluster.links.links import Disturbance, Links
 from sensorstream.cluster.logs import read_logs
 from sensorstream.cluster.metrics import Metrics
@@ -160,7 +161,7 @@ class LocalCluster:
             links=plan.ways is not None,
         )
 
-    def _format(self, plan: Plan, launch: node.Launch, stop: threading.Event) -> None:
+    def _format(self, plan: Plan, launch: Launch, stop: threading.Event) -> None:
         data = Path(plan.known.data_dir)
         self._listener(Notice(f"formatting {len(plan.known.ports)} nodes for Kafka {plan.version}", "debug"))
         formatted = plan.new_format(self.name)

@@ -18,6 +18,7 @@ from typing import Final
 from sensorstream.clients.probe import ClusterHealth
 from sensorstream.cluster import artifacts, class_archive, node, preflight, state
 from sensorstream.cluster.java import java_executable
+from sensorstream.cluster.launch import Launch
 from sensorstream.cluster.links.links import Links
 from sensorstream.cluster.metrics import Metrics
 from sensorstream.cluster.plan import (
@@ -213,7 +214,7 @@ def _choose_port(name: str, broker: int, asked: int | None, known: state.Cluster
     return preflight.free_ports(1, avoid=taken)[0]
 
 
-def _format(folder: Path, plan: Plan, broker: int, cluster_id: str, launch: node.Launch, stop: threading.Event) -> None:
+def _format(folder: Path, plan: Plan, broker: int, cluster_id: str, launch: Launch, stop: threading.Event) -> None:
     """Make the broker's data folder a member of this cluster; what an earlier try has left in it goes."""
     one = node_of(folder, plan.known, broker)
     try:

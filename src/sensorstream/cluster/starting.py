@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 from sensorstream.cluster import artifacts, node, properties, state
+from sensorstream.cluster.launch import Launch
 from sensorstream.cluster.links.links import Links
 from sensorstream.cluster.links.ways import Ways
 from sensorstream.cluster.metrics import Metrics
@@ -44,7 +45,7 @@ def configure_node(folder: Path, plan: Plan, node_id: int) -> node.Node:
     return one
 
 
-def start_node(folder: Path, plan: Plan, node_id: int, launch: node.Launch, listener: Listener) -> None:
+def start_node(folder: Path, plan: Plan, node_id: int, launch: Launch, listener: Listener) -> None:
     """Configure and start a node, and note its process; it is not ready yet. Raises LocalClusterError."""
     known = plan.known
     behind = () if plan.ways is None else (way.behind for way in plan.ways.ways)

@@ -20,6 +20,7 @@ from typing import Final
 
 from sensorstream.cluster import node, preflight, state
 from sensorstream.cluster.companion import Companion, Known
+from sensorstream.cluster.launch import Launch
 from sensorstream.cluster.plan import Plan
 from sensorstream.cluster.properties import LOOPBACK, SESSION_MS
 from sensorstream.cluster.results import ZooKeeperStatus
@@ -73,7 +74,7 @@ class ZooKeeper(Companion):
         )
 
     def start_for(
-        self, plan: Plan, launch: node.Launch, stop: threading.Event, *, any_port: bool, listener: Listener
+        self, plan: Plan, launch: Launch, stop: threading.Event, *, any_port: bool, listener: Listener
     ) -> bool:
         """Have it serve, and no missing broker registered any more, before ``plan`` is carried out.
 
@@ -107,7 +108,7 @@ class ZooKeeper(Companion):
 
     def _start(
         self,
-        launch: node.Launch,
+        launch: Launch,
         data: Path,
         stop: threading.Event,
         *,

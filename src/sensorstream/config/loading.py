@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from sensorstream import sending
+from sensorstream import producer_options
 from sensorstream.addresses import parse_addresses
 from sensorstream.config.built_in import sensor_topics
 from sensorstream.config.settings import Secret, Settings, TopicSettings, hidden
@@ -19,8 +19,8 @@ from sensorstream.local_profiles import local_profile
 from sensorstream.row_rules import KEYS as ROW_KEYS
 from sensorstream.row_rules import row_rules_of
 from sensorstream.secret_sources import looked_up
-from sensorstream.storing import KEYS as STORAGE_KEYS
-from sensorstream.storing import rules_of
+from sensorstream.storage_rules import KEYS as STORAGE_KEYS
+from sensorstream.storage_rules import rules_of
 
 FILE_NAME: Final = "sensorstream.toml"
 CLIENTS: Final = ("auto", "kafka-python", "librdkafka")
@@ -38,7 +38,7 @@ ENVIRONMENT: Final = {
     "SENSORSTREAM_DELAY": "delay",
     "SENSORSTREAM_EXACTLY_ONCE": "exactly_once",
     **{f"SENSORSTREAM_{name.upper()}": name for name in REGISTRY_KEYS},
-    **{f"SENSORSTREAM_{name.upper()}": name for name in sending.OPTIONS},
+    **{f"SENSORSTREAM_{name.upper()}": name for name in producer_options.OPTIONS},
 }
 """Environment variables that set a value; ``SENSORSTREAM_PROFILE`` and ``SENSORSTREAM_CONFIG`` choose where from.
 One that is set and empty counts as not set."""
@@ -46,7 +46,7 @@ One that is set and empty counts as not set."""
 CLOCKS: Final = ("common", "own")
 """By which clock a source goes with ``--speed``: one for all sources, or one of its own."""
 _PROFILE_KEYS: Final = (
-    "bootstrap", "client", "group", "thread", "delay", "exactly_once", *sending.OPTIONS, *REGISTRY_KEYS,
+    "bootstrap", "client", "group", "thread", "delay", "exactly_once", *producer_options.OPTIONS, *REGISTRY_KEYS,
     "properties",
 )  # fmt: skip
 _TOP_KEYS: Final = (*_PROFILE_KEYS, "topics", "profiles")
@@ -91,7 +91,7 @@ def load(
     """Resolve the settings.
 
     ``flags`` are values given on the command line (None: not given) under the names of :class:`Settings`, or of
-    :data:`sensorstream.sending.OPTIONS`, which become properties;
+    :data:`sensorstream.producer_options.OPTIONS`, which become properties;
     ``properties`` are ``key=value`` texts of ``-X``; ``command_config`` is a Java client properties file.
     Raises ConfigError naming the file and the key, with the nearest right key where one is near.
     """
@@ -267,8 +267,8 @@ def _topic(name: str, table: object, path: Path) -> TopicSettings:
 
 
 def _with_values(settings: Settings, values: Mapping[str, object], origin: str) -> Settings:
-    named = {name: value for name, value in values.items() if name in sending.OPTIONS}
-    settings = _with_properties(settings, sending.as_properties(named, origin), origin)
+    named = {name: value for name, value in values.items() if name in producer_options.OPTIONS}
+    settings = _with_properties(settings, producer_options.as_properties(named, origin), origin)
     checked = {name: _check_value(name, value, origin) for name, value in values.items() if name not in named}
     return replace(settings, origins={**settings.origins, **dict.fromkeys(checked, origin)}, **checked)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from sensorstream.description import Description
 from sensorstream.row_rules import RowRules
-from sensorstream.storing import StorageRules
+from sensorstream.storage_rules import StorageRules
 
 DEFAULT_PORTS: Final = (29092, 39092, 49092)
 DEFAULT_BOOTSTRAP: Final = tuple(f"127.0.0.1:{port}" for port in DEFAULT_PORTS)

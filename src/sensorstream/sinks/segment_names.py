@@ -14,7 +14,7 @@ from typing import Final
 
 from sensorstream.errors import DecodeError
 from sensorstream.records import Json, Number, Row
-from sensorstream.storing import StorageRules
+from sensorstream.storage_rules import StorageRules
 
 NO_DATE: Final = "__HIVE_DEFAULT_PARTITION__"
 """The folder of rows that have no date; readers know it as null."""

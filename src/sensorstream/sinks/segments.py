@@ -38,7 +38,7 @@ from sensorstream.sinks.segment_names import (
     segment_path,
     segments_below,
 )
-from sensorstream.storing import StorageRules
+from sensorstream.storage_rules import StorageRules
 
 MAX_COLUMNS: Final = 4096
 """A record that would bring more columns into a segment is rejected."""

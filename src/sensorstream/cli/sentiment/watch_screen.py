@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from sensorstream.cli.colours import LABELS
 from sensorstream.cli.terminal import visible
 from sensorstream.sentiment.feed import Feed, Kind, ScoredPost, SourceState
 from sensorstream.transforms.event_time import duration_text, iso
@@ -12,12 +13,6 @@ from sensorstream.wording import counted
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-STYLES: Final[dict[Kind, str]] = {
-    "positive": "green",
-    "neutral": "default",
-    "negative": "red",
-    "unscored": "dim",
-}
 _STEPS: Final = "▁▂▃▄▅▆▇█"
 _BAR: Final = 40
 _LEAST_BAR: Final = 15
@@ -115,7 +110,7 @@ def _latest(feed: Feed, most: int, page: str | None, kind: Kind | None) -> Any:
     rows.add_column("score", justify="right", no_wrap=True)
     rows.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1)
     for post in feed.latest(most, page, kind):
-        style = STYLES[post.kind]
+        style = LABELS[post.kind]
         rows.add_row(
             iso(post.time_ms)[:19].replace("T", " "),
             Text(visible(post.page)),
@@ -139,9 +134,9 @@ def _mix(feed: Feed, page: str | None, width: int) -> Any:
         said = {kind: f" {kind} {n / total:.0%}" for kind, n in counts.items() if n}
     bar = max(0, min(_BAR, width - len("".join(said.values()))))
     for kind, count in counts.items():
-        line.append(("█" if kind != "unscored" else "░") * int(bar * count / total), style=STYLES[kind])
+        line.append(("█" if kind != "unscored" else "░") * int(bar * count / total), style=LABELS[kind])
     for kind, text in said.items():
-        line.append(text, style=STYLES[kind])
+        line.append(text, style=LABELS[kind])
     return line
 
 

@@ -48,8 +48,8 @@ from sensorstream.clients.publisher import BasePublisher
 from sensorstream.clients.sizes import BATCH_OVERHEAD, RECORD_OVERHEAD
 from sensorstream.errors import BrokerError, DeliveryTimeout
 from sensorstream.events import Listener
+from sensorstream.producer_options import DEFAULT_COMPRESSION
 from sensorstream.records import Headers, TopicPartition
-from sensorstream.sending import DEFAULT_COMPRESSION
 
 DEFAULTS: Final = {
     "acks": -1,

@@ -23,7 +23,7 @@ from sensorstream.serde.row_maker import RowMaker, parse_with
 from sensorstream.sinks.base import Sink
 from sensorstream.sinks.checkpoint import Checkpoint
 from sensorstream.sinks.checks import check_file
-from sensorstream.storing import StorageRules, formats_hint, is_format
+from sensorstream.storage_rules import StorageRules, formats_hint, is_format
 
 if TYPE_CHECKING:
     from sensorstream.transforms.base import Transform

@@ -15,7 +15,7 @@ from sensorstream.serde.row_maker import RowMaker
 from sensorstream.sinks.base import Sink
 from sensorstream.sinks.checkpoint import Checkpoint
 from sensorstream.sinks.checks import check_captured, check_folder
-from sensorstream.storing import (
+from sensorstream.storage_rules import (
     FORMATS,
     SEGMENT_BYTES,
     SEGMENT_ROWS,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sensorstream import config, sending
+from sensorstream import config, producer_options
 from sensorstream.clients import check_publishing
 from sensorstream.clients.properties import parse_properties
 from sensorstream.config import Settings, load
@@ -96,10 +96,10 @@ def test_options_can_be_written_for_another_command() -> None:
         "idempotence": False,
         "client": "x",
     }
-    assert sending.as_arguments(values) == [
+    assert producer_options.as_arguments(values) == [
         "--compression", "zstd", "--linger", "0", "--acks", "all", "--no-idempotence"
     ]  # fmt: skip
-    assert sending.as_arguments({"idempotence": True}) == ["--idempotence"]
+    assert producer_options.as_arguments({"idempotence": True}) == ["--idempotence"]
 
 
 def test_what_is_given_up_is_said_once_in_one_line() -> None:
