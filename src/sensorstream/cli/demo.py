@@ -101,7 +101,7 @@ def _story(session: Session) -> "Story":
     from sensorstream.lab.chaos.results import ChaosResult
     from sensorstream.lab.run import LabRun
     from sensorstream.monitor.lag import GroupLag
-    from sensorstream.pipelines.verify.verify import Verification
+    from sensorstream.pipelines.verify.verdict import Verification
 
     return Story(
         session,

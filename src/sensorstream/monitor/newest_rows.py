@@ -1,7 +1,7 @@
 """Station 6: the newest rows of a topic, read on one thread for the views; bounded in rate and in memory.
 
 The thread has no group and commits nothing. A topic that gets more rows than are wanted a second is read in samples:
-reading pauses, then goes on at the end, and the rows in between are counted as skipped. Outages are waited out.
+reading pauses, then continues at the end, and the rows in between are counted as skipped. Outages are waited out.
 
 The latency of a row is from its timestamp to the moment it was read here. It is taken only of rows that were published
 while this was waiting for them: of a row that lay there before, it would be the age.

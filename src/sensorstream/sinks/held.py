@@ -29,7 +29,7 @@ class Held:
         return (*self.spans, (self.since, position)) if position > self.since else self.spans
 
     def behind(self, position: int, skipped_to: int) -> "Held":
-        """What it holds when it goes on at ``skipped_to`` rather than at ``position``."""
+        """What it holds when it continues at ``skipped_to`` rather than at ``position``."""
         return Held(self.file, skipped_to, self.up_to(position))
 
 

@@ -177,9 +177,9 @@ def sink_error(path: Path, error: sqlite3.Error) -> SinkError:
     if code == sqlite3.SQLITE_NOTADB:
         return SinkError(f"{path} is no SQLite database", hint="move it away or give another --to")
     if code == sqlite3.SQLITE_CORRUPT:
-        return SinkError(f"{path} is damaged: {error}", hint="move it away to capture anew")
+        return SinkError(f"{path} is damaged: {error}", hint="move it away to start a new capture")
     if code == sqlite3.SQLITE_BUSY:
-        return SinkError(f"{path} is locked by another program", hint="close what writes to it, then start again")
+        return SinkError(f"{path} is locked by another program", hint="close that program, then start again")
     if code == sqlite3.SQLITE_CONSTRAINT:
-        return SinkError(f"{path} holds rows that its position does not speak of: {error}", hint="move it away")
+        return SinkError(f"{path} holds rows that are not covered by its position: {error}", hint="move it away")
     return SinkError(f"{path} can't be written: {error}", hint="give another --to")

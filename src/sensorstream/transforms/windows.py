@@ -41,7 +41,7 @@ class WindowRule:
 class WindowState:
     """What must be known to go on after the windows that were closed so far.
 
-    Reading goes on at ``resume``, by partition: the first offset of a row in a window that was open. What lies before
+    Reading continues at ``resume``, by partition: the first offset of a row in a window that was open. What lies before
     ``settled`` was read already, so of that only rows of open windows count once more. ``latest_ms`` is the latest
     event time of each partition, ``late_by_key`` (key as JSON) has the late rows that no window has told yet.
     """

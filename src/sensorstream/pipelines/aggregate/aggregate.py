@@ -1,7 +1,7 @@
 """Stations 6-9: read all partitions of a topic, put rows into event-time windows, and emit closed windows.
 
 A window is handed out once, with the state that a later run needs to go on after it: what a target stores it stores
-together with that state, or not at all. Reading goes on at the oldest row of a window that was open.
+together with that state, or not at all. Reading continues at the oldest row of a window that was open.
 """
 
 import threading

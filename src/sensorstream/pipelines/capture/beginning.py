@@ -67,11 +67,11 @@ class Beginning:
                 position = stored if taken is None else taken.position
                 if until is None or position < until:
                     _check_stored(tp, position, first, end)
-                    told = f"{tp}: going on in {sink.name} at offset {position}{_up_to(until)}"
+                    told = f"{tp}: continuing {sink.name} at offset {position}{_up_to(until)}"
                 elif position > stored:
-                    told = f"{tp}: the range is whole,{_up_to(until)}: nothing is left to capture"
+                    told = f"{tp}: the range is complete,{_up_to(until)}: nothing is left to capture"
                 else:
-                    told = f"{tp}: {sink.name} holds its range whole,{_up_to(until)}: nothing is left to capture"
+                    told = f"{tp}: {sink.name} holds its whole range,{_up_to(until)}: nothing is left to capture"
                 self._check_start(sink, stored)
                 if taken is not None:
                     self._listener(
@@ -128,7 +128,7 @@ class Beginning:
         if self._job.start is not None and self._job.range is None and self._job.partitions is not None:
             raise UsageError(
                 f"{sink.name} holds rows up to offset {stored} already, so -o can't apply",
-                hint="leave -o out to go on there, or give another --to",
+                hint="leave -o out to continue there, or give another --to",
             )
 
 
@@ -138,12 +138,12 @@ def _check_stored(tp: TopicPartition, stored: int, first: int, end: int) -> None
         raise OffsetOutOfRange(
             f"{tp}: offsets {stored} to {first - 1} are no longer in the log; "
             f"retention has removed {counted(first - stored, 'offset')} before the capture",
-            hint=f"to go on without them, capture into another --to with -o {first}",
+            hint=f"to continue without them, capture into another --to with -o {first}",
         )
     if stored > end:
         raise OffsetOutOfRange(
-            f"{tp}: the stored position {stored} lies behind the end of the log at {end}",
-            hint="the topic has lost records or is another one; give another --to to capture anew",
+            f"{tp}: the stored position {stored} is past the end of the log at {end}",
+            hint="the topic has lost records or is another one; give another --to to start a new capture",
         )
 
 

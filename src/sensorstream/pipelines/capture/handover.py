@@ -23,7 +23,7 @@ def taken_by_others(held: Held | None, stored: int, commit: Commit | None) -> Ta
     """Whether the group is ahead of a file with another member's, so that the file is to go on behind that.
 
     None where the group's position is the file's own (it was put back from a copy, say), or where nobody knows in which
-    file the rows are: then the file goes on at its position, which loses nothing.
+    file the rows are: then the file continues at its position, which loses nothing.
     """
     if held is None or commit is None or commit.offset <= stored:
         return None

@@ -140,7 +140,7 @@ class Storing:
         was = self._identity
         if None not in (now.topic_id, was.topic_id) and now != was:
             raise PositionMismatch(
-                f"topic {self._job.topic} was deleted and made again while it was read "
+                f"topic {self._job.topic} was deleted and created again while it was read "
                 f"(id {was.topic_id}, now {now.topic_id})",
                 hint="what was captured before is whole; give another --to to capture the new topic",
             )

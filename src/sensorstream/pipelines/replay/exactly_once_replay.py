@@ -323,7 +323,7 @@ class ExactlyOnceReplay:
             self._job, self._committed = stored.record, progress
         elif self._new_rows or self._source.claimed is not None:
             self._superseded = True
-            raise Fenced(f"another run has begun job {self._name} anew", hint="let that one go on")
+            raise Fenced(f"another run has restarted job {self._name}", hint="let that run continue")
         self._begin_replay()
         self.begin(time.monotonic())
 

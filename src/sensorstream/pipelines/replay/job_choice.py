@@ -37,10 +37,10 @@ def going_on(wanted: JobRecord, jobs: Mapping[str, JobState], *, restart: bool) 
 def how_it_begins(topic: str, key: str, done: JobProgress, *, new_topic: bool, loop: bool) -> Notice:
     """What to tell of a job that begins, anew or behind what is ``done``. ``new_topic``: its topic was made anew."""
     if new_topic:
-        return Notice(f"topic {topic} was created anew since job {key} published to it: the job begins anew")
+        return Notice(f"topic {topic} was created again since job {key} published to it: the job starts over")
     if done.committed_ms is not None:
         place = f"row {done.next_row}" + (f" of round {done.round}" if loop else "")
-        return Notice(f"{topic}: job {key} goes on at {place}: {counted(done.rows, 'row')} published")
+        return Notice(f"{topic}: job {key} continues at {place}: {counted(done.rows, 'row')} published")
     return Notice(f"{topic}: job {key} begins at row {done.next_row}", "debug")
 
 

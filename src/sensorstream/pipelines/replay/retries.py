@@ -41,11 +41,9 @@ class Retries:
         if now - self._failing_since >= GIVE_UP_S:
             raise DeliveryTimeout(
                 f"{self._topic}: nothing could be committed for {GIVE_UP_S:g} s: {error.message}",
-                hint="bring the brokers back, then run the same command again",
+                hint="start the brokers again, then run the same command again",
             ) from error
         level: Literal["debug", "warning"] = "debug" if self._failures > 1 else "warning"
         self._listener(
-            Notice(
-                f"{self._topic}: a transaction failed and is done again from the last commit: {error.message}", level
-            )
+            Notice(f"{self._topic}: a transaction failed and is repeated from the last commit: {error.message}", level)
         )

@@ -219,7 +219,7 @@ class ReplayThreads:
     def _settle(self) -> None:
         """Learn the outcome of everything that was sent, as far as the cluster still answers."""
         if any(source.open_rows for source in self._sources):
-            self._listener(Notice("waiting for the answers to the rows that were sent", "debug"))
+            self._listener(Notice("waiting for the acknowledgements of the rows that were sent", "debug"))
         try:
             self._settle_all()
         except DeliveryError as error:

@@ -33,11 +33,11 @@ def first_positions(
             raise OffsetOutOfRange(
                 f"{tp}: offsets {position} to {first[tp] - 1} are no longer in the log; retention has removed "
                 f"{first[tp] - position} offsets that were not streamed",
-                hint="to go on without them, use another --group, or set this group's offsets",
+                hint="to continue without them, use another --group, or set this group's offsets",
             )
         if position > end[tp]:
             raise OffsetOutOfRange(
-                f"{tp}: the committed offset {position} lies behind the end of the log at {end[tp]}",
+                f"{tp}: the committed offset {position} is past the end of the log at {end[tp]}",
                 hint="the topic has lost records or is another one; use another --group",
             )
         begun.append(PartitionProgress(tp, position, committed))

@@ -22,7 +22,7 @@ def publish(publisher: TransactionalPublisher, made: Sequence[Made], transformer
                 transformer.bury(one, f"its output is too large: {error.message}")
                 if number:
                     # Some of its output is in the transaction already: that must not be seen.
-                    raise DeliveryError(f"the transaction is done again: {error.message}") from error
+                    raise DeliveryError(f"the transaction is repeated: {error.message}") from error
                 _send(publisher, one.letters[0])
                 break
 

@@ -40,7 +40,7 @@ class Retries:
 
     def failed(self, error: SensorstreamError) -> None:
         """A transaction has failed: tell of it. Raises ``error`` where that has gone on for too long or is final,
-        Fenced when another process uses the transactional id again and again.
+        Fenced when another process keeps using the transactional id.
         """
         self._failures += 1
         now = time.monotonic()
@@ -50,8 +50,8 @@ class Retries:
             self._fenced = [at for at in self._fenced if now - at < FENCED_WITHIN_S] + [now]
         if len(self._fenced) >= FENCED_TIMES:
             raise Fenced(
-                f"another process uses {self._transactional_id} again and again",
-                hint="give each of them an --instance of its own",
+                f"another process keeps using {self._transactional_id}",
+                hint="give each its own --instance",
             ) from error
         if isinstance(error, NotAllowed):
             raise error
@@ -59,4 +59,4 @@ class Retries:
         if not unclear and now - self._failing_since >= GIVE_UP_S:
             raise error
         level: Literal["debug", "warning"] = "debug" if self._failures > 1 else "warning"
-        self._listener(Notice(f"a transaction failed and is done again: {error.message}", level))
+        self._listener(Notice(f"a transaction failed and is repeated: {error.message}", level))
