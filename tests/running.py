@@ -1,5 +1,6 @@
 """Commands of the program as processes: run to their end, or started, watched and stopped."""
 
+import io
 import json
 import os
 import signal
@@ -7,17 +8,29 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import warm
 
 PROGRAM = [sys.executable, "-m", "sensorstream"]
 
 
-def cli(*arguments: str, cwd: Path | None = None, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
-    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=timeout, cwd=cwd, check=False)
+def cli(
+    *arguments: str, cwd: Path | None = None, timeout: float = 300, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, in a process forked from one that has imported the program (``warm.py``).
+
+    ``environment`` is added to this process's own.
+    """
+    env = {**os.environ, **(environment or {})}
+    if warm.fits(env):
+        return warm.run(arguments, cwd, env, timeout)
+    return subprocess.run(
+        [*PROGRAM, *arguments], capture_output=True, text=True, timeout=timeout, cwd=cwd, env=env, check=False
+    )
 
 
 def ok(*arguments: str, cwd: Path | None = None, timeout: float = 300) -> dict[str, Any]:
@@ -55,18 +68,24 @@ def catches_sigterm(pid: int) -> bool:
     return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
 
 
+def as_text(stream: IO[Any] | None) -> IO[str]:
+    assert stream is not None
+    return stream if isinstance(stream, io.TextIOBase) else io.TextIOWrapper(stream)
+
+
 class Started:
     """A command that runs; its stderr is collected while it does."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str] | warm.Forked) -> None:
         self.process = process
+        self.stdout = as_text(process.stdout)
+        self.stderr = as_text(process.stderr)
         self.told = ""
         self._thread = threading.Thread(target=self._collect, daemon=True)
         self._thread.start()
 
     def _collect(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
+        for line in self.stderr:
             self.told += line
 
     def signal(self, number: signal.Signals) -> None:
@@ -88,16 +107,20 @@ class Started:
 @contextmanager
 def started(*arguments: str, cwd: Path | None = None) -> Iterator[Started]:
     """Start a command; it is ended, with everything it started, when the block is left."""
-    process = subprocess.Popen(
-        [*PROGRAM, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=cwd,
-        env=os.environ,
-        start_new_session=True,
-    )
+    process: subprocess.Popen[str] | warm.Forked
+    if warm.fits(os.environ):
+        process = warm.Forked(arguments, cwd, os.environ, session=True)
+    else:
+        process = subprocess.Popen(
+            [*PROGRAM, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=cwd,
+            env=os.environ,
+            start_new_session=True,
+        )
     running = Started(process)
     try:
         yield running
@@ -109,5 +132,4 @@ def started(*arguments: str, cwd: Path | None = None) -> Iterator[Started]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+        running.stdout.close()

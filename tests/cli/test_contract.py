@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import running
 from sensorstream.cli.app import app
 from sensorstream.errors import ExitCode
 
@@ -21,15 +22,7 @@ NOBODY = "127.0.0.1:1"
 
 
 def cli(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "sensorstream", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=cwd,
-        env={**os.environ, **environment},
-        check=False,
-    )
+    return running.cli(*arguments, cwd=cwd, timeout=60, environment=environment)
 
 
 def commands() -> list[list[str]]:

@@ -7,7 +7,6 @@ a block that can't run has a comment above it, ``<!-- no-run: reason -->``, and 
 import os
 import re
 import shlex
-import stat
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import pytest
 from typer.exceptions import Exit, TyperException
 from typer.main import get_command
 
+import warm
 from command_lines import commands, parse
 from running import cli
 from sensorstream import admin
@@ -140,33 +140,7 @@ def test_the_picture_is_there_and_asks_nobody() -> None:
 LABS = [page for page in RUNNABLE if page.parent.name == "lab"]
 
 
-class Reader:
-    """Somebody who types the blocks of one page, in a folder of their own.
-
-    ``sensorstream`` is a script on their PATH: this program, but ``cluster up`` takes free ports, since the usual ones
-    may be taken, and the other commands find that cluster as they would have found it on the usual ports.
-    """
-
-    def __init__(self, folder: Path, state: Path, bootstrap: tuple[str, ...] | None) -> None:
-        self.folder = folder / "work"
-        self.folder.mkdir()
-        programs = folder / "bin"
-        programs.mkdir()
-        self._script(programs / "sensorstream")
-        (programs / "python3").symlink_to(sys.executable)
-        self._environment = {
-            **os.environ,
-            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
-            "SENSORSTREAM_STATE_DIR": str(state),
-            "XDG_CONFIG_HOME": str(folder / "config"),
-        }
-        if bootstrap:
-            self._environment["SENSORSTREAM_BOOTSTRAP"] = ",".join(bootstrap)
-
-    @staticmethod
-    def _script(path: Path) -> None:
-        path.write_text(
-            f"""#!{sys.executable}
+PROGRAM = """
 import os, sys
 from sensorstream.cli.app import main
 from sensorstream.cluster import LocalCluster
@@ -180,10 +154,32 @@ elif arguments[:1] != ["cluster"] and "SENSORSTREAM_BOOTSTRAP" not in os.environ
     except SensorstreamError:
         pass
 main(arguments)
-""",
-            encoding="utf-8",
-        )
-        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+"""
+
+
+class Reader:
+    """Somebody who types the blocks of one page, in a folder of their own.
+
+    ``sensorstream`` is a script on their PATH: this program, but ``cluster up`` takes free ports, since the usual ones
+    may be taken, and the other commands find that cluster as they would have found it on the usual ports.
+    """
+
+    def __init__(self, folder: Path, state: Path, bootstrap: tuple[str, ...] | None) -> None:
+        self.folder = folder / "work"
+        self.folder.mkdir()
+        programs = folder / "bin"
+        programs.mkdir()
+        (folder / "program.py").write_text(PROGRAM, encoding="utf-8")
+        warm.write_program(programs / "sensorstream", folder / "program.py")
+        (programs / "python3").symlink_to(sys.executable)
+        self._environment = {
+            **os.environ,
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "SENSORSTREAM_STATE_DIR": str(state),
+            "XDG_CONFIG_HOME": str(folder / "config"),
+        }
+        if bootstrap:
+            self._environment["SENSORSTREAM_BOOTSTRAP"] = ",".join(bootstrap)
 
     def type(self, block: Block) -> None:
         """Run a block's lines in one shell, each with the exit code that it says."""

@@ -183,6 +183,7 @@ class Watch:
         self._end = threading.Event()
         self._lock = threading.Lock()
         self._heard: dict[int, float] = {}
+        self._counts = dict.fromkeys(self._partitions, 0)
         self._longest = 0.0
         self._thread = threading.Thread(target=self._run, name=f"watch-{topic}")
         self.seen: dict[Place, int] = {}
@@ -190,7 +191,7 @@ class Watch:
     def _run(self) -> None:
         self._consumer.assign([TopicPartition(self._topic, one, OFFSET_BEGINNING) for one in self._partitions])
         while not self._end.is_set():
-            for message in self._consumer.consume(5000, 0.02):
+            for message in self._consumer.consume(5000, 0.1):
                 if message.error() is None:
                     self._take(message.partition() or 0, message.offset() or 0, _number(message))
         self._consumer.close()
@@ -198,6 +199,7 @@ class Watch:
     def _take(self, partition: int, offset: int, number: int) -> None:
         now = time.monotonic()
         with self._lock:
+            self._counts[partition] += (partition, offset) not in self.seen
             self.seen[partition, offset] = number
             if partition in self._heard:
                 self._longest = max(self._longest, now - self._heard[partition])
@@ -215,10 +217,12 @@ class Watch:
     def counts(self) -> dict[int, int]:
         """How many rows of each partition have been seen."""
         with self._lock:
-            found = dict.fromkeys(self._partitions, 0)
-            for partition, _ in self.seen:
-                found[partition] += 1
-            return found
+            return dict(self._counts)
+
+    def numbers(self) -> list[int]:
+        """The numbers of the rows that have been seen."""
+        with self._lock:
+            return list(self.seen.values())
 
     @contextmanager
     def stall(self, longest: list[float]) -> Iterator[None]:

@@ -175,7 +175,9 @@ FAULTS = (
 )
 
 
-def make(breaker: Breaker, proxies: Proxies, folder: Path, name: str, rows: int, modes: Sequence[str]) -> Load:
+def make(
+    breaker: Breaker, proxies: Proxies, folder: Path, name: str, rows: int, modes: Sequence[str], few: int | None = None
+) -> Load:
     return Load(
         breaker.cluster.bootstrap,
         proxies.bootstrap,
@@ -184,6 +186,7 @@ def make(breaker: Breaker, proxies: Proxies, folder: Path, name: str, rows: int,
         name=name,
         rate=RATE,
         modes=modes,
+        few=few,
     )
 
 
@@ -193,7 +196,7 @@ def test_brokers_and_network_broken_one_after_the_other(breaker: Breaker, proxie
 
     Each broker leads a partition of each topic, so the controller that is killed is a leader, too.
     """
-    load = make(breaker, proxies, tmp_path, "short", 100_000, tuple(MODES))
+    load = make(breaker, proxies, tmp_path, "short", 100_000, tuple(MODES), few=5000)
     with load.running():
         for fault in (fault for fault in FAULTS if fault.do is not leader_killed):
             print(f"{time.monotonic():.1f} s: {fault.name}")  # shown when it fails

@@ -25,7 +25,7 @@ def test_kcat_counts_each_row_once(cluster: LocalCluster, tmp_path: Path, client
     b = ["--bootstrap", ",".join(cluster.bootstrap)]
     ok("topics", "create", topic, "--partitions", str(PARTITIONS), *b)
     source = write_source(tmp_path / "s.csv", rows)
-    replay = Replay(topic, source, rows, ["--client", client, *b, "--exactly-once"], 2000)
+    replay = Replay(topic, source, rows, ["--client", client, *b, "--exactly-once"], rate=2000, few=8000)
     watch = Watch(cluster.bootstrap, topic)
     with watch.running(), started(*replay.paced(), cwd=tmp_path) as running:
         until(lambda: watch.seen, "the first committed rows")
@@ -33,14 +33,14 @@ def test_kcat_counts_each_row_once(cluster: LocalCluster, tmp_path: Path, client
         until(lambda: len(read(cluster.bootstrap, topic, "read_uncommitted")) > committed, "rows of a transaction")
         os.kill(running.process.pid, signal.SIGKILL)
         running.end()
-    replay.rest("")
+    replay.rest("", watch.numbers())
     # -f prints the text's own line ends too, so the value stands last and is JSON: its line ends are escaped.
     command = [kcat, "-C", "-q", "-e", "-b", ",".join(cluster.bootstrap), "-t", topic, "-o", "beginning"]
     command += ["-X", "isolation.level=read_committed", "-f", "%p %o %s\n"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     lines = [line.split(" ", 2) for line in done.stdout.splitlines()]
     seen = {(int(partition), int(offset)): int(value.split(",")[0].split(":")[1]) for partition, offset, value in lines}
-    count = compare(by_partition(seen), range(rows), PARTITIONS)
+    count = compare(by_partition(seen), range(replay.rows), PARTITIONS)
     assert count.is_zero, count
     assert count.rows == len(lines)
     assert seen == read(cluster.bootstrap, topic)

@@ -52,6 +52,7 @@ def test_an_outage_longer_than_the_delivery_timeout(
         rate=250,
         modes=modes,
         options=options,
+        few=None if long else 5000,
     )
     with ExitStack() as stack:
         for lane in load.lanes:
@@ -71,7 +72,7 @@ def test_an_outage_longer_than_the_delivery_timeout(
                 assert code in (ExitCode.FAILED, -signal.SIGTERM), running.told
             else:
                 assert code == ExitCode.INTERRUPTED, running.told
-            lane.replay.rest(running.told)
+            lane.replay.rest(running.told, lane.watch.numbers())
             lane.finish_capture()
     for lane in load.lanes:
         outcome = lane.outcome()

@@ -23,6 +23,7 @@ from sensorstream.errors import ExitCode
 pytestmark = pytest.mark.broker
 
 RATE = 1000
+FEW = 10 * RATE
 RESUMES_WITHIN_S = 5.0
 KILLS = [pytest.param(2308, 3, id="short"), pytest.param(9, 100, id="campaign", marks=pytest.mark.campaign)]
 KILLS_AT_LEAST_ONCE = [
@@ -33,12 +34,19 @@ FREEZES = [pytest.param(2308, 1, id="short"), pytest.param(11, 10, id="campaign"
 
 
 def replay_of(
-    cluster: LocalCluster, client: str, topic: str, folder: Path, rows: int, *options: str, rate: int
+    cluster: LocalCluster,
+    client: str,
+    topic: str,
+    folder: Path,
+    rows: int,
+    *options: str,
+    rate: int,
+    few: int | None = None,
 ) -> Replay:
     b = ["--bootstrap", ",".join(cluster.bootstrap)]
     ok("topics", "create", topic, "--partitions", str(PARTITIONS), *b)
     source = write_source(folder / f"{topic}.csv", rows)
-    return Replay(topic, source, rows, ["--client", client, *b, *options], rate)
+    return Replay(topic, source, rows, ["--client", client, *b, *options], rate, few)
 
 
 def until_more(watch: Watch, running: Started) -> None:
@@ -55,8 +63,8 @@ def test_a_replay_killed_at_random_points_publishes_each_row_once(
 ) -> None:
     """One kill in four falls into the start, the others fall on a run whose rows are being seen."""
     dice = random.Random(seed)
-    rows = rows_for(RATE, kills, at_least_s=60)
-    replay = replay_of(cluster, client, f"again-{client}-{seed}", tmp_path, rows, "--exactly-once", rate=RATE)
+    rows, few = rows_for(RATE, kills, at_least_s=60), FEW if kills < 25 else None
+    replay = replay_of(cluster, client, f"again-{client}-{seed}", tmp_path, rows, "--exactly-once", rate=RATE, few=few)
     watch = Watch(cluster.bootstrap, replay.topic)
     resumed: list[float] = []
     with watch.running():
@@ -70,10 +78,10 @@ def test_a_replay_killed_at_random_points_publishes_each_row_once(
                 os.kill(running.process.pid, signal.SIGKILL)
                 running.end()
         assert 0 < len(watch.seen) < rows, "kills fall on a replay that is neither at its beginning nor done"
-        replay.rest("")
-        again = ok(*replay.command("--delay", "0"), timeout=END_S)
+        replay.rest("", watch.numbers())
+        again = ok(*replay.command("--delay", "0", "--limit", str(replay.rows)), timeout=END_S)
         assert again["sent"] == 0, "a job that is finished sends nothing"
-    count = count_topic(cluster.bootstrap, replay.topic, range(rows), PARTITIONS, watch.seen)
+    count = count_topic(cluster.bootstrap, replay.topic, range(replay.rows), PARTITIONS, watch.seen)
     if kills >= 100:
         figures = Figures(
             9, "replay killed at random points", client, "replay, exactly once", kills, count,
@@ -90,8 +98,8 @@ def test_a_replay_at_least_once_killed_at_random_points_loses_nothing(
 ) -> None:
     """It is gone on with at a row that was seen in each partition: rows may come twice then, none is missing."""
     dice = random.Random(seed)
-    rows = rows_for(RATE, kills, at_least_s=60)
-    replay = replay_of(cluster, client, f"least-{client}-{seed}", tmp_path, rows, rate=RATE)
+    rows, few = rows_for(RATE, kills, at_least_s=60), FEW if kills < 25 else None
+    replay = replay_of(cluster, client, f"least-{client}-{seed}", tmp_path, rows, rate=RATE, few=few)
     watch = Watch(cluster.bootstrap, replay.topic)
     with watch.running():
         row = 0
@@ -102,8 +110,8 @@ def test_a_replay_at_least_once_killed_at_random_points_loses_nothing(
                 os.kill(running.process.pid, signal.SIGKILL)
                 running.end()
             row = min(next_row(watch, partition) for partition in range(PARTITIONS))
-        replay.rest(f"--from-row {replay.topic}={row}")
-    count = count_topic(cluster.bootstrap, replay.topic, range(rows), PARTITIONS, watch.seen)
+        replay.rest(f"--from-row {replay.topic}={row}", ())
+    count = count_topic(cluster.bootstrap, replay.topic, range(replay.rows), PARTITIONS, watch.seen)
     if kills >= 25:
         figures = Figures(
             9, "replay killed at random points", client, "replay, at least once", kills, count, None, None, seed,

@@ -4,7 +4,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -40,10 +40,13 @@ def until_rows(bootstrap: tuple[str, ...], topic: str) -> None:
 
 @dataclass
 class Replay:
-    """A replay of a numbered source: paced while things break, then to its end as fast as it goes.
+    """A replay of a numbered source: paced while things break, then the rest as fast as it goes.
 
     ``options`` are those of ``produce`` besides source and pace; with ``--exactly-once`` the same command goes on where
-    the committed rows end, else it is told from which row.
+    the committed rows end, else it is told from which row. ``rows`` is how many are to be published in the end.
+
+    A source must be long enough for the slowest machine, and all of it takes minutes to publish and to count: with
+    ``few`` no more than so many rows are published of the rest, and ``rows`` is less then.
     """
 
     topic: str
@@ -51,6 +54,7 @@ class Replay:
     rows: int
     options: list[str]
     rate: int
+    few: int | None = None
 
     @property
     def exactly_once(self) -> bool:
@@ -62,21 +66,30 @@ class Replay:
     def paced(self) -> list[str]:
         return self.command("--rate", str(self.rate))
 
-    def complete(self, running: Started) -> None:
+    def complete(self, running: Started, seen: Callable[[], Iterable[int]]) -> None:
         """End the paced run, however far it is, and publish the rest. Each end must be a stated one."""
         running.signal(signal.SIGTERM)
         code = running.end(END_S)
         assert code in (ExitCode.DONE, ExitCode.FAILED, ExitCode.INTERRUPTED), running.told
         if code != ExitCode.DONE:
-            self.rest(running.told)
+            self.rest(running.told, seen())
 
-    def rest(self, told: str) -> None:
-        """Go on where an earlier run says that it ended."""
+    def rest(self, told: str, seen: Iterable[int]) -> None:
+        """Go on where an earlier run says that it ended.
+
+        ``seen`` are the numbers of committed rows that have been seen; what is committed beyond must be less than few.
+        """
         more = ["--delay", "0"]
+        first = max(seen, default=-1) + 1
         if not self.exactly_once:
             row = re.findall(rf"--from-row {re.escape(self.topic)}=(\d+)", told)
             assert row, f"it does not say from which row to go on: {told}"
-            more += ["--from-row", f"{self.topic}={row[-1]}"]
+            first = int(row[-1])
+            more += ["--from-row", f"{self.topic}={first}"]
+        if self.few is not None:
+            self.rows = min(self.rows, first + self.few)
+            # An exactly-once job counts from its beginning.
+            more += ["--limit", str(self.rows if self.exactly_once else self.few)]
         ok(*self.command(*more), cwd=self.source.parent, timeout=END_S)
 
 
@@ -138,7 +151,7 @@ class Lane:
 
     def complete(self) -> None:
         """See the replay through to its end, then the capture of it."""
-        self.replay.complete(self.replaying)
+        self.replay.complete(self.replaying, self.watch.numbers)
         self.finish_capture()
 
     def finish_capture(self) -> None:
@@ -159,8 +172,8 @@ class Lane:
 class Load:
     """Lanes that run together: each client in each mode that is asked for.
 
-    ``way`` is where the commands begin, ``bootstrap`` where the tests do; ``options`` are the replays'. The client
-    names itself in its ``client.id``.
+    ``way`` is where the commands begin, ``bootstrap`` where the tests do; ``options`` and ``few`` are the replays'. The
+    client names itself in its ``client.id``.
     """
 
     def __init__(
@@ -174,13 +187,14 @@ class Load:
         rate: int,
         modes: Sequence[str],
         options: Sequence[str] = (),
+        few: int | None = None,
     ) -> None:
         names = {(client, mode): f"{name}-{mode[:2]}-{client}" for mode in modes for client in CLIENTS}
         ok("topics", "create", *names.values(), "--partitions", str(PARTITIONS), "--bootstrap", ",".join(bootstrap))
         self.lanes: list[Lane] = []
         for (client, mode), topic in names.items():
             common = ["--client", client, "-X", f"client.id={client}", "--bootstrap", ",".join(way)]
-            replay = Replay(topic, source, rows, [*common, *MODES[mode], *options], rate)
+            replay = Replay(topic, source, rows, [*common, *MODES[mode], *options], rate, few)
             capture = Capture(topic, source.parent / f"out-{topic}", common)
             self.lanes.append(Lane(client, mode, bootstrap, replay, capture))
 

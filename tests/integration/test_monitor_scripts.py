@@ -102,9 +102,7 @@ def test_monitor_without_a_terminal_watches_until_a_condition_holds(topic: str, 
     with started("monitor", "--fail-if", f"rows({topic}) > 10", "--output", "json", *b) as watching:
         with open_client(Settings(bootstrap=tuple(b[1].split(",")))).publisher() as publisher:
             publisher.publish(topic, b"x", partition=0).wait(60)
-        out = watching.process.stdout
-        assert out is not None
-        (verdict,) = json.loads(out.read())["result"]["conditions"]
+        (verdict,) = json.loads(watching.stdout.read())["result"]["conditions"]
         assert watching.end() == ExitCode.THRESHOLD
     assert verdict["readings"][0]["value"] == 11
 
@@ -142,9 +140,7 @@ def test_wait_ends_when_a_capture_has_caught_up(topic: str, b: tuple[str, str], 
         until(lambda: f"there is no group {group}" in waiting.told, "it says what is not known")
         assert waiting.process.poll() is None
         ok("consume", "-t", topic, "-p", "0", "-p", "1", "-g", group, "-e", "--to", f"{tmp_path}/", *b)
-        out = waiting.process.stdout
-        assert out is not None
-        answer = json.loads(out.read())
+        answer = json.loads(waiting.stdout.read())
         assert waiting.end() == 0
     assert answer["result"]["holds"] is True
     assert list(answer["result"]) == ["condition", "holds", "readings", "seconds", "reached"]
@@ -206,9 +202,7 @@ def test_consume_measures_live_records(topic: str, b: tuple[str, str], settings:
         until(lambda: f"end of {topic} partition 0 at offset 5" in consuming.told, "the old rows are read")
         for _ in range(3):
             publisher.publish(topic, b'{"n":2}', partition=0).wait(60)
-        out = consuming.process.stdout
-        assert out is not None
-        result = json.loads(out.read())["result"]
+        result = json.loads(consuming.stdout.read())["result"]
         assert consuming.end() == 0
     found = result["latency"]
     assert list(found) == ["end_to_end", "older", "earlier", "earlier_ms", "timestamps", "same_clock"]
