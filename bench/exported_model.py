@@ -17,7 +17,6 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from sklearn.linear_model import LogisticRegression
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
@@ -69,6 +68,8 @@ def write(
     **config: object,
 ) -> Path:
     """Train a model and write its folder; ``config`` is added to ``config.json``. Gives the folder."""
+    from sklearn.linear_model import LogisticRegression  # takes seconds, which each process of the tests would spend
+
     folder.mkdir(parents=True, exist_ok=True)
     examples = examples or posts(600)
     tokenizer = _tokenizer([text for text, _ in examples])

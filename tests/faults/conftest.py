@@ -13,7 +13,7 @@ BEHIND = "PROXIED"
 """The listener that the brokers advertise under the proxies' ports."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _behind_proxies(_own_surroundings: None) -> Iterator[tuple[Breaker, Proxies]]:
     """Three brokers; past the proxies they are reached by ``Breaker.cluster.bootstrap``."""
     local = LocalCluster("breakable")

@@ -51,7 +51,8 @@ def note(number: int, fault: str, cluster: LocalCluster, result: ChaosResult, ou
 
 
 @pytest.mark.timeout(400)
-def test_a_killed_leader_is_replaced_and_nothing_is_lost(breaker: Breaker, tmp_path: Path) -> None:
+def test_a_killed_leader_is_replaced_and_nothing_is_lost(cluster: LocalCluster, tmp_path: Path) -> None:
+    breaker = Breaker(cluster)
     breaker.start()
     breaker.in_sync()
     hit = TopicPartition("chaos-at-kafka-python", 0)
@@ -68,7 +69,8 @@ def test_a_killed_leader_is_replaced_and_nothing_is_lost(breaker: Breaker, tmp_p
 
 @pytest.mark.campaign
 @pytest.mark.timeout(900)
-def test_campaign_of_two_minutes_of_chaos(breaker: Breaker, tmp_path: Path) -> None:
+def test_campaign_of_two_minutes_of_chaos(cluster: LocalCluster, tmp_path: Path) -> None:
+    breaker = Breaker(cluster)
     breaker.start()
     breaker.in_sync()
     leader = Target("leader", TopicPartition("minutes-ex-librdkafka", 1))

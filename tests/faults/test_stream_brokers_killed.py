@@ -4,7 +4,6 @@ The long versions are campaigns (``make campaign``).
 """
 
 import signal
-from collections.abc import Callable
 
 import pytest
 
@@ -26,16 +25,16 @@ ROUNDS = [
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("client", "rounds"), ROUNDS)
 def test_brokers_killed_under_load_lose_and_double_nothing(
-    own_cluster: Callable[..., LocalCluster], client: str, rounds: list[tuple[int, ...]]
+    cluster: LocalCluster, client: str, rounds: list[tuple[int, ...]]
 ) -> None:
     """In each round these brokers are killed at once; with three brokers each coordinates something."""
-    cluster = own_cluster()
+    posts, scored = f"posts-{client}-{len(rounds)}", f"scored-{client}-{len(rounds)}"
     b = ["--bootstrap", ",".join(cluster.bootstrap), "--client", client]
-    ok("topics", "create", "posts", "scored", "--partitions", str(PARTITIONS), *b)
-    stream = ["sentiment", "stream", "--from", "posts", "--to", "scored", "--group", "g", *b]
+    ok("topics", "create", posts, scored, "--partitions", str(PARTITIONS), *b)
+    stream = ["sentiment", "stream", "--from", posts, "--to", scored, "--group", posts, *b]
     with (
-        Feed(cluster.bootstrap, "posts").running() as feed,
-        progress(cluster.bootstrap, "g", "posts") as group_progress,
+        Feed(cluster.bootstrap, posts).running() as feed,
+        progress(cluster.bootstrap, posts, posts) as group_progress,
         started(*stream) as running,
     ):
         for brokers in rounds:
@@ -50,4 +49,4 @@ def test_brokers_killed_under_load_lose_and_double_nothing(
         assert running.end() in (0, 1), running.told
     done = cli(*stream, "--exit", "--output", "json")
     assert done.returncode in (0, 1), done.stderr
-    check(cluster.bootstrap, feed.sent, "scored")
+    check(cluster.bootstrap, feed.sent, scored)

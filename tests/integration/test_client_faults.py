@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sensorstream import admin
 from sensorstream.clients import open_client
 from sensorstream.clients.base import Rebalance
 from sensorstream.cluster import LocalCluster, node
+from sensorstream.cluster.preflight import free_ports
 from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import (
     ClusterUnreachable,
@@ -48,6 +50,77 @@ def silent() -> Iterator[str]:
         listener.bind(("127.0.0.1", 0))
         listener.listen(16)
         yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A cluster of one broker, which tests may kill and start again, and its further listeners."""
+
+    cluster: LocalCluster
+    sasl: str
+    tls: str
+    files: Path
+
+    def topic(self, client: str, name: str) -> tuple[Settings, str]:
+        """Settings that lead a client there, and a topic of its own, which is made."""
+        settings, own = Settings(bootstrap=self.cluster.bootstrap, client=client), f"{name}-{client}"
+        admin.create_topics(settings, [TopicSettings(own, replication_factor=1)])
+        return settings, own
+
+
+@pytest.fixture(scope="module")
+def alone(_own_surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alone]:
+    openssl = shutil.which("openssl")
+    assert openssl, "the openssl command is needed to make a certificate"
+    files = tmp_path_factory.mktemp("certificates")
+
+    def make(*words: str) -> None:
+        subprocess.run([openssl, *words], check=True, cwd=files, capture_output=True)
+
+    for name in ("broker", "other"):
+        make(
+            *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.pem"),
+            *("-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"),
+        )
+    make("pkcs8", "-topk8", "-nocrypt", "-in", "broker.key", "-out", "store.pem")
+    with (files / "store.pem").open("a") as store:
+        store.write((files / "broker.pem").read_text())
+    sasl, tls = (f"127.0.0.1:{port}" for port in free_ports(2))
+    local = LocalCluster("alone")
+    plain_configure = node.Node.configure
+
+    def configure(self: node.Node, text: str, logs: tuple[str, str]) -> None:
+        if self.folder.parent == local.folder:
+            lines = dict(line.split("=", 1) for line in text.splitlines())
+            for key in ("listeners", "advertised.listeners"):
+                lines[key] += f",SASL://{sasl},TLS://{tls}"
+            lines["listener.security.protocol.map"] += ",SASL:SASL_PLAINTEXT,TLS:SSL"
+            lines |= {
+                "sasl.enabled.mechanisms": "PLAIN",
+                "listener.name.sasl.plain.sasl.jaas.config": (
+                    'org.apache.kafka.common.security.plain.PlainLoginModule required user_anna="right";'
+                ),
+                "listener.name.tls.ssl.keystore.type": "PEM",
+                "listener.name.tls.ssl.keystore.location": str(files / "store.pem"),
+            }
+            text = "".join(f"{key}={value}\n" for key, value in lines.items())
+        plain_configure(self, text, logs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(node.Node, "configure", configure)
+        local.up(brokers=1, ports="auto")
+        try:
+            yield Alone(local, sasl, tls, files)
+        finally:
+            local.down(delete_data=True)
+
+
+@pytest.fixture
+def single(alone: Alone) -> Iterator[Alone]:
+    """That cluster for a test that kills its broker: it runs again for the next one."""
+    yield alone
+    if not alone.cluster.running_brokers():
+        alone.cluster.up()
 
 
 @pytest.fixture(params=["kafka-python", "librdkafka"])
@@ -109,26 +182,22 @@ def test_a_broker_killed_under_load_loses_nothing_and_is_told_of(client: str, cl
     admin.delete_topics(settings, ["faults-kill"])
 
 
-def test_without_any_broker_every_wait_ends_and_publishing_goes_on_afterwards(
-    client: str,
-    own_cluster: Callable[..., LocalCluster],
-) -> None:
-    cluster = own_cluster(brokers=1)
+def test_without_any_broker_every_wait_ends_and_publishing_goes_on_afterwards(client: str, single: Alone) -> None:
+    cluster = single.cluster
     short = {"delivery.timeout.ms": "3000", "request.timeout.ms": "1000"}
-    settings = Settings(bootstrap=cluster.bootstrap, client=client)
-    admin.create_topics(settings, [TopicSettings("AIR", replication_factor=1)])
+    settings, topic = single.topic(client, "faults-away")
     impatient = open_client(Settings(bootstrap=cluster.bootstrap, client=client, properties=short)).publisher()
     patient = open_client(settings).publisher()
     leaving = open_client(settings).publisher()
-    reader = open_client(settings).reader(group="g")
-    reader.assign({TopicPartition("AIR", 0): 0})
+    reader = open_client(settings).reader(group=topic)
+    reader.assign({TopicPartition(topic, 0): 0})
     for publisher in (impatient, patient, leaving):
-        publisher.publish("AIR", b"before", partition=0).wait(WAIT_S)
+        publisher.publish(topic, b"before", partition=0).wait(WAIT_S)
     cluster.stop_broker(1, kill=True)
 
-    expired = impatient.publish("AIR", b"expires", partition=0)
-    kept = patient.publish("AIR", b"waits", partition=0)
-    left = leaving.publish("AIR", b"left", partition=0)
+    expired = impatient.publish(topic, b"expires", partition=0)
+    kept = patient.publish(topic, b"waits", partition=0)
+    left = leaving.publish(topic, b"left", partition=0)
     began = time.monotonic()
     with pytest.raises(DeliveryTimeout):
         patient.flush(0.5)
@@ -145,18 +214,17 @@ def test_without_any_broker_every_wait_ends_and_publishing_goes_on_afterwards(
 
     cluster.start_broker(1)
     # The library alone would wait for a producer id for ever after the expiry.
-    assert impatient.publish("AIR", b"after", partition=0).wait(WAIT_S) > 0
+    assert impatient.publish(topic, b"after", partition=0).wait(WAIT_S) > 0
     assert kept.wait(WAIT_S) > 0
     impatient.close()
     patient.close()
 
 
-def test_an_outage_is_not_taken_for_the_end_of_a_topic(client: str, own_cluster: Callable[..., LocalCluster]) -> None:
+def test_an_outage_is_not_taken_for_the_end_of_a_topic(client: str, single: Alone) -> None:
     """librdkafka says of partitions whose brokers have just died that there are none (_UNKNOWN_PARTITION)."""
-    cluster = own_cluster(brokers=1)
-    settings = Settings(bootstrap=cluster.bootstrap, client=client)
-    admin.create_topics(settings, [TopicSettings("AIR", replication_factor=1)])
-    where = TopicPartition("AIR", 0)
+    cluster = single.cluster
+    settings, topic = single.topic(client, "faults-bounce")
+    where = TopicPartition(topic, 0)
     with open_client(settings).reader() as reader:
         reader.assign({where: 0})
         reader.poll(0.1)
@@ -173,18 +241,15 @@ def test_an_outage_is_not_taken_for_the_end_of_a_topic(client: str, own_cluster:
         assert reader.end_offsets([where]) == {where: 0}
 
 
-def test_without_the_coordinator_positions_are_given_up_in_time(
-    client: str, own_cluster: Callable[..., LocalCluster]
-) -> None:
-    cluster = own_cluster(brokers=1)
-    settings = Settings(bootstrap=cluster.bootstrap, client=client)
-    admin.create_topics(settings, [TopicSettings("AIR", replication_factor=1)])
-    where = TopicPartition("AIR", 0)
+def test_without_the_coordinator_positions_are_given_up_in_time(client: str, single: Alone) -> None:
+    cluster = single.cluster
+    settings, topic = single.topic(client, "faults-coordinator")
+    where = TopicPartition(topic, 0)
     opened = open_client(settings)
-    with opened.reader(group="g") as reader:
-        with opened.transactional_publisher("t") as publisher:
+    with opened.reader(group=topic) as reader:
+        with opened.transactional_publisher(topic) as publisher:
             publisher.begin()
-            publisher.publish("AIR", b"never seen", partition=0)
+            publisher.publish(topic, b"never seen", partition=0)
             publisher.flush(WAIT_S)
             cluster.stop_broker(1, kill=True)
             began = time.monotonic()
@@ -192,9 +257,9 @@ def test_without_the_coordinator_positions_are_given_up_in_time(
                 publisher.send_offsets({where: 5}, reader, 2.0)
             assert time.monotonic() - began < 50
         cluster.start_broker(1)
-        with opened.transactional_publisher("t") as publisher:
+        with opened.transactional_publisher(topic) as publisher:
             publisher.begin()
-            publisher.publish("AIR", b"seen", partition=0)
+            publisher.publish(topic, b"seen", partition=0)
             publisher.send_offsets({where: 7}, reader)
             publisher.commit()
         assert reader.committed(where) == 7
@@ -323,47 +388,12 @@ def test_tls_spoken_to_a_plaintext_port_is_named(client: str, broker: tuple[str,
     assert "it does not speak TLS there" in fails(client, broker[:1], security_protocol="SSL").message
 
 
-def test_a_secured_broker_says_why_it_refuses(
-    client: str, own_cluster: Callable[..., LocalCluster], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    openssl = shutil.which("openssl")
-    assert openssl, "the openssl command is needed to make a certificate"
-
-    def make(*words: str) -> None:
-        subprocess.run([openssl, *words], check=True, cwd=tmp_path, capture_output=True)
-
-    for name in ("broker", "other"):
-        make(
-            *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.pem"),
-            *("-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"),
-        )
-    make("pkcs8", "-topk8", "-nocrypt", "-in", "broker.key", "-out", "store.pem")
-    with (tmp_path / "store.pem").open("a") as store:
-        store.write((tmp_path / "broker.pem").read_text())
-    sasl, tls = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-    plain_configure = node.Node.configure
-
-    def configure(self: node.Node, text: str, logs: tuple[str, str]) -> None:
-        lines = dict(line.split("=", 1) for line in text.splitlines())
-        for key in ("listeners", "advertised.listeners"):
-            lines[key] += f",SASL://{sasl},TLS://{tls}"
-        lines["listener.security.protocol.map"] += ",SASL:SASL_PLAINTEXT,TLS:SSL"
-        lines |= {
-            "sasl.enabled.mechanisms": "PLAIN",
-            "listener.name.sasl.plain.sasl.jaas.config": (
-                'org.apache.kafka.common.security.plain.PlainLoginModule required user_anna="right";'
-            ),
-            "listener.name.tls.ssl.keystore.type": "PEM",
-            "listener.name.tls.ssl.keystore.location": str(tmp_path / "store.pem"),
-        }
-        plain_configure(self, "".join(f"{key}={value}\n" for key, value in lines.items()), logs)
-
-    monkeypatch.setattr(node.Node, "configure", configure)
-    own_cluster(brokers=1)
+def test_a_secured_broker_says_why_it_refuses(client: str, alone: Alone) -> None:
+    sasl, tls, files = alone.sasl, alone.tls, alone.files
     anna = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "sasl_username": "anna"}
     right = {key.replace("_", "."): text for key, text in anna.items()} | {"sasl.password": "right"}
     open_client(Settings((sasl,), client=client, properties=right)).publisher().close()
-    trusting = {"security.protocol": "ssl", "ssl.ca.location": str(tmp_path / "broker.pem")}
+    trusting = {"security.protocol": "ssl", "ssl.ca.location": str(files / "broker.pem")}
     open_client(Settings((tls,), client=client, properties=trusting)).reader().close()
 
     error = fails(client, (sasl,), **anna, sasl_password="wr0ng")
@@ -374,6 +404,6 @@ def test_a_secured_broker_says_why_it_refuses(
     assert isinstance(error, CredentialsRefused)
     assert "sasl.mechanism" in error.message
     assert "security.protocol" in fails(client, (sasl,)).message
-    error = fails(client, (tls,), security_protocol="SSL", ssl_ca_location=str(tmp_path / "other.pem"))
+    error = fails(client, (tls,), security_protocol="SSL", ssl_ca_location=str(files / "other.pem"))
     assert isinstance(error, CredentialsRefused)
     assert "certificate can't be verified" in error.message

@@ -1,8 +1,6 @@
 """A cluster's whole life, by the commands a user types."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from running import cli
 from sensorstream import admin
 from sensorstream.clients import open_client
 from sensorstream.clients.probe import cluster_health
@@ -24,13 +23,7 @@ pytestmark = pytest.mark.broker
 
 def run(*words: str, code: int = 0) -> Any:
     """Run a cluster command; its JSON envelope when it was asked for, else its lines."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "sensorstream", "cluster", *words],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    ended = cli("cluster", *words, timeout=120)
     assert ended.returncode == code, (words, ended.stdout, ended.stderr)
     assert "Traceback" not in ended.stderr
     return json.loads(ended.stdout) if "json" in words else ended.stdout
@@ -114,9 +107,7 @@ def test_three_brokers_from_up_to_delete(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def _refusal(*words: str) -> str:
-    ended = subprocess.run(
-        [sys.executable, "-m", "sensorstream", "cluster", *words], capture_output=True, text=True, check=False
-    )
+    ended = cli("cluster", *words)
     assert ended.returncode == 1
     assert len(ended.stderr.splitlines()) == 1
     return ended.stderr

@@ -8,17 +8,19 @@ import json
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from jsonschema import Draft202012Validator
 from typer.main import get_command
 
 from sensorstream.cli.app import app, run
 from sensorstream.cluster.properties import server_properties
 from sensorstream.pipelines.own_topics import _COMPACTED
 from sensorstream.pipelines.replay.job_records import JOBS_PARTITIONS, JOBS_TOPIC, transactional_id
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "deploy").glob("*.yaml"))
@@ -53,7 +55,9 @@ def closed(schema: Any) -> Any:
     return made
 
 
-def validator(document: dict[str, Any]) -> Draft202012Validator:
+def validator(document: dict[str, Any]) -> "Draft202012Validator":
+    from jsonschema import Draft202012Validator  # takes seconds, which each process of the tests would spend
+
     kubernetes = json.loads((SCHEMAS / "kubernetes-1.33.json").read_text(encoding="utf-8"))
     if document["apiVersion"].startswith("kafka.strimzi.io/"):
         assert document["apiVersion"] == "kafka.strimzi.io/v1"

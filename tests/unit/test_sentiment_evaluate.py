@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
 from running import cli, ok
 from sensorstream.errors import DataError, ExitCode, SensorstreamError, SourceError, UsageError
@@ -194,6 +193,8 @@ def sample(seed: int, labels: Sequence[Label], answers: Sequence[str]) -> list[L
     ids=str,
 )
 def test_figures_are_those_of_scikit_learn(labels: Sequence[Label], answers: Sequence[str]) -> None:
+    from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
+
     texts = sample(7, labels, answers)
     found = measure(texts, Says())
     gold = [row.label for row in texts]
@@ -291,6 +292,7 @@ def test_vader_has_the_figures_that_vadersentiment_itself_has() -> None:
         LabelledFile(path, LabelledOptions(format="vader")), open_scorer("vader", check_language=False), worst=1
     )
     import numpy as np
+    from sklearn.metrics import accuracy_score, f1_score
 
     with path.open(encoding="utf-8", newline="\r\n") as lines:
         parts = [line.removesuffix("\r\n").split("\t", 2) for line in lines]

@@ -13,9 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score
 
 from running import ok
 from sensorstream.errors import DataError, ExitCode, SourceError, UsageError
@@ -97,6 +94,9 @@ def test_the_same_seed_gives_the_same_bytes_and_another_another_model(tmp_path: 
 
 
 def test_probabilities_are_those_of_scikit_learn(model: Path) -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
     description, parameters, version = read_model(model)
     scorer = ModelScorer(description, parameters, version)
     texts = [text for text, _ in reports(60, seed=5)] + [
@@ -121,6 +121,8 @@ def test_probabilities_are_those_of_scikit_learn(model: Path) -> None:
 
 
 def test_features_while_training_are_those_while_scoring() -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     from sensorstream.sentiment.train import _features
 
     rows = [LabelledText(1, text, label) for text, label in reports(80)]
@@ -161,6 +163,8 @@ def test_without_neutral_texts_nothing_is_neutral(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("present", [(0, 1, 2), (0, 2)])
 def test_thresholds_are_the_best_of_all(present: tuple[int, ...]) -> None:
+    from sklearn.metrics import f1_score
+
     chance = np.random.default_rng(4)
     labels = chance.choice(present, size=120)
     compounds = np.clip((labels - 1) * 0.4 + chance.normal(0, 0.4, size=120), -1, 1)
