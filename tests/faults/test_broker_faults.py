@@ -30,7 +30,8 @@ from sensorstream.errors import ExitCode
 pytestmark = [pytest.mark.broker, pytest.mark.long]
 
 SEED = 2308
-RATE = 200
+RATE, SHORT_RATE = 200, 100
+"""Rows a second of each replay, in the campaign and in the short form; at each, rows are on their way at any moment."""
 AT: tuple[Literal["request", "answer"], ...] = ("request", "answer")
 
 
@@ -190,7 +191,7 @@ def make(
         write_source(folder / f"{name}.csv", rows),
         rows,
         name=name,
-        rate=RATE,
+        rate=RATE if few is None else SHORT_RATE,
         modes=modes,
         few=few,
     )
@@ -202,7 +203,7 @@ def test_brokers_and_network_broken_one_after_the_other(breaker: Breaker, proxie
 
     Each broker leads a partition of each topic, so the controller that is killed is a leader, too.
     """
-    load = make(breaker, proxies, tmp_path, "short", 100_000, tuple(MODES), few=5000)
+    load = make(breaker, proxies, tmp_path, "short", 50_000, tuple(MODES), few=3000)
     with load.running():
         for fault in (fault for fault in FAULTS if fault.do is not leader_killed):
             print(f"{time.monotonic():.1f} s: {fault.name}")  # shown when it fails
@@ -263,10 +264,10 @@ def test_an_outage_longer_than_the_delivery_timeout(
         source,
         rows,
         name=f"outage-{long}",
-        rate=250,
+        rate=250 if long else SHORT_RATE,
         modes=modes,
         options=options,
-        few=None if long else 5000,
+        few=None if long else 3000,
     )
     with ExitStack() as stack:
         for lane in load.lanes:

@@ -25,12 +25,12 @@ SEED = 2308
 
 
 def lives_through(
-    breaker: Breaker, folder: Path, plan: ChaosPlan, topic: str, rows: int
+    breaker: Breaker, folder: Path, plan: ChaosPlan, topic: str, rows: int, few: int | None = None
 ) -> tuple[ChaosResult, list[Outcome]]:
     """Both clients replay and capture in both modes, while the plan is carried out; everything is counted."""
     bootstrap = breaker.cluster.bootstrap
     source = write_source(folder / f"{topic}.csv", rows)
-    load = Load(bootstrap, bootstrap, source, rows, name=topic, rate=RATE, modes=tuple(MODES))
+    load = Load(bootstrap, bootstrap, source, rows, name=topic, rate=RATE, modes=tuple(MODES), few=few)
     with load.running():
         result = chaos(breaker.cluster, plan)
     assert result.healthy, result.problems
@@ -57,7 +57,7 @@ def test_a_killed_leader_is_replaced_and_nothing_is_lost(cluster: LocalCluster, 
     breaker.in_sync()
     hit = TopicPartition("chaos-at-kafka-python", 0)
     plan = ChaosPlan((Fault("kill", Target("leader", hit)),), every_s=12, for_s=1, hold_s=9, seed=SEED)
-    result, outcomes = lives_through(breaker, tmp_path, plan, "chaos", 10_000)
+    result, outcomes = lives_through(breaker, tmp_path, plan, "chaos", 20_000, few=3000)
     assert all(one.is_zero for one in outcomes), outcomes
     assert result.faults == 1
     story = next(one for one in result.partitions if (one.topic, one.partition) == hit)
