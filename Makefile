@@ -39,7 +39,7 @@ bench: bytecode
 	$(BIN)/python -m bench --write
 
 campaign: bytecode
-	$(BIN)/pytest -m campaign -o timeout=0
+	SENSORSTREAM_TEST_COLD=1 $(BIN)/pytest -m campaign -o timeout=0
 
 # The documentation as a site, in site/; a warning is a failure (with --quiet none would be counted).
 docs: $(STAMP)

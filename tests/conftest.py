@@ -19,7 +19,13 @@ from sensorstream.cluster.state import Mode
 settings.register_profile("sensorstream", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("sensorstream")
 
-KEPT = ("SENSORSTREAM_CACHE_DIR", "SENSORSTREAM_JAVA", "SENSORSTREAM_TEST_KAFKA_VERSION", "SENSORSTREAM_TEST_DATA")
+KEPT = (
+    "SENSORSTREAM_CACHE_DIR",
+    "SENSORSTREAM_JAVA",
+    "SENSORSTREAM_TEST_COLD",
+    "SENSORSTREAM_TEST_DATA",
+    "SENSORSTREAM_TEST_KAFKA_VERSION",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
