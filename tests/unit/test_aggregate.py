@@ -24,8 +24,9 @@ from sensorstream.errors import (
     UsageError,
 )
 from sensorstream.events import Event, Notice
-from sensorstream.pipelines.aggregate.aggregate import AggregateResult, Target, aggregate
+from sensorstream.pipelines.aggregate.aggregate import aggregate
 from sensorstream.pipelines.aggregate.job import AggregateOptions, make_job, make_target
+from sensorstream.pipelines.aggregate.spec import AggregateResult, Target
 from sensorstream.pipelines.aggregate.targets import Kept, table_rows
 from sensorstream.records import Row
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from sensorstream.pipelines.aggregate.aggregate import AggregateResult
+    from sensorstream.pipelines.aggregate.spec import AggregateResult
     from sensorstream.records import Row, Value
 
 

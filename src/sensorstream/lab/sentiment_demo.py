@@ -27,8 +27,9 @@ from sensorstream.lab.remover import Remover, clean_up
 from sensorstream.lab.scored_once import ScoredOnce, check_scored
 from sensorstream.lab.scorers import Scorers
 from sensorstream.own_files import make_folder
-from sensorstream.pipelines.aggregate.aggregate import AggregateResult, aggregate
+from sensorstream.pipelines.aggregate.aggregate import aggregate
 from sensorstream.pipelines.aggregate.job import AggregateOptions, make_job
+from sensorstream.pipelines.aggregate.spec import AggregateResult
 from sensorstream.pipelines.aggregate.targets import Kept, table_rows
 from sensorstream.pipelines.replay.job import ReplayOptions
 from sensorstream.pipelines.replay.job import make_job as make_replay

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sensorstream.cli.story import Story
     from sensorstream.lab.mix import PageMix
     from sensorstream.lab.sentiment_demo import Compared, RankedPost, SentimentDemonstration
-    from sensorstream.pipelines.aggregate.aggregate import AggregateResult
+    from sensorstream.pipelines.aggregate.spec import AggregateResult
 
 BAR: Final = 40
 _SHOWN: Final = 60
@@ -66,7 +66,7 @@ def _story(session: Session) -> "Story":
     from sensorstream.cli.story import Story, show_topics
     from sensorstream.cli.stream import show_stream
     from sensorstream.lab.sentiment_demo import Compared
-    from sensorstream.pipelines.aggregate.aggregate import AggregateResult
+    from sensorstream.pipelines.aggregate.spec import AggregateResult
     from sensorstream.pipelines.replay.spec import ReplayResult
     from sensorstream.pipelines.stream.job import StreamResult
 

@@ -9,7 +9,7 @@ from typing import Final
 from sensorstream.clients.base import Client
 from sensorstream.config import Settings
 from sensorstream.errors import UsageError
-from sensorstream.pipelines.aggregate.aggregate import AggregateJob, Target
+from sensorstream.pipelines.aggregate.spec import AggregateJob, Target
 from sensorstream.pipelines.aggregate.targets import GrowingFile, Kept, Streamed, ToTopic, WholeFile, check_unclaimed
 from sensorstream.pipelines.start_at import parse
 from sensorstream.records import check_topic_name

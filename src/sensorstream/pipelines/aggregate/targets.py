@@ -13,7 +13,7 @@ from sensorstream.clients.base import Client, TransactionalPublisher
 from sensorstream.clients.transaction import wait_until_seen
 from sensorstream.errors import SensorstreamError, SinkError
 from sensorstream.own_files import open_own
-from sensorstream.pipelines.aggregate.aggregate import JobMark
+from sensorstream.pipelines.aggregate.spec import JobMark
 from sensorstream.records import Json, Number, Row, TopicPartition, Value
 from sensorstream.serde import json as json_serde
 from sensorstream.serde.csv_cells import csv_text, to_cell
