@@ -272,7 +272,7 @@ KEYS: list[tuple[str, str]] = [
     ("demo --sentiment", "sensorstream.lab.sentiment_demo:SentimentDemonstration"),
     ("stream", "sensorstream.pipelines.stream.job:StreamResult"),
     ("sentiment stream", "sensorstream.pipelines.stream.job:StreamResult"),
-    ("aggregate", "sensorstream.pipelines.aggregate.aggregate:AggregateResult"),
+    ("aggregate", "sensorstream.pipelines.aggregate.spec:AggregateResult"),
     ("sentiment score", "sensorstream.sentiment.scoring:TextsScored"),
     ("sentiment watch", "sensorstream.pipelines.scored_feed.watch:Watched"),
     ("sentiment app", "sensorstream.cli.sentiment.app:AppClosed"),
