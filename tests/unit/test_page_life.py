@@ -74,7 +74,7 @@ def test_it_ends_while_pages_are_open(memory: MemoryBroker) -> None:
 def test_an_address_that_is_taken_is_told(memory: MemoryBroker) -> None:
     with PageServer(Shown(), Settings(), PageOptions(port=0)) as server:
         port = int(server.address.rstrip("/").rpartition(":")[2])
-        with pytest.raises(UsageError, match="can't be had"):
+        with pytest.raises(UsageError, match="can't be used"):
             PageServer(Shown(), Settings(), PageOptions(port=port))
 
 
