@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sensorstream.cluster import artifacts
-from sensorstream.cluster.java import java_executable
+from sensorstream.cluster.java_runtime import java_executable
 from sensorstream.state_folder import cache_folder
 
 TOOLS = artifacts.Jar(

@@ -11,8 +11,8 @@ from sensorstream.clients.memory import MemoryBroker, MemoryClient
 from sensorstream.config import Settings, TopicSettings, sensor_topics
 from sensorstream.monitor.view import View
 from sensorstream.monitor.web.access import AccessRules
+from sensorstream.monitor.web.actions import Changes
 from sensorstream.monitor.web.app import Reading, make_app
-from sensorstream.monitor.web.changes import Changes
 
 HERE = "http://127.0.0.1:8765"
 TOKEN = "a-token-of-24-characters"

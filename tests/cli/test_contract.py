@@ -287,7 +287,7 @@ KEYS: list[tuple[str, str]] = [
     ("monitor latency", "sensorstream.monitor.probe:Probed"),
     ("wait", "sensorstream.monitor.watching:Waited"),
     ("monitor --web", "sensorstream.monitor.web.server:Served"),
-    ("doctor", "sensorstream.doctor.checks:Diagnosis"),
+    ("doctor", "sensorstream.doctor.results:Diagnosis"),
 ]
 
 

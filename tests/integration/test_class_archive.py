@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sensorstream.cluster import artifacts, class_archive
-from sensorstream.cluster.java import java_executable
-from sensorstream.cluster.launch import Launch
+from sensorstream.cluster.java_command import Launch
+from sensorstream.cluster.java_runtime import java_executable
 from sensorstream.errors import Interrupted
 from sensorstream.events import Event, Notice, ignore
 

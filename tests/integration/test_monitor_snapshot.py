@@ -17,7 +17,7 @@ from sensorstream.admin import watching
 from sensorstream.clients import open_client
 from sensorstream.clients.base import Reader, Rebalance
 from sensorstream.cluster import LocalCluster
-from sensorstream.cluster.java import java_executable
+from sensorstream.cluster.java_runtime import java_executable
 from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import ClusterUnreachable
 from sensorstream.events import ignore

@@ -22,8 +22,8 @@ import pytest
 from running import PROGRAM, Started, cli, ok, until
 from sensorstream.clients.probe import cluster_health
 from sensorstream.cluster import artifacts, node
-from sensorstream.cluster.java import java_executable
-from sensorstream.cluster.launch import Launch
+from sensorstream.cluster.java_command import Launch
+from sensorstream.cluster.java_runtime import java_executable
 from sensorstream.cluster.preflight import free_ports
 from sensorstream.cluster.properties import LOOPBACK, logging_properties, new_cluster_id, server_properties
 from sensorstream.errors import ClusterUnreachable

@@ -8,7 +8,7 @@ import pytest
 
 from sensorstream.cluster import artifacts
 from sensorstream.cluster.artifacts import DEFAULT_VERSION, choose_version, pinned_jars, pinned_versions
-from sensorstream.cluster.java import java_executable
+from sensorstream.cluster.java_runtime import java_executable
 from sensorstream.errors import ArtifactError, UsageError
 
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from sensorstream.cluster.compose_files import compose_folder, compose_names
-from sensorstream.cluster.java import java_executable
+from sensorstream.cluster.java_runtime import java_executable
 from sensorstream.cluster.properties import server_properties
 from sensorstream.monitor.prometheus import gauges
 from sensorstream.monitor.snapshot import Snapshot

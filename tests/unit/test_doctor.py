@@ -25,8 +25,8 @@ from sensorstream.cluster.preflight import free_ports
 from sensorstream.cluster.secure.certificates import Authority
 from sensorstream.config import Settings
 from sensorstream.doctor import extras, folders, machine, network
-from sensorstream.doctor.checks import Check
 from sensorstream.doctor.examine import examine
+from sensorstream.doctor.results import Check
 from sensorstream.errors import ExitCode
 from sensorstream.events import Event, Notice
 

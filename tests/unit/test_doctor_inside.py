@@ -8,9 +8,9 @@ from sensorstream.admin.checkup import Introduction, Look
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.cluster.preflight import free_ports
 from sensorstream.doctor import inside
-from sensorstream.doctor.checks import Check
 from sensorstream.doctor.clusters import Clusters
 from sensorstream.doctor.connection import Way
+from sensorstream.doctor.results import Check
 
 WHOLE = Look(2, (), 0, 0, (), 0.01, 0.005)
 HERE = {1: "127.0.0.1:29092", 2: "127.0.0.1:39092"}

@@ -12,7 +12,7 @@ from sensorstream.errors import ExitCode
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sensorstream.doctor.checks import Check, Diagnosis
+    from sensorstream.doctor.results import Check, Diagnosis
 
 _HEADINGS: Final = {
     "machine": "This machine",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sensorstream.cli.colours import VERDICTS
 from sensorstream.cli.session import Session
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def show_verdict(console: "Console", lines: Sequence[str], *, passed: bool) -> N
         for line in lines:
             console.print(line)
         return
-    style = "bold green" if passed else "bold red"
+    style = VERDICTS[passed]
     title = "passed" if passed else "FAILED"
     drawn = box.ASCII if console.options.ascii_only else box.HEAVY
     text = Text("\n".join(lines), style=style)

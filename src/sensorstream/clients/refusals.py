@@ -6,6 +6,7 @@ from typing import Final
 from sensorstream.config import nearest
 from sensorstream.errors import (
     BrokerError,
+    CredentialsRefused,
     DeliveryError,
     NotAllowed,
     OffsetOutOfRange,
@@ -54,6 +55,19 @@ def record_too_large(topic: str, size: int, limit: int) -> RecordTooLarge:
     return RecordTooLarge(
         f"a record of {counted(size, 'byte')} for {topic} is over the limit of {limit} bytes",
         hint="raise max.request.size, and max.message.bytes of the topic",
+    )
+
+
+def refusal_of(address: str) -> str:
+    """How the message of :func:`credentials_refused` begins, before the reason."""
+    return f"{address} refuses the connection: "
+
+
+def credentials_refused(address: str, why: str) -> CredentialsRefused:
+    """A broker answers, and does not let this user in: a wrong password, mechanism, certificate or protocol."""
+    return CredentialsRefused(
+        f"{refusal_of(address)}{why}",
+        hint="check security.protocol, sasl.mechanism, user name, password and certificates",
     )
 
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Final
 
 from sensorstream.cluster import artifacts, node, properties, state
-from sensorstream.cluster.java import Java
-from sensorstream.cluster.launch import Launch
+from sensorstream.cluster.java_command import Launch
+from sensorstream.cluster.java_runtime import Java
 from sensorstream.cluster.preflight import free_ports, listens
 from sensorstream.errors import Interrupted, LocalClusterError, SensorstreamError
 from sensorstream.events import Listener, Notice

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from sensorstream.cluster import artifacts, class_archive, node, preflight, properties, state
-from sensorstream.cluster.java import java_executable
-from sensorstream.cluster.launch import Launch
+from sensorstream.cluster.java_command import Launch
+from sensorstream.cluster.java_runtime import java_executable
 from sensorstream.cluster.links.links import Disturbance, Links
 from sensorstream.cluster.logs import read_logs
 from sensorstream.cluster.metrics import Metrics

@@ -17,8 +17,8 @@ from typing import Final
 
 from sensorstream.clients.probe import ClusterHealth
 from sensorstream.cluster import artifacts, class_archive, node, preflight, state
-from sensorstream.cluster.java import java_executable
-from sensorstream.cluster.launch import Launch
+from sensorstream.cluster.java_command import Launch
+from sensorstream.cluster.java_runtime import java_executable
 from sensorstream.cluster.links.links import Links
 from sensorstream.cluster.metrics import Metrics
 from sensorstream.cluster.plan import (

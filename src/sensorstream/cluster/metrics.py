@@ -14,7 +14,7 @@ from typing import Final
 
 from sensorstream.cluster.artifacts import Jar, fetch_files
 from sensorstream.cluster.compose_files import compose_folder
-from sensorstream.cluster.launch import Launch
+from sensorstream.cluster.java_command import Launch
 from sensorstream.cluster.preflight import free_ports, is_free
 from sensorstream.cluster.properties import LOOPBACK
 from sensorstream.errors import LocalClusterError

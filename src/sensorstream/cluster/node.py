@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from sensorstream.cluster.launch import Launch
+from sensorstream.cluster.java_command import Launch
 from sensorstream.cluster.preflight import NODE_MARK
 from sensorstream.cluster.secure.private_files import write_private
 from sensorstream.cluster.state import NodeProcess

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from sensorstream.cluster import node, preflight
 from sensorstream.cluster.companion import Companion, Known
-from sensorstream.cluster.java import Java
+from sensorstream.cluster.java_runtime import Java
 from sensorstream.cluster.preflight import NODE_MARK
 from sensorstream.cluster.properties import LOOPBACK
 from sensorstream.cluster.registry_files import RUNNER

@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 from sensorstream.cluster import artifacts, node, properties, state
-from sensorstream.cluster.launch import Launch
+from sensorstream.cluster.java_command import Launch
 from sensorstream.cluster.links.links import Links
 from sensorstream.cluster.links.ways import Ways
 from sensorstream.cluster.metrics import Metrics

@@ -20,7 +20,7 @@ from typing import Final
 
 from sensorstream.cluster import node, preflight, state
 from sensorstream.cluster.companion import Companion, Known
-from sensorstream.cluster.launch import Launch
+from sensorstream.cluster.java_command import Launch
 from sensorstream.cluster.plan import Plan
 from sensorstream.cluster.properties import LOOPBACK, SESSION_MS
 from sensorstream.cluster.results import ZooKeeperStatus

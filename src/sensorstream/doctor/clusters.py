@@ -7,7 +7,7 @@ from sensorstream.cluster import preflight, state
 from sensorstream.cluster.named import ListedCluster, list_clusters
 from sensorstream.cluster.plan import name_flag
 from sensorstream.config import DEFAULT_PORTS
-from sensorstream.doctor.checks import Check
+from sensorstream.doctor.results import Check
 from sensorstream.errors import SensorstreamError
 from sensorstream.wording import counted, numbered
 

@@ -8,12 +8,12 @@ from typing import Final
 
 from sensorstream.addresses import bracketed
 from sensorstream.admin.checkup import Introduction, introduce
-from sensorstream.clients import first_words, tls
+from sensorstream.clients import first_words, refusals, tls
 from sensorstream.clients.first_words import NotKafkaError, Peer
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.doctor import network
-from sensorstream.doctor.checks import Check, State, skipped
 from sensorstream.doctor.clusters import Clusters
+from sensorstream.doctor.results import Check, State, skipped
 from sensorstream.errors import ClusterUnreachable, CredentialsRefused
 
 STEPS: Final = ("dns", "tcp", "protocol", "tls", "sasl", "kafka")
@@ -270,7 +270,7 @@ def _introduced(way: Way, step: str) -> bool:
     try:
         way.introduction = introduce(way.address, way.properties)
     except CredentialsRefused as error:
-        why = error.message.removeprefix(f"{way.address} refuses the connection: ")
+        why = error.message.removeprefix(refusals.refusal_of(way.address))
         where = "check sasl.username and sasl.password, and that the user exists" if way.logs_in else error.hint
         return way.note(step, "problem", why, where)
     except ClusterUnreachable as error:

@@ -9,13 +9,13 @@ from typing import Final
 from sensorstream.clients import open_client
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.config import Settings
-from sensorstream.doctor.checks import Check, Diagnosis
 from sensorstream.doctor.clusters import Clusters, look_at_clusters
 from sensorstream.doctor.connection import Way, walk
 from sensorstream.doctor.extras import check_extras
 from sensorstream.doctor.folders import check_folders, check_kafka
 from sensorstream.doctor.inside import look_inside
 from sensorstream.doctor.machine import check_java, check_memory, check_program, check_python
+from sensorstream.doctor.results import Check, Diagnosis
 from sensorstream.doctor.surroundings import check_environment, check_file, read
 from sensorstream.errors import SensorstreamError
 from sensorstream.events import Listener, Notice, ignore

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Final
 
-from sensorstream.doctor.checks import Check
+from sensorstream.doctor.results import Check
 
 
 @dataclass(frozen=True, slots=True)

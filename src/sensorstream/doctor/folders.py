@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from sensorstream.cluster import artifacts
-from sensorstream.doctor.checks import Check, State
+from sensorstream.doctor.results import Check, State
 from sensorstream.state_folder import cache_folder, state_folder
 
 _LITTLE: Final = 1 << 30

@@ -9,8 +9,8 @@ from sensorstream.clients.properties import ClientProperties
 from sensorstream.clients.reachable import silent
 from sensorstream.cluster.artifacts import pinned_versions, version_key
 from sensorstream.doctor import network
-from sensorstream.doctor.checks import Check, skipped
 from sensorstream.doctor.connection import Way
+from sensorstream.doctor.results import Check, skipped
 from sensorstream.errors import SensorstreamError
 from sensorstream.wording import counted, numbered
 

@@ -11,9 +11,9 @@ import sysconfig
 from pathlib import Path
 from typing import Final
 
-from sensorstream.cluster.java import java_executable
+from sensorstream.cluster.java_runtime import java_executable
 from sensorstream.cluster.preflight import MEGABYTES_PER_BROKER, available_memory
-from sensorstream.doctor.checks import Check
+from sensorstream.doctor.results import Check
 from sensorstream.errors import ArtifactError
 
 _BROKERS: Final = 3

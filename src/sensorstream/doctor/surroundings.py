@@ -8,7 +8,7 @@ from typing import Final
 from sensorstream.clients import client_name
 from sensorstream.clients.properties import ClientProperties, parse_properties
 from sensorstream.config import ENVIRONMENT, Settings, find_file, nearest
-from sensorstream.doctor.checks import Check
+from sensorstream.doctor.results import Check
 from sensorstream.errors import ClusterUnreachable, ConfigError, SensorstreamError
 
 _PREFIX: Final = "SENSORSTREAM_"

@@ -35,7 +35,6 @@ from sensorstream.clients.waiting import connecting
 from sensorstream.errors import (
     ClusterUnreachable,
     ConfigError,
-    CredentialsRefused,
 )
 from sensorstream.events import Listener, Notice, ignore
 
@@ -129,10 +128,7 @@ class BrokerWatch:
             causes = dict(self.causes)
         for address, cause in causes.items():
             if is_refusal(cause):
-                return CredentialsRefused(
-                    f"{address} refuses the connection: {self._why(address, cause)}",
-                    hint="check security.protocol, sasl.mechanism, user name, password and certificates",
-                )
+                return refusals.credentials_refused(address, self._why(address, cause))
         silent = f"no answer within {CONNECT_S:.0f} s"
         told = [
             f"{address}: {self._why(address, causes[address]) if address in causes else silent}"

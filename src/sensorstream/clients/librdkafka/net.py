@@ -28,7 +28,7 @@ from sensorstream.clients.librdkafka.failures import (
 from sensorstream.clients.reachable import why_silent
 from sensorstream.clients.throttles import Throttles
 from sensorstream.clients.waiting import connecting
-from sensorstream.errors import ClusterUnreachable, ConfigError, CredentialsRefused
+from sensorstream.errors import ClusterUnreachable, ConfigError
 from sensorstream.events import Listener, Notice, ignore
 
 T = TypeVar("T")
@@ -166,10 +166,7 @@ class BrokerWatch:
         """What to tell the user after connecting has failed: which address, and why."""
         for address, cause in self.causes.items():
             if is_refusal(cause):
-                return CredentialsRefused(
-                    f"{address} refuses the connection: {self._why(address, cause)}",
-                    hint="check security.protocol, sasl.mechanism, user name, password and certificates",
-                )
+                return refusals.credentials_refused(address, self._why(address, cause))
         causes = {address: self._why(address, cause) for address, cause in self.causes.items()}
         told = [f"{address}: {causes.get(address, 'no answer in time')}" for address in bootstrap]
         return ClusterUnreachable(

@@ -22,7 +22,7 @@ from sensorstream.events import Listener, ignore
 from sensorstream.monitor.view import View
 from sensorstream.monitor.web import payload
 from sensorstream.monitor.web.access import AccessControl, AccessRules
-from sensorstream.monitor.web.changes import MOST_BYTES, Changes
+from sensorstream.monitor.web.actions import MOST_BYTES, Changes
 from sensorstream.monitor.web.curves import curves
 from sensorstream.monitor.web.latency import LatencyTail
 from sensorstream.monitor.web.rows import Ask, Found, RowReader, ask_of

@@ -92,8 +92,8 @@ class PageServer:
         import uvicorn
 
         from sensorstream.clients import open_client
+        from sensorstream.monitor.web.actions import Changes
         from sensorstream.monitor.web.app import Reading, make_app
-        from sensorstream.monitor.web.changes import Changes
 
         options = self._options
         port = int(self._socket.getsockname()[1])

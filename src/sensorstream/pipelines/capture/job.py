@@ -13,9 +13,9 @@ from sensorstream.config import Settings
 from sensorstream.errors import SinkError, UsageError
 from sensorstream.events import Listener, ignore
 from sensorstream.own_files import make_folder
-from sensorstream.pipelines.capture.kinds import STREAMED, Target, target_of
 from sensorstream.pipelines.capture.ranges import parse_range
 from sensorstream.pipelines.capture.spec import CaptureJob, SinkFactory
+from sensorstream.pipelines.capture.target import STREAMED, Target, target_of
 from sensorstream.records import TopicIdentity, TopicPartition, check_topic_name
 from sensorstream.row_rules import RowRules
 from sensorstream.serde.decoders import DecoderSettings, open_decoder

@@ -1,6 +1,6 @@
 import { Tiles, el, link } from "./dom.js";
 import { count, size } from "./format.js";
-import { Asker } from "./server.js";
+import { Asker } from "./live.js";
 import { Table } from "./table.js";
 
 export const name = "Brokers";

@@ -1,7 +1,7 @@
 import { el, field, link, setOptions, setText } from "./dom.js";
 import { count, figure } from "./format.js";
 import { Plot } from "./plot.js";
-import { Asker, state, topicNames } from "./server.js";
+import { Asker, state, topicNames } from "./live.js";
 
 export const name = "Curves";
 export const heading = ([topic]) => (topic === undefined ? "Curves" : `Curves of ${topic}`);

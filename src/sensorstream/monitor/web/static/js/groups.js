@@ -1,8 +1,8 @@
 import { Tiles, el, field, link } from "./dom.js";
 import { count, rate, span, statusKind } from "./format.js";
-import { resetGroup } from "./changes.js";
+import { resetGroup } from "./actions.js";
 import { Plot } from "./plot.js";
-import { Asker, state } from "./server.js";
+import { Asker, state } from "./live.js";
 import { Table } from "./table.js";
 
 export const name = "Groups";

@@ -1,7 +1,7 @@
 import { Tiles, el, field, link, setOptions, setText } from "./dom.js";
 import { count, milliseconds } from "./format.js";
 import { Plot } from "./plot.js";
-import { Asker, state, topicNames } from "./server.js";
+import { Asker, state, topicNames } from "./live.js";
 
 export const name = "Latency";
 export const heading = ([topic]) => (topic === undefined ? "Latency" : `Latency of ${topic}`);

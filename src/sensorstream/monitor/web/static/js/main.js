@@ -2,7 +2,7 @@
 
 import { el, link, setText, visible } from "./dom.js";
 import { clock, span } from "./format.js";
-import { ask, listen, silent, state } from "./server.js";
+import { ask, listen, silent, state } from "./live.js";
 import * as overview from "./overview.js";
 import * as brokers from "./brokers.js";
 import * as topics from "./topics.js";

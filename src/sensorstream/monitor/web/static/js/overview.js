@@ -1,7 +1,7 @@
 import { Tiles, el } from "./dom.js";
 import { count, rate, span } from "./format.js";
 import { Plot, joined } from "./plot.js";
-import { Asker } from "./server.js";
+import { Asker } from "./live.js";
 import { Table } from "./table.js";
 import { brokerColumns } from "./brokers.js";
 import { groupColumns } from "./groups.js";

@@ -1,6 +1,6 @@
 import { el, field, link, setOptions, setText, visible } from "./dom.js";
 import { count, moment, size } from "./format.js";
-import { Asker, topicNames } from "./server.js";
+import { Asker, topicNames } from "./live.js";
 
 export const name = "Rows";
 export const heading = ([topic]) => (topic === undefined ? "Rows" : `Rows of ${topic}`);

@@ -1,7 +1,7 @@
 import { Tiles, el, field, link, setOptions, setText, visible } from "./dom.js";
 import { count, moment, rate, signed } from "./format.js";
 import { Plot } from "./plot.js";
-import { Asker, topicNames } from "./server.js";
+import { Asker, topicNames } from "./live.js";
 import { Table } from "./table.js";
 
 export const name = "Sentiment";

@@ -1,8 +1,8 @@
 import { Tiles, el, field, link } from "./dom.js";
 import { count, rate, size, span } from "./format.js";
-import { createTopic, deleteTopic } from "./changes.js";
+import { createTopic, deleteTopic } from "./actions.js";
 import { Plot } from "./plot.js";
-import { Asker, state } from "./server.js";
+import { Asker, state } from "./live.js";
 import { Table } from "./table.js";
 
 export const name = "Topics";

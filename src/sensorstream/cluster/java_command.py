@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sensorstream.cluster.java import Java
+from sensorstream.cluster.java_runtime import Java
 from sensorstream.cluster.preflight import NODE_MARK
 
 if TYPE_CHECKING:

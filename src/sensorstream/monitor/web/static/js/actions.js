@@ -1,7 +1,7 @@
 // Forms that change something; shown only where the server was started with --allow-changes.
 
 import { el, field, link, visible } from "./dom.js";
-import { change } from "./server.js";
+import { change } from "./live.js";
 
 function form(title, button, controls, send) {
   const told = el("p", { role: "status" });
