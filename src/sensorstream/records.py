@@ -64,17 +64,6 @@ class ConsumedRecord(NamedTuple):
     headers: Headers = ()
 
 
-class OutgoingRecord(NamedTuple):
-    """A record to be published. ``partition`` None lets the key choose; ``timestamp_ms`` None is now."""
-
-    topic: str
-    partition: int | None
-    key: bytes | None
-    value: bytes | None
-    timestamp_ms: int | None
-    headers: Headers
-
-
 class TopicIdentity(NamedTuple):
     """Which log an offset belongs to: a topic deleted and made again has another ``topic_id``.
 

@@ -11,13 +11,12 @@ from contract_labs import FROM_THE_START, WAIT_S, KafkaLab, Lab, group_name, num
 from running import until
 from sensorstream.clients.base import Reader
 from sensorstream.clients.kafka_python.reader import KafkaPythonReader
-from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.clients.transaction import wait_until_seen
-from sensorstream.errors import BrokerError, DeliveryError, Fenced, UnknownPartition, UsageError
+from sensorstream.errors import BrokerError, DeliveryError, Fenced, UsageError
 from sensorstream.events import Event, Notice
 from sensorstream.pipelines.stream.job import StreamJob
 from sensorstream.pipelines.stream.stream import stream
-from sensorstream.records import OutgoingRecord, TopicPartition
+from sensorstream.records import TopicPartition
 from sensorstream.transforms.select import Select
 
 _ids = itertools.count()
@@ -294,47 +293,6 @@ def test_one_who_is_no_longer_a_member_commits_no_positions_with_a_transaction(l
         # It is aborted there and then: what lies behind it is not hidden until it times out.
         with lab.client.reader() as other:
             until(lambda: other.end_offsets([where])[where] == 6, "the transaction has ended", 10)
-
-
-def test_many_records_are_queued_at_once_up_to_one_that_is_too_large(lab: Lab) -> None:
-    """In order, each with its key, time and headers, whichever partitions they go to."""
-    topic, other = lab.topic(2), lab.topic(1)
-    records = [
-        OutgoingRecord(
-            topic if number % 10 else other, number % 2 if number % 10 else 0, key, b"%d" % number, stamp, more
-        )
-        for number in range(100)
-        for key in [b"k%d" % number if number % 3 else None]
-        for stamp in [1_000 + number]
-        for more in [(("n", b"%d" % number),) if number % 7 == 0 else ()]
-    ]
-    by_key = OutgoingRecord(topic, None, b"station", None, 5, ())
-    large = OutgoingRecord(topic, 1, None, os.urandom(lab.limit), None, ())
-    with lab.client.transactional_publisher(new_id()) as publisher:
-        with pytest.raises(UsageError):
-            publisher.publish_all(records)
-        publisher.begin()
-        assert publisher.publish_all([]) == 0
-        assert publisher.publish_all([*records, by_key, large, *records]) == 101
-        assert publisher.publish_all([large]) == 0
-        with pytest.raises(UnknownPartition):
-            publisher.publish_all([OutgoingRecord(topic, 2, None, b"x", None, ())])
-        publisher.commit(WAIT_S)
-        home = partition_for_key(b"station", 2)
-        expected = {
-            TopicPartition(name, number): [one for one in records if one[:2] == (name, number)]
-            for name, number in ((topic, 0), (topic, 1), (other, 0))
-        }
-        expected[TopicPartition(topic, home)].append(by_key._replace(partition=home))
-        assert publisher.ends == {where: len(there) for where, there in expected.items()}
-    with lab.client.reader() as reader:
-        for where, there in expected.items():
-            reader.assign({where: 0})
-            found = [
-                OutgoingRecord(*where, one.key, one.value, one.timestamp_ms, one.headers)
-                for one in read(reader, len(there))
-            ]
-            assert found == there
 
 
 def test_outside_a_transaction_nothing_is_published(lab: Lab) -> None:

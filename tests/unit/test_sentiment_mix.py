@@ -16,8 +16,8 @@ from sensorstream.cli.app import run
 from sensorstream.cli.sentiment.demo import show_mix
 from sensorstream.lab.mix import PageMix, Trend, as_svg, cells, page_mixes
 from sensorstream.lab.scored_once import ScoredOnce, check_scored
-from sensorstream.pipelines.stream.records import RecordTransformer, Route
-from sensorstream.records import ConsumedRecord, OutgoingRecord
+from sensorstream.pipelines.stream.records import Letter, RecordTransformer, Route
+from sensorstream.records import ConsumedRecord
 from sensorstream.sentiment.transform import make
 
 LINES = [
@@ -45,7 +45,7 @@ def streamed() -> tuple[Records, Records, Records]:
     return posts, made["S"], made["D"]
 
 
-def _stored(letter: OutgoingRecord, ends: dict[tuple[str, int], int]) -> ConsumedRecord:
+def _stored(letter: Letter, ends: dict[tuple[str, int], int]) -> ConsumedRecord:
     topic, partition, key, value, stamp, headers = letter
     assert partition is not None and stamp is not None
     offset = ends[topic, partition] = ends.get((topic, partition), -1) + 1

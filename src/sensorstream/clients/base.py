@@ -11,7 +11,7 @@ from typing import Final, Protocol, Self
 
 from sensorstream.clients.causes import Cause, Waited
 from sensorstream.events import Listener, ignore
-from sensorstream.records import Commit, ConsumedRecord, Headers, OutgoingRecord, TopicIdentity, TopicPartition
+from sensorstream.records import Commit, ConsumedRecord, Headers, TopicIdentity, TopicPartition
 
 
 class Delivery(Protocol):
@@ -119,13 +119,6 @@ class TransactionalPublisher(Publisher, Protocol):
 
     def begin(self) -> None:
         """Begin a transaction. Raises Fenced."""
-
-    def publish_all(self, records: Sequence[OutgoingRecord]) -> int:
-        """Queue many records, in order, up to the first one that is too large; how many were queued.
-
-        Their outcome is that of the commit. Raises UnknownTopic, UnknownPartition, DeliveryError: then the transaction
-        must be aborted, for some of them may be in it.
-        """
 
     def send_offsets(self, positions: Mapping[TopicPartition, int], reader: "Reader", timeout_s: float = 30.0) -> None:
         """Commit these positions for the reader's group with the transaction, or not at all.

@@ -4,7 +4,6 @@ transaction is begun, committed and aborted.
 
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
@@ -12,8 +11,8 @@ from sensorstream.clients import refusals
 from sensorstream.clients.base import PlacedDelivery
 from sensorstream.clients.transaction import Stage, ends_of
 from sensorstream.closing import Closing
-from sensorstream.errors import DeliveryError, DeliveryTimeout, Fenced, RecordTooLarge, SensorstreamError
-from sensorstream.records import Headers, OutgoingRecord, TopicPartition
+from sensorstream.errors import DeliveryError, DeliveryTimeout, Fenced, SensorstreamError
+from sensorstream.records import TopicPartition
 
 _ABORT_S: Final = 5.0
 
@@ -37,19 +36,6 @@ class BasePublisher(Closing, Generic[D]):
             raise DeliveryError("the publisher is closed")
         if self._stage is not None:
             self._stage.require_open()
-
-    @abstractmethod
-    def publish(
-        self,
-        topic: str,
-        value: bytes | None,
-        *,
-        partition: int | None = None,
-        key: bytes | None = None,
-        timestamp_ms: int | None = None,
-        headers: Headers = (),
-    ) -> D:
-        """Queue one record."""
 
     @abstractmethod
     def flush(self, timeout_s: float) -> None:
@@ -84,15 +70,6 @@ class BaseTransactionalPublisher(BasePublisher[D]):
         self._stage = Stage(transactional_id)
         self._deliveries = []
         self.ends: dict[TopicPartition, int] = {}
-
-    def publish_all(self, records: Sequence[OutgoingRecord]) -> int:
-        """Queue many records, in order, up to the first one that is too large; how many were queued."""
-        for number, (topic, partition, key, value, stamp, headers) in enumerate(records):
-            try:
-                self.publish(topic, value, partition=partition, key=key, timestamp_ms=stamp, headers=headers)
-            except RecordTooLarge:
-                return number
-        return len(records)
 
     @abstractmethod
     def _ask_begin(self) -> None:

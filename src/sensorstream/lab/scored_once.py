@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from sensorstream.errors import DecodeError
-from sensorstream.pipelines.stream.records import HEADER, RecordTransformer
-from sensorstream.records import ConsumedRecord, OutgoingRecord, Row
+from sensorstream.pipelines.stream.records import HEADER, Letter, RecordTransformer
+from sensorstream.records import ConsumedRecord, Row
 from sensorstream.serde.json import decode
 from sensorstream.wording import counted
 
@@ -57,7 +57,7 @@ def check_scored(
     check = _Check()
     file = Counter(lines)
     check.published(file, Counter(record.value or b"" for record in posts))
-    wanted: dict[_Origin, OutgoingRecord] = {}
+    wanted: dict[_Origin, Letter] = {}
     for made in transformer.make(posts):
         record = made.record
         for letter in made.letters:
@@ -84,9 +84,7 @@ class _Check:
             if line not in file:
                 self._tell("foreign", f"published, and not in the file: {_short(line)}", count)
 
-    def found(
-        self, wanted: dict[_Origin, OutgoingRecord], records: Sequence[tuple[_Origin | None, ConsumedRecord]]
-    ) -> None:
+    def found(self, wanted: dict[_Origin, Letter], records: Sequence[tuple[_Origin | None, ConsumedRecord]]) -> None:
         seen: set[_Origin] = set()
         last: dict[tuple[str, int], _Origin] = {}
         for origin, record in records:
@@ -127,7 +125,7 @@ class _Check:
             self._differences.append(line)
 
 
-def _same(letter: OutgoingRecord, record: ConsumedRecord) -> bool:
+def _same(letter: Letter, record: ConsumedRecord) -> bool:
     if (letter.topic, letter.key, letter.timestamp_ms) != (record.topic, record.key, record.timestamp_ms):
         return False
     if letter.partition is not None and letter.partition != record.partition:

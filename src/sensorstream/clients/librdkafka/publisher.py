@@ -47,11 +47,6 @@ _IDLE_S: Final = 0.1
 _TOLD_S: Final = 2.0
 
 
-def stamp_of(timestamp_ms: int | None) -> int:
-    """A timestamp as librdkafka takes it: 0 is now, so the nearest to 1970-01-01 that it can send is 1 ms later."""
-    return 0 if timestamp_ms is None else timestamp_ms or 1
-
-
 class LibrdkafkaPublisher(BasePublisher[RdDelivery]):
     """A :class:`~sensorstream.clients.base.Publisher` on librdkafka's producer."""
 
@@ -164,24 +159,22 @@ class LibrdkafkaPublisher(BasePublisher[RdDelivery]):
             self._require_open()
         count = self._counts.get(topic) or self._look_up(topic)
         if partition is None:
-            partition = self._choose_partition(topic, key, count)
+            # Without a key, a few dozen records in a row go to the same partition, so that batches fill.
+            turn = self._turns[topic] = self._turns.get(topic, 0) + 1
+            partition = (turn >> 6) % count if key is None else partition_for_key(key, count)
         elif not 0 <= partition < count:
             self._late_partition(topic, partition)
         size = (0 if value is None else len(value)) + (0 if key is None else len(key))
         if size > self._surely_small or headers:
             self._check_size(topic, size, headers)
         delivery = RdDelivery(self, TopicPartition(topic, partition), 1)
+        # librdkafka takes 0 for "now"; the nearest to 1970-01-01 that it can send is a millisecond later.
+        stamp = 0 if timestamp_ms is None else timestamp_ms or 1
         producer = self._producers.of(topic, partition, count)
         while True:
             try:
                 producer.produce(
-                    topic,
-                    value,
-                    key,
-                    partition,
-                    on_delivery=delivery,
-                    timestamp=stamp_of(timestamp_ms),
-                    headers=list(headers),
+                    topic, value, key, partition, on_delivery=delivery, timestamp=stamp, headers=list(headers)
                 )
             except BufferError:
                 self.pump(_SLICE_S)
@@ -192,13 +185,6 @@ class LibrdkafkaPublisher(BasePublisher[RdDelivery]):
                 if self._deliveries is not None:
                     self._deliveries.append(delivery)
                 return delivery
-
-    def _choose_partition(self, topic: str, key: bytes | None, count: int) -> int:
-        if key is not None:
-            return partition_for_key(key, count)
-        # Without a key, a few dozen records in a row go to the same partition, so that batches fill.
-        turn = self._turns[topic] = self._turns.get(topic, 0) + 1
-        return (turn >> 6) % count
 
     def publish_batch(self, topic: str, values: Sequence[bytes | str], *, partition: int) -> RdDelivery:
         """Queue many records without keys for one partition, in order."""
@@ -213,28 +199,19 @@ class LibrdkafkaPublisher(BasePublisher[RdDelivery]):
         messages: list[dict[str, Any]] = [{"value": value} for value in values]
         if messages and each is None:
             messages[-1]["callback"] = delivery
-        self._queue(self._producers.of(topic, partition, count), messages, delivery, each)
-        if self._deliveries is not None:
-            self._deliveries.append(delivery)
-        return delivery
-
-    def _queue(
-        self, producer: Producer, messages: list[dict[str, Any]], delivery: RdDelivery, each: RdDelivery | None
-    ) -> None:
-        """Queue all messages, for the partition of ``delivery`` unless they name another; it is told of those refused.
-
-        Raises DeliveryError.
-        """
-        topic, partition = delivery.where
+        producer = self._producers.of(topic, partition, count)
         while messages:
             try:
                 queued = producer.produce_batch(topic, messages, partition, on_delivery=each)
             except (KafkaException, SystemError) as error:
                 self._note_death(error)
-                raise self._not_queued(delivery.where, error) from error
+                raise self._not_queued(TopicPartition(topic, partition), error) from error
             if queued == len(messages):
                 break
             messages = self._not_taken(messages, delivery)
+        if self._deliveries is not None:
+            self._deliveries.append(delivery)
+        return delivery
 
     def _batch_delivery(self, where: TopicPartition, count: int) -> tuple[RdDelivery, RdDelivery | None]:
         """What tells the fate of a batch, and what is called for each record; None: it is called for the last one."""
@@ -255,7 +232,7 @@ class LibrdkafkaPublisher(BasePublisher[RdDelivery]):
             if error.code() == KafkaError._QUEUE_FULL:
                 left.append(message)
             else:
-                message.get("callback", delivery)(error, None)
+                delivery(error, None)
         if left:
             self.pump(_SLICE_S)
         return left

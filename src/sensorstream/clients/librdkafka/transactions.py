@@ -8,11 +8,10 @@ here, and left behind there when it is late.
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from functools import partial
-from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
@@ -20,12 +19,11 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from sensorstream.clients.base import Reader
 from sensorstream.clients.librdkafka.delivery import THROWN_AWAY, RdDelivery, VouchedDelivery
 from sensorstream.clients.librdkafka.failures import broker_error, denied, error_of, reason
-from sensorstream.clients.librdkafka.publisher import LibrdkafkaPublisher, stamp_of
+from sensorstream.clients.librdkafka.publisher import LibrdkafkaPublisher
 from sensorstream.clients.librdkafka.reader import LibrdkafkaReader
 from sensorstream.clients.own_thread import on_own_thread
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.clients.publisher import BaseTransactionalPublisher
-from sensorstream.clients.sizes import batch_of_one
 from sensorstream.clients.transaction import TRANSACTION_S
 from sensorstream.errors import (
     BrokerError,
@@ -37,7 +35,7 @@ from sensorstream.errors import (
     UsageError,
 )
 from sensorstream.events import Listener
-from sensorstream.records import OutgoingRecord, TopicPartition
+from sensorstream.records import TopicPartition
 
 INIT_S: Final = 30.0
 """How long the id may be asked for: the brokers may have to finish an older transaction of it first."""
@@ -105,44 +103,6 @@ class LibrdkafkaTransactionalPublisher(BaseTransactionalPublisher[RdDelivery], L
     def _ask_begin(self) -> None:
         self.watch.doomed = self._cause = None
         self._ask(lambda _: self._producer.begin_transaction(), 0, "a transaction can't be begun")
-
-    def publish_all(self, records: Sequence[OutgoingRecord]) -> int:
-        """Queue many records, in order, up to the first one that is too large; how many were queued."""
-        self._require_open()
-        queued = 0
-        for (topic, plain), group in groupby(records, key=lambda record: (record.topic, not record.headers)):
-            run = list(group)
-            # The binding queues many at once, but without headers.
-            taken = self._publish_run(topic, run) if plain else super().publish_all(run)
-            queued += taken
-            if taken < len(run):
-                break
-        return queued
-
-    def _publish_run(self, topic: str, records: Sequence[OutgoingRecord]) -> int:
-        """Queue records without headers for one topic; librdkafka calls back for the last one in each partition."""
-        partitions = self.partitions_for(topic)
-        messages: list[dict[str, Any]] = []
-        last: dict[int, dict[str, Any]] = {}
-        counts: dict[int, int] = {}
-        for _, wanted, key, value, stamp, _ in records:
-            partition = self._choose_partition(topic, key, partitions) if wanted is None else wanted
-            if not 0 <= partition < partitions:
-                self._late_partition(topic, partition)
-            size = (0 if value is None else len(value)) + (0 if key is None else len(key))
-            if size > self._surely_small and batch_of_one(size) > self._limit:
-                break
-            message: dict[str, Any] = {"value": value, "key": key, "partition": partition, "timestamp": stamp_of(stamp)}
-            messages.append(message)
-            last[partition] = message
-            counts[partition] = counts.get(partition, 0) + 1
-        deliveries = [VouchedDelivery(self, TopicPartition(topic, one), number) for one, number in counts.items()]
-        for delivery, message in zip(deliveries, last.values(), strict=True):
-            message["callback"] = delivery
-        if messages:
-            self._deliveries += deliveries
-            self._queue(self._producer, messages, deliveries[0], None)
-        return len(messages)
 
     def _batch_delivery(self, where: TopicPartition, count: int) -> tuple[RdDelivery, RdDelivery | None]:
         return VouchedDelivery(self, where, count), None

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sensorstream.clients.sizes import batch_of_one
 from sensorstream.errors import DecodeError, SensorstreamError
-from sensorstream.records import ConsumedRecord, OutgoingRecord, Row
+from sensorstream.records import ConsumedRecord, Headers, Row
 from sensorstream.serde.json import decode, encode
 from sensorstream.transforms.base import InputRow, OutputRow, Transform, Transformed, Unusable
 from sensorstream.wording import counted
@@ -16,12 +16,23 @@ HEADER: Final = "sensorstream."
 _REASON_LENGTH: Final = 500
 
 
+class Letter(NamedTuple):
+    """One record to be published. ``partition`` None lets the key choose."""
+
+    topic: str
+    partition: int | None
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int | None
+    headers: Headers
+
+
 @dataclass(slots=True)
 class Made:
     """One consumed record and what is published of it; ``dead`` says that it is the record itself."""
 
     record: ConsumedRecord
-    letters: list[OutgoingRecord]
+    letters: list[Letter]
     dead: bool = False
 
 
@@ -106,7 +117,7 @@ class RecordTransformer:
             hint="nothing of them was published; fix the transform and start again",
         )
 
-    def _letter(self, record: ConsumedRecord, output: OutputRow) -> OutgoingRecord:
+    def _letter(self, record: ConsumedRecord, output: OutputRow) -> Letter:
         key = record.key if output.key is None else output.key
         stamp = record.timestamp_ms if output.timestamp_ms is None else output.timestamp_ms
         if self._same:
@@ -115,7 +126,7 @@ class RecordTransformer:
             partition = None
         else:
             partition = record.partition % self._route.target_partitions
-        return OutgoingRecord(self._route.target, partition, key, encode(output.row), stamp if stamp >= 0 else None, ())
+        return Letter(self._route.target, partition, key, encode(output.row), stamp if stamp >= 0 else None, ())
 
     def _check_size(self, made: Made) -> None:
         """Bury what the target's brokers would refuse, and with it all that is on its way together with it."""
@@ -149,7 +160,7 @@ class RecordTransformer:
             raise too_large_for_the_dead(
                 record, route.dead, f"{counted(size, 'byte')}, and it takes {route.dead_limit}"
             )
-        made.letters = [OutgoingRecord(route.dead, partition, record.key, record.value, stamp, headers)]
+        made.letters = [Letter(route.dead, partition, record.key, record.value, stamp, headers)]
         made.dead = True
 
 
