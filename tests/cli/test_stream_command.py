@@ -18,7 +18,7 @@ NOBODY = "127.0.0.1:1"
 
 WRONG: list[tuple[list[str], str]] = [
     (["stream", "--from", "A", "--to", "B"], "--transform"),
-    (["stream", "--from", "A", "--to", "A", *ROUND], "for ever"),
+    (["stream", "--from", "A", "--to", "A", *ROUND], "forever"),
     (["stream", "--from", "A", "--to", "B", "--dead-letters", "A", *ROUND], "--dead-letters A"),
     (["stream", "--from", "../A", "--to", "B", *ROUND], "topic's name"),
     (["stream", "--from", "A", "--to", "B", "--transform", "rond"], "round"),
@@ -28,7 +28,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["stream", "--from", "A", "--to", "B", "--workers", "0", *ROUND], "--workers"),
     (["stream", "--from", "A", "--to", "B", "--instance", "a b", *ROUND], "--instance"),
     (["sentiment", "stream", "--scorer", "vadr"], "vader"),
-    (["sentiment", "stream", "--from", "P", "--to", "P"], "for ever"),
+    (["sentiment", "stream", "--from", "P", "--to", "P"], "forever"),
     (["sentiment", "stream", "--to", "scored/", "--workers", "2"], "--workers"),
     (["sentiment", "stream", "--to", "scored.csv", "--plain"], "--plain"),
     (["sentiment", "stream", "--plain", "--page-field", "page"], "no --page-field"),

@@ -122,7 +122,7 @@ def test_a_sink_stores_lines_with_their_position_and_rejects_what_the_plug_in_re
     assert path.read_text() == "0 1.5\n4 2.5\n"
     reasons = [json.loads(text)["reason"] for text in (tmp_path / "rows.pairs.rejected.jsonl").read_text().splitlines()]
     assert reasons[0] == "it has no n"
-    assert "no line" in reasons[1]
+    assert "did not return a line" in reasons[1]
 
 
 def test_one_that_can_not_be_loaded_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
