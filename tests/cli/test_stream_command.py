@@ -81,7 +81,7 @@ def test_topics_are_made_when_asked_and_results_are_told(broker: tuple[str, ...]
     done = cli(*stream, "--create", "--output", "json", cwd=tmp_path)
     code, answer = done.returncode, json.loads(done.stdout)
     assert (code, answer["status"], answer["command"]) == (1, "partial", "stream")
-    making = "creating topics cmd-out and cmd-out_DEAD (for records that can't be used): 3 partitions, 1 replicas"
+    making = "creating topics cmd-out and cmd-out_DEAD (for records that can't be used): 3 partitions, 1 replica"
     assert making in done.stderr.split("created topic cmd-out:")[0], "told before it is done"
     result = answer["result"]
     assert list(result) == [
