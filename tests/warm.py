@@ -18,6 +18,7 @@ import pkgutil
 import runpy
 import select
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -45,7 +46,7 @@ class Warm:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder = Path()
         self._before_python: dict[str, str] = {}
 
     @property
@@ -55,8 +56,7 @@ class Warm:
             # A fork of this process has a copy of what is known here, and no process that it may wait for.
             if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
                 self._start()
-            assert self._folder is not None
-            return str(Path(self._folder.name) / "socket")
+            return str(self._folder / "socket")
 
     def fits(self, environment: Mapping[str, str]) -> bool:
         """Whether what Python reads of an environment while it starts was the same when that process was started."""
@@ -65,23 +65,22 @@ class Warm:
     def _start(self) -> None:
         self._owner = os.getpid()
         # Not where pytest makes its folders: the path of a socket must be short.
-        self._folder = tempfile.TemporaryDirectory(prefix="warm-")
+        self._folder = Path(tempfile.mkdtemp(prefix="warm-"))
         self._before_python = before_python(os.environ)
         self._process = subprocess.Popen(
-            [sys.executable, __file__, str(Path(self._folder.name) / "socket")],
+            [sys.executable, __file__, str(self._folder / "socket")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"ready\n"
-        atexit.register(self._end, self._process, self._folder)
+        atexit.register(self._end, self._process)
 
     @staticmethod
-    def _end(process: "subprocess.Popen[bytes]", folder: "tempfile.TemporaryDirectory[str]") -> None:
+    def _end(process: "subprocess.Popen[bytes]") -> None:
         assert process.stdin is not None
         process.stdin.close()
         process.wait(60)
-        folder.cleanup()
 
 
 WARM = Warm()
@@ -284,6 +283,7 @@ def serve(path: str) -> list[bytes]:
     while True:
         ready = select.select([0, listening.fileno(), ended, *over], [], [])[0]
         if 0 in ready:
+            shutil.rmtree(Path(path).parent, ignore_errors=True)  # whoever has made it may have been killed
             sys.exit()
         for number in [number for number in over if number in ready]:
             os.close(number)
