@@ -12,8 +12,9 @@ from typing import Final
 
 from sensorstream.errors import DecodeError, SourceError
 from sensorstream.records import Rejected, SourceRow
-from sensorstream.sources.line_files import WHOLE, json_cells
-from sensorstream.sources.line_source import MAX_ROW, LineSource
+from sensorstream.sources.line_files import json_cells
+from sensorstream.sources.line_source import MAX_ROW
+from sensorstream.sources.object_source import ObjectSource
 from sensorstream.sources.text_lines import LongLine
 
 _BLANKS: Final = " \t\r\n"
@@ -21,7 +22,7 @@ _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],"]', re.DOTALL)
 _BETWEEN: Final = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+', re.DOTALL)
 
 
-class JsonSource(LineSource):
+class JsonSource(ObjectSource):
     """A source of JSON objects; the columns are those of :class:`~sensorstream.sources.line_files.JsonlSource`.
 
     A row's line is the one that it begins on. The other options are those of
@@ -37,24 +38,13 @@ class JsonSource(LineSource):
         start_row: int = 0,
         max_row: int = MAX_ROW,
     ) -> None:
-        super().__init__(path, encoding=encoding, start_row=start_row, max_row=max_row)
-        self._fields = tuple(dict.fromkeys(fields))
-        self.columns = (*self._fields, WHOLE)
+        super().__init__(path, fields=fields, encoding=encoding, start_row=start_row, max_row=max_row)
         self._text = self._last = ""  # what is at hand, and how much of it was read last
         self._at = 0
         self._line = 1  # that of _text[_at]
         self._in_array: bool | None = None
         self._after_value = False
         self._done = False
-
-    @property
-    def form(self) -> dict[str, str | list[str]]:
-        """The format of a row, ``jsonl``: an object in one line."""
-        return {"format": "jsonl"}
-
-    def text_of(self, cells: Sequence[str]) -> str:
-        """The object itself."""
-        return cells[-1]
 
     def _begin(self) -> None:
         if self.size_bytes is not None:

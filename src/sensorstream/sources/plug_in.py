@@ -20,8 +20,9 @@ from typing import Any, TypeAlias
 from sensorstream import plug_ins
 from sensorstream.errors import DecodeError, SensorstreamError, SourceError
 from sensorstream.records import Rejected, SourceRow
-from sensorstream.sources.line_files import WHOLE, json_cells
-from sensorstream.sources.line_source import MAX_ROW, LineSource
+from sensorstream.sources.line_files import json_cells
+from sensorstream.sources.line_source import MAX_ROW
+from sensorstream.sources.object_source import ObjectSource
 from sensorstream.sources.text_lines import LongLine
 
 
@@ -37,7 +38,7 @@ RowReader: TypeAlias = Callable[[Iterator[str]], Iterator[Mapping[str, Any] | Un
 """What a plug-in is."""
 
 
-class PlugInSource(LineSource):
+class PlugInSource(ObjectSource):
     """A source of the rows that ``read_rows`` makes of a file's lines; each is published as a JSON object.
 
     The columns are those of :class:`~sensorstream.sources.line_files.JsonlSource`. A row's line is the last one that
@@ -54,22 +55,11 @@ class PlugInSource(LineSource):
         start_row: int = 0,
         max_row: int = MAX_ROW,
     ) -> None:
-        super().__init__(path, encoding=encoding, start_row=start_row, max_row=max_row)
+        super().__init__(path, fields=fields, encoding=encoding, start_row=start_row, max_row=max_row)
         self._read_rows = read_rows
-        self._fields = tuple(dict.fromkeys(fields))
-        self.columns = (*self._fields, WHOLE)
         self._rows: Iterator[Mapping[str, Any] | Unreadable] = iter(())
         self._line = 0
         self._at_hand = 0  # lines that have been read and not been asked for
-
-    @property
-    def form(self) -> dict[str, str | list[str]]:
-        """The format of a row, ``jsonl``: an object in one line."""
-        return {"format": "jsonl"}
-
-    def text_of(self, cells: Sequence[str]) -> str:
-        """The object itself."""
-        return cells[-1]
 
     def _begin(self) -> None:
         self._rows = iter(self._read_rows(self._each_line()))
