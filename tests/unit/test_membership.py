@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 from kafka.errors import UnknownTopicOrPartitionError
 
 from sensorstream.admin import MovedPartition, moving
+from sensorstream.cluster import plan as plan_module
 from sensorstream.cluster import state
 from sensorstream.cluster.membership import add_broker, check_removable, forget_broker
 from sensorstream.cluster.plan import Wanted, make_plan
+from sensorstream.cluster.preflight import free_ports
 from sensorstream.cluster.properties import Listens, server_properties
 from sensorstream.cluster.secure import Security
 from sensorstream.config import Settings
@@ -32,8 +35,9 @@ def made(*, ids: tuple[int, ...] = (), mode: state.Mode = "kraft", ports: dict[i
     folder = state.cluster_folder("c")
     data = folder / "data"
     state.save_formatted(data, state.Formatted("c", "x", "3.9.2", 3, complete=True, mode=mode, ids=ids))
-    controllers = {n: 21000 + n for n in (1, 2, 3)} if mode == "kraft" else {}
-    noted = {n: 20000 + n for n in ids or (1, 2, 3)} if ports is None else ports
+    free = iter(free_ports(3 + len(ids or (1, 2, 3))))
+    controllers = {n: next(free) for n in (1, 2, 3)} if mode == "kraft" else {}
+    noted = {n: next(free) for n in ids or (1, 2, 3)} if ports is None else ports
     state.save_state(folder, state.ClusterState(str(data), noted, controllers))
     return folder
 
@@ -59,14 +63,31 @@ def test_an_added_broker_is_started_with_the_others_and_changes_no_voter() -> No
     assert "add-broker" in caught.value.hint
 
 
-@pytest.mark.parametrize(("ids", "ports"), [((1, 2, 3, 4), (1, 2, 3)), ((), (1, 2, 3, 4))])
+@pytest.mark.parametrize(("ids", "noted"), [((1, 2, 3, 4), (1, 2, 3)), ((), (1, 2, 3, 4))])
 def test_a_command_that_was_killed_between_its_two_notes_leaves_a_cluster_to_go_on_with(
-    ids: tuple[int, ...], ports: tuple[int, ...]
+    ids: tuple[int, ...], noted: tuple[int, ...]
 ) -> None:
-    made(ids=ids, ports={n: 20000 + n for n in ports})
+    ports = dict(zip(noted, free_ports(len(noted)), strict=True))
+    made(ids=ids, ports=ports)
     plan = make_plan("c", Wanted())
     assert plan.missing == (ids or (1, 2, 3))
-    assert {n: plan.known.ports[n] for n in (1, 2, 3)} == {n: 20000 + n for n in (1, 2, 3)}
+    assert {n: plan.known.ports[n] for n in (1, 2, 3)} == {n: ports[n] for n in (1, 2, 3)}
+
+
+def test_a_broker_whose_port_was_not_noted_takes_the_default_one_only_where_it_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Any program may hold a default port, for an outgoing connection, too: the cluster must start all the same."""
+    *others, free = free_ports(4)
+    ports = dict(zip((1, 2, 3), others, strict=True))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        busy: int = other.getsockname()[1]
+        monkeypatch.setattr(plan_module, "default_port", {**ports, 4: busy}.__getitem__)
+        made(ids=(1, 2, 3, 4), ports=ports)
+        chosen = make_plan("c", Wanted()).known.ports[4]
+        assert chosen not in (busy, *ports.values())
+        monkeypatch.setattr(plan_module, "default_port", {**ports, 4: free}.__getitem__)
+        assert make_plan("c", Wanted()).known.ports[4] == free
 
 
 def test_the_configuration_of_a_broker_alone_has_no_controller_of_its_own() -> None:

@@ -28,7 +28,9 @@ from sensorstream.cluster.plan import (
     name_flag,
     node_of,
     plan_to_start,
+    port_for_another,
     processes,
+    taken_ports,
     ways_to,
 )
 from sensorstream.cluster.properties import default_replicas
@@ -191,13 +193,11 @@ def _require_answer(name: str, ports: dict[int, int], probe: Probe, stop: thread
 
 
 def _choose_port(name: str, broker: int, asked: int | None, known: state.ClusterState, listener: Listener) -> int:
-    ways = Links(state.cluster_folder(name)).ways
-    behind = () if ways is None else (port for way in ways.ways for port in (way.front, way.behind))
-    taken = {*known.ports.values(), *known.controller_ports.values(), *behind}
+    folder = state.cluster_folder(name)
     if asked:
         if not 0 < asked <= 65535:
             raise UsageError(f"{asked} is not a port", hint="ports are 1 to 65535")
-        if asked in taken:
+        if asked in taken_ports(known, folder):
             raise UsageError(
                 f"port {asked} is used by another broker of this cluster", hint="choose another, or 0 for any"
             )
@@ -206,12 +206,12 @@ def _choose_port(name: str, broker: int, asked: int | None, known: state.Cluster
         except PortTaken as error:
             raise PortTaken(error.message, hint="stop that process, or choose another --port") from error
         return asked
-    if asked is None and all(port == default_port(one) for one, port in known.ports.items()):
-        port = default_port(broker)
-        if port not in taken and preflight.is_free(port):
-            return port
-        listener(Notice(f"port {port} is already in use: broker {broker} gets another"))
-    return preflight.free_ports(1, avoid=taken)[0]
+    if asked == 0:
+        return preflight.free_ports(1, avoid=taken_ports(known, folder))[0]
+    chosen = port_for_another(broker, known, folder)
+    if chosen != default_port(broker) and all(port == default_port(one) for one, port in known.ports.items()):
+        listener(Notice(f"port {default_port(broker)} is already in use: broker {broker} gets another"))
+    return chosen
 
 
 def _format(folder: Path, plan: Plan, broker: int, cluster_id: str, launch: Launch, stop: threading.Event) -> None:

@@ -1,7 +1,7 @@
 """Station 5: what ``cluster up`` has to do: compares the request with the existing state before any change."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -142,9 +142,8 @@ def make_plan(name: str, wanted: Wanted) -> Plan:
     if known is None:
         known = state.ClusterState(str(data), {}, {})
     if set(known.ports) != set(ids):  # none yet; or a command that was to change it was killed
-        there = {one: known.ports.get(one) or default_port(one) for one in ids}
-        known = state.ClusterState(str(data), there, known.controller_ports, known.processes)
-        live = {one: process for one, process in live.items() if one in there}
+        known = state.ClusterState(str(data), _noted_ports(ids, known, folder), known.controller_ports, known.processes)
+        live = {one: process for one, process in live.items() if one in known.ports}
     ports = known.ports if wanted.ports is None else _ports(wanted.ports, ids, known.ports if live else None)
     if live and ports != known.ports:
         raise LocalClusterError(
@@ -279,6 +278,40 @@ def default_port(broker: int) -> int:
     """Where a broker listens when nothing else is said."""
     first, step = DEFAULT_PORTS[0], DEFAULT_PORTS[1] - DEFAULT_PORTS[0]
     return first + step * ((broker - 1) % 4) + (broker - 1) // 4
+
+
+def port_for_another(broker: int, known: state.ClusterState, folder: Path) -> int:
+    """A port for a broker that joins those that are known.
+
+    It is the default one where all others are on theirs and it is free, else any free one.
+    """
+    taken = taken_ports(known, folder)
+    port = default_port(broker)
+    others = (noted == default_port(one) for one, noted in known.ports.items())
+    if all(others) and port not in taken and preflight.is_free(port):
+        return port
+    return preflight.free_ports(1, avoid=taken)[0]
+
+
+def taken_ports(known: state.ClusterState, folder: Path) -> set[int]:
+    """The ports that the nodes and the links of the cluster in this folder have."""
+    ways = Links(folder).ways
+    behind = () if ways is None else (port for way in ways.ways for port in (way.front, way.behind))
+    return {*known.ports.values(), *known.controller_ports.values(), *behind}
+
+
+def _noted_ports(ids: Sequence[int], known: state.ClusterState, folder: Path) -> dict[int, int]:
+    """The port of each of these brokers: as noted, else (a command that was to note it was killed) another.
+
+    Where nothing is noted they are the default ones.
+    """
+    if not known.ports:
+        return {one: default_port(one) for one in ids}
+    ports = dict(known.ports)
+    for one in ids:
+        if one not in ports:
+            ports[one] = port_for_another(one, replace(known, ports=ports), folder)
+    return {one: ports[one] for one in ids}
 
 
 def _ports(asked: Ports, ids: Sequence[int], running: dict[int, int] | None) -> dict[int, int]:
