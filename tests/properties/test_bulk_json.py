@@ -166,6 +166,55 @@ def test_each_borderline_cell_next_to_each_kind(width: int, delimiter: str) -> N
     assert BlockEncoder(columns, delimiter).encode(plain[0]) == list(map(RowEncoder(columns).encode, rows))
 
 
+bare = st.sampled_from(["", "", "0", "1.50", "-2.5", "-0", "123456789012345678"])
+text = st.sampled_from(["null", "a", "31/08/2023", "0012", "1.2.3", "1..2", "-", "1e400", "12345678901234567890"])
+exotic = st.sampled_from(["\xe9", "x\u069a", "\U0001d7db", "a\\b"])
+
+
+@given(st.data())
+@settings(max_examples=200)
+def test_columns_of_a_kind_and_the_rows_that_leave_it(data: st.DataObject) -> None:
+    # Beyond some number of columns there are fewer codes than separators, sooner where not all is ASCII.
+    width = data.draw(st.sampled_from([1, 2, 3, 13, 43, 44, 157, 158, 159]), "width")
+    name = data.draw(st.sampled_from(["c", "k\xe9", "%"]), "name")
+    columns = [f"{name}{number}" for number in range(width)]
+    kinds = data.draw(st.lists(st.sampled_from([bare, text, text | exotic]), min_size=1, max_size=4), "kinds")
+    of_column = [kinds[number % len(kinds)] for number in range(width)]
+    if data.draw(st.integers(0, 3), "leave it") == 0:
+        of_column[data.draw(st.integers(0, width - 1))] = bare | text
+    drawn = data.draw(st.lists(st.lists(st.tuples(*of_column[:5]), min_size=1, max_size=4), min_size=1, max_size=4))
+    parts = [[[row[at % len(row)] for at in range(width)] for row in part] for part in drawn]
+    encoder, careful = BlockEncoder(columns), RowEncoder(columns)
+    for rows in parts:
+        lines = "".join(",".join(row) + "\n" for row in rows).encode()
+        assert encoder.encode(PlainRows(lines)) == list(map(careful.encode, rows))
+
+
+@pytest.mark.parametrize("row", ["", ",", ",,,", "null", "null,,null,", ",null,,null", "1,,a,", ",1,,a"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_empty_cells_and_those_that_say_null(row: str, end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Several chunks, with the empty cells at their ends too.
+    monkeypatch.setattr("sensorstream.serde.bulk_json.CHUNK_BYTES", 20)
+    width = row.count(",") + 1
+    rows = [row.split(",") for _ in range(12)]
+    data = (row + end) * 12
+    columns = [f"c{number}" for number in range(width)]
+    if row:
+        plain = plain_rows(data.encode(), width, ",")
+        assert plain is not None
+        lines = plain[0]
+    else:
+        lines = PlainRows(b"\n" * 12)
+    assert BlockEncoder(columns).encode(lines) == list(map(RowEncoder(columns).encode, rows))
+
+
+def test_rows_beyond_ascii_after_rows_that_are_alike_but_for_that() -> None:
+    columns = [f"c{number}" for number in range(43)]
+    encoder, careful = BlockEncoder(columns), RowEncoder(columns)
+    for cell in ("a", "\u0080\u00ff", "a"):
+        assert encoder.encode(PlainRows((",".join([cell] * 43) + "\n").encode())) == [careful.encode([cell] * 43)]
+
+
 def test_keys_beyond_ascii_over_rows_that_are_not() -> None:
     columns = ["".join(map(chr, range(first, first + 40))) for first in range(0x80, 0x10F800, 5000) if first != 0xD888]
     rows = [["1", "a", "", "-2"] * (len(columns) // 4) + ["x"] * (len(columns) % 4) for _ in range(3)]

@@ -46,7 +46,7 @@ def plain_rows(data: bytes, width: int, delimiter: str) -> tuple[PlainRows, int]
         if width == 1 or opening + closing != quotes:
             return None
         skeleton = skeleton.replace(b'""', b"")
-    rows = data.count(b"\n")
+    rows = skeleton.count(b"\n")
     if not rows or skeleton != (mark * (width - 1) + b"\n") * rows:
         return None
     if width == 1 and (b"\n\n" in data or data.startswith(b"\n")):
