@@ -2,8 +2,9 @@
 
 Half a second of processor time goes into each start of the program, nearly all of it into imports, and the tests start
 it many hundred times. What is forked here is a process of its own as any other, with its own arguments, environment,
-folder, streams, signals and exit code; only its imports were done before. A start from cold is what ``PROGRAM`` of
-``running.py`` makes, and what all are with ``SENSORSTREAM_TEST_COLD=1``, .
+folder, streams, signals and exit code; only its imports were done before, and what was imported is not taken apart at
+its end. A start from cold is what ``PROGRAM`` of ``running.py`` makes, and what all are with
+``SENSORSTREAM_TEST_COLD=1``.
 
 Run as a program, with a path for its socket, this file is the process that forks. It ends when its stdin does.
 """
@@ -28,6 +29,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 BEFORE_PYTHON = ("PYTHON", "LC_", "LANG")
 """What Python reads of an environment while it starts: commands that need another one are started from cold."""
@@ -343,10 +345,29 @@ def become(asked: Sequence[bytes]) -> None:
     tempfile.tempdir = None
     sys.path[0] = str(Path(script).parent) if script else cwd
     sys.argv = [script or "sensorstream", *words[: int(arguments)]]
-    if script:
-        runpy.run_path(script, run_name="__main__")
-    else:
-        runpy.run_module("sensorstream", run_name="__main__", alter_sys=True)
+    code = 0
+    try:
+        if script:
+            runpy.run_path(script, run_name="__main__")
+        else:
+            runpy.run_module("sensorstream", run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        if not isinstance(ended.code, int | None):
+            raise
+        code = ended.code or 0
+    end(code)
+
+
+def end(code: int) -> NoReturn:
+    """End this process as Python does, but for taking apart what was imported.
+
+    That writes to nearly every page which is shared until then, and takes longer than many a command.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
