@@ -233,11 +233,12 @@ LEFT_OUT = (
     "sensorstream.sentiment.window",
     "sensorstream.testing",
 )
-"""Parts that import much for few commands, or start threads, as numpy does: a fork has only the thread that forks."""
+"""Parts that import much for few commands, or start threads: a fork has only the thread that forks."""
 AS_WELL = (
     "confluent_kafka",
     "kafka",
     "logging.handlers",
+    "numpy",
     "pickle",
     "platformdirs",
     "rich.live",
@@ -256,6 +257,8 @@ def import_ahead() -> None:
     import sensorstream
     from sensorstream.cli.app import app
 
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy starts no threads then
+
     for module in pkgutil.walk_packages(sensorstream.__path__, "sensorstream."):
         if not module.name.startswith(LEFT_OUT) and not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -263,7 +266,9 @@ def import_ahead() -> None:
         importlib.import_module(name)
     get_command(app).make_context("sensorstream", ["topics", "list"]).close()
     assert threading.active_count() == 1
-    assert "numpy" not in sys.modules
+    if sys.platform == "linux":
+        assert len(list(Path("/proc/self/task").iterdir())) == 1  # threads of libraries in C, too
+    assert "pandas" not in sys.modules
 
 
 def serve(path: str) -> list[bytes]:

@@ -66,7 +66,7 @@ def test_a_program_for_a_shell_is_the_script_with_the_shells_streams(tmp_path: P
     assert done.stdout == f"['a b', 'ä'] said\n {tmp_path}\n7\n"
 
 
-def test_what_is_forked_has_been_given_no_thread_and_no_numpy() -> None:
+def test_what_is_forked_has_been_given_no_thread() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "import warm; warm.import_ahead()"], cwd=Path(warm.__file__).parent, check=False
     )
