@@ -3,11 +3,16 @@
 A package that comes with one of them (pydantic with typer) is named with it. Whoever adds a name makes starts slower.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+
+from sensorstream import admin
+from sensorstream.config import Settings, TopicSettings
 
 TYPER = {"typer", "annotated_doc", "shellingham"}
 TYPER_PARSES = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
@@ -54,3 +59,16 @@ def test_topics_list_imports_no_more_than(broker: tuple[str, ...]) -> None:
     found = imported("topics", "list", "-b", ",".join(broker))
     assert "kafka" in found
     assert found - {"sensorstream"} <= TYPER | TYPER_PARSES | RICH | KAFKA | {"platformdirs"}
+
+
+@pytest.mark.broker
+def test_a_replay_with_librdkafka_imports_nothing_of_kafka_python(broker: tuple[str, ...], tmp_path: Path) -> None:
+    source = tmp_path / "rows.csv"
+    source.write_text("a,b\n1,x\n")
+    settings, topic = Settings(bootstrap=broker), f"start-up-{os.getpid()}"
+    admin.create_topics(settings, [TopicSettings(topic, partitions=1)])
+    to = ["-b", ",".join(broker), "--client", "librdkafka", "--delay", "0"]
+    found = imported("produce", "--source", f"{topic}={source}", *to)
+    admin.delete_topics(settings, [topic])
+    assert {"confluent_kafka", "numpy"} <= found
+    assert found - {"sensorstream"} <= TYPER | TYPER_PARSES | RICH | {"platformdirs", "confluent_kafka", "numpy"}

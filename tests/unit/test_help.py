@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from command_lines import commands, parse
 from sensorstream.cli import help_layout, panels
-from sensorstream.cli.app import app
+from sensorstream.cli.app import app, run
 from sensorstream.cli.examples import EXAMPLES
 
 
@@ -33,6 +33,14 @@ def shown(path: str, columns: int, capsys: pytest.CaptureFixture[str], monkeypat
     monkeypatch.setenv("COLUMNS", str(columns))
     assert PROGRAM.main([*path.split(), "--help"], prog_name="sensorstream", standalone_mode=False) == 0
     return capsys.readouterr().out
+
+
+def test_the_program_shows_it_although_it_builds_only_the_command_that_is_asked_for(
+    path: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = shown(path, 100, capsys, monkeypatch)
+    assert run([*path.split(), "--help"]) == 0
+    assert capsys.readouterr().out == expected
 
 
 def options(path: str) -> list[Any]:

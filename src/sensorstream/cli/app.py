@@ -1,6 +1,7 @@
 """The program: all command groups, and the only place where an error becomes a line and an exit code."""
 
 import contextlib
+import copy
 import gc
 import os
 import sys
@@ -115,7 +116,8 @@ def _open_missing_streams() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; every expected failure has become one line by then."""
     try:
-        code = get_command(app).main(args=list(arguments), prog_name="sensorstream", standalone_mode=False)
+        command = get_command(_needed(arguments))
+        code = command.main(args=list(arguments), prog_name="sensorstream", standalone_mode=False)
         return int(code or 0)
     except TyperException as error:
         return _usage_error(error, arguments)
@@ -130,6 +132,17 @@ def run(arguments: Sequence[str]) -> int:
         return _fail("out of memory", "", ExitCode.FAILED, arguments)
     except OSError as error:
         return _fail(_os_error(error), "", ExitCode.FAILED, arguments)
+
+
+def _needed(arguments: Sequence[str]) -> typer.Typer:
+    """The program as far as these arguments need it: to build all its commands takes longer than many of them run."""
+    asked = arguments[0] if arguments else ""
+    needed = copy.copy(app)
+    needed.registered_commands = [one for one in app.registered_commands if one.name == asked]
+    needed.registered_groups = [
+        one for one in app.registered_groups if one.typer_instance and one.typer_instance.info.name == asked
+    ]
+    return needed if needed.registered_commands or needed.registered_groups else app
 
 
 def _usage_error(error: Any, arguments: Sequence[str]) -> int:

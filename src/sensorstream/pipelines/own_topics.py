@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from sensorstream import admin
 from sensorstream.clients.base import Reader
 from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import DeliveryTimeout
@@ -27,6 +26,9 @@ def make_compacted(
 
     ``replicated_configs`` are added where it has three. Raises as :func:`sensorstream.admin.create_topics` does.
     """
+    # With it comes kafka-python, which most replays with librdkafka do without.
+    from sensorstream import admin
+
     replicas = min(_MOST_REPLICAS, len(admin.describe_cluster(settings).brokers))
     added = (replicated_configs or {}) if replicas == _MOST_REPLICAS else {}
     admin.create_topics(settings, [TopicSettings(name, partitions, replicas, configs={**_COMPACTED, **added})])

@@ -9,10 +9,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sensorstream.clients.base import Client
-from sensorstream.clients.schema_registry import SchemaRegistry, access
 from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import DataError, DecodeError, SourceError, UsageError
 from sensorstream.events import Listener, Notice, ignore
@@ -20,7 +19,6 @@ from sensorstream.pipelines.replay.job import ReplayOptions, make_job, source_fi
 from sensorstream.pipelines.replay.local_checks import check_local
 from sensorstream.pipelines.replay.time_options import time_rule
 from sensorstream.pipelines.replay.value_options import schema_file, value_format
-from sensorstream.pipelines.schemas import keep_schema
 from sensorstream.serde.avro_decode import AvroDecoder
 from sensorstream.serde.avro_encode import AvroEncoder
 from sensorstream.serde.avro_infer import SchemaFinder
@@ -40,6 +38,9 @@ from sensorstream.serde.json import decode
 from sensorstream.serde.value_rules import ValueRule
 from sensorstream.sources.base import Source
 from sensorstream.sources.formats import column_names, has_objects
+
+if TYPE_CHECKING:
+    from sensorstream.clients.schema_registry import SchemaRegistry
 
 _READ_ROWS: Final = 5000
 _DIGEST: Final = 8
@@ -81,6 +82,8 @@ class _Avro:
 
     def __init__(self, settings: Settings, options: ReplayOptions, topic: str, path: str, file: Path | None) -> None:
         require_fastavro()
+        from sensorstream.clients.schema_registry import access
+
         self._settings = settings
         self._topic = topic
         self._path = path
@@ -148,10 +151,12 @@ class _Avro:
                     take(source, row.cells)
             return source.columns
 
-    def keep(self, client: Client, registries: dict[str, SchemaRegistry], listener: Listener) -> ValueRule:
+    def keep(self, client: Client, registries: "dict[str, SchemaRegistry]", listener: Listener) -> ValueRule:
         """Make the schema known, and give the rule. Raises DataError, SchemasUnreachable and others."""
         if self._access is None:
             return self._keep_on_cluster(client, listener)
+        from sensorstream.clients.schema_registry import SchemaRegistry
+
         registry = registries.get(self._access.url)
         if registry is None:
             registry = registries[self._access.url] = SchemaRegistry(self._access)
@@ -176,6 +181,8 @@ class _Avro:
             # The fingerprint knows nothing of logical types and attributes; so the name has to tell schemas apart.
             digest = hashlib.sha256(compact(self._schema).encode()).hexdigest()[:_DIGEST]
             self._schema["name"] = f"{self._schema['name']}_{digest}"
+        from sensorstream.pipelines.schemas import keep_schema
+
         mark = fingerprint(self._schema)
         schema = compact(self._schema)
         keep_schema(client, self._settings, mark, schema, listener)
