@@ -181,3 +181,16 @@ def test_records_of_one_call_share_an_outcome_until_the_library_splits_their_bat
     second.settle(-1, lambda _: ValueError("no"))
     assert part.done()
     assert part.failed == 2
+
+
+def test_a_long_batch_written_in_parts_has_the_library_s_bytes() -> None:
+    # The offsets take one byte, then two, then three; lengths come again after others.
+    values = [bytes(number % 7 * 60) for number in range(8300)]
+    ours, theirs = MemoryRecordsBuilder(2, 0, 10**7), MemoryRecordsBuilder(2, 0, 10**7)
+    for begin, end in ((0, 1), (1, 60), (60, 8190), (8190, 8300)):
+        assert append_values(ours, values[begin:end], 0, 5000) == end - begin
+    for value in values:
+        theirs.append(5000, None, value, [])
+    ours.close()
+    theirs.close()
+    assert bytes(ours.buffer()) == bytes(theirs.buffer())

@@ -188,9 +188,9 @@ class KafkaPythonPublisher(BasePublisher[RecordDelivery | RunDelivery]):
             self._require_open()
         queues = self._queues.get(topic) or self._look_up(topic)
         queue = queues[partition] if 0 <= partition < len(queues) else self._late_partition(topic, partition)
-        ready = [value.encode() if isinstance(value, str) else value for value in values]
-        for value in ready:
-            if len(value) > self._surely_small:
+        ready: Sequence[bytes] = [value.encode() if isinstance(value, str) else value for value in values]
+        if ready and len(max(ready, key=len)) > self._surely_small:
+            for value in ready:
                 self._check_size(topic, None, value, ())
         self._enlist(queue)
         parts: list[Part] = []

@@ -49,24 +49,35 @@ def append_values(records: Any, values: Sequence[bytes], at: int, now_ms: int) -
     if delta < 0:
         now_ms, delta = builder._first_timestamp, 0
     head = b"\x00" + _varint(delta)  # attributes, timestamp
-    frame = len(head) + 1
     room = builder._batch_size - len(buffer)
     parts: list[bytes] = []
     add = parts.extend
-    begin = offset
-    varints, no_key, no_headers, small = _VARINTS, _NO_KEY, _NO_HEADERS, _SMALL
+    begin = wider = offset
+    varints, small = _VARINTS, _SMALL
+    # What stands around the offset of a record, by the length of its value: the end of the record before it and its
+    # own beginning, what stands ahead of the value, and how much room it takes.
+    around: dict[int, tuple[bytes, bytes, int]] = {}
     for value in values[at:] if at else values:
+        if offset >= wider:
+            around.clear()
+            width = len(_varint(offset))
+            wider = 1 << 7 * width - 1
         length = len(value)
-        before = no_key[length] if length < small else b"\x01" + _varint(length)
-        place = varints[offset] if offset < small else _varint(offset)
-        size = frame + len(place) + len(before) + length
-        room -= size + 3
+        found = around.get(length)
+        if found is None:
+            before = _NO_KEY[length] if length < small else b"\x01" + _varint(length)
+            size = len(head) + width + len(before) + length + len(_NO_HEADERS)
+            found = around[length] = _NO_HEADERS + _varint(size) + head, before, size + 3
+        start, before, needed = found
+        room -= needed
         if room < 0 and not (empty and offset == begin):
             break
-        add((varints[size] if size < small else _varint(size), head, place, before, value, no_headers))
+        add((start, varints[offset] if offset < small else _varint(offset), before, value))
         offset += 1
     taken = offset - begin
     if taken:
+        parts[0] = parts[0][len(_NO_HEADERS) :]
+        parts.append(_NO_HEADERS)
         buffer += b"".join(parts)
         if empty:
             builder._first_timestamp = builder._max_timestamp = now_ms
