@@ -1,5 +1,6 @@
 """Command lines as a shell has them, and whether the program takes them."""
 
+import functools
 import shlex
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +10,12 @@ from typer.main import get_command
 from sensorstream.cli.app import app
 
 OPERATORS = ("|", "||", "&&", ";", "&", ">", ">>", "<", "2>", "(", ")")
+
+
+@functools.cache
+def program() -> Any:
+    """The command that holds all others: typer takes 50 ms to make it."""
+    return get_command(app)
 
 
 def commands(line: str) -> Iterator[list[str]]:
@@ -28,7 +35,7 @@ def commands(line: str) -> Iterator[list[str]]:
 
 def parse(arguments: list[str]) -> None:
     """Parse a command line as the program would, without running it. Raises TyperException."""
-    command: Any = get_command(app)
+    command: Any = program()
     context = command.make_context("sensorstream", list(arguments))
     # A group such as monitor does something by itself, too.
     while hasattr(command, "commands") and (context._protected_args or context.args):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import running
-from sensorstream.cli.app import app
+from command_lines import program
 from sensorstream.errors import ExitCode
 
 ANSI = re.compile(r"\x1b\[")
@@ -27,8 +27,6 @@ def cli(*arguments: str, cwd: Path | None = None, **environment: str) -> subproc
 
 def commands() -> list[list[str]]:
     """Every command of the program, from the program itself."""
-    from typer.main import get_command
-
     found: list[list[str]] = []
 
     def walk(command: object, path: list[str]) -> None:
@@ -36,7 +34,7 @@ def commands() -> list[list[str]]:
         for name, inner in getattr(command, "commands", {}).items():
             walk(inner, [*path, name])
 
-    walk(get_command(app), [])
+    walk(program(), [])
     return found
 
 
@@ -68,9 +66,7 @@ def test_the_commands_of_the_contract_are_there() -> None:
 
 @pytest.mark.parametrize("path", commands(), ids=" ".join)
 def test_every_command_and_option_explains_itself(path: list[str]) -> None:
-    from typer.main import get_command
-
-    command: object = get_command(app)
+    command: object = program()
     for name in path:
         command = command.commands[name]  # type: ignore[attr-defined]
     assert getattr(command, "help", None), f"{' '.join(path)} has no help"

@@ -15,13 +15,11 @@ from typing import Any
 
 import pytest
 from typer.exceptions import Exit, TyperException
-from typer.main import get_command
 
 import warm
-from command_lines import commands, parse
+from command_lines import commands, parse, program
 from running import cli
 from sensorstream import admin
-from sensorstream.cli.app import app
 from sensorstream.cluster import LocalCluster
 from sensorstream.config import Settings
 
@@ -90,7 +88,7 @@ def test_every_command_parses(block: Block) -> None:
 @pytest.mark.parametrize(("page", "text"), NAMED, ids=lambda value: getattr(value, "name", value))
 def test_commands_named_in_the_text_exist(page: Path, text: str) -> None:
     """Inline they may hold placeholders: the command's name and the names of its flags are looked at."""
-    command: Any = get_command(app)
+    command: Any = program()
     words = text.split()[1:]
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]

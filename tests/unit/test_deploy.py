@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from typer.main import get_command
 
-from sensorstream.cli.app import app, run
+from command_lines import program
+from sensorstream.cli.app import run
 from sensorstream.cluster.properties import server_properties
 from sensorstream.pipelines.own_topics import _COMPACTED
 from sensorstream.pipelines.replay.job_records import JOBS_PARTITIONS, JOBS_TOPIC, transactional_id
@@ -133,7 +133,7 @@ def test_a_pod_refers_to_what_is_there(name: str) -> None:
 def test_a_pods_command_is_one_of_the_program(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pod = pods()[name]
     words = list(pod["containers"][0]["args"])
-    command: Any = get_command(app).commands[words[0]]  # type: ignore[attr-defined]
+    command: Any = program().commands[words[0]]
     command.make_context(words[0], words[1:])
     # What the first container writes is what the second one reads.
     (tmp_path / "password").write_text("secret")

@@ -59,11 +59,14 @@ def test_it_takes_signals_and_its_pid_stays_its_own_until_its_end_is_heard_of(tm
 
 def test_a_program_for_a_shell_is_the_script_with_the_shells_streams(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    script.write_text("import sys; print(sys.argv[1:], sys.stdin.read(), sys.path[0]); sys.exit(7)")
+    script.write_text(
+        "import atexit, sys; atexit.register(print, 'the end'); print(sys.argv[1:], sys.stdin.read(), sys.path[0])\n"
+        "sys.exit(int(sys.argv[2]) if sys.argv[2:] else 'told')"
+    )
     warm.write_program(tmp_path / "program", script)
-    line = f"echo said | {tmp_path}/program 'a b' 'ä'; echo $?"
-    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True)
-    assert done.stdout == f"['a b', 'ä'] said\n {tmp_path}\n7\n"
+    line = f"echo said | {tmp_path}/program 'a b' 7; echo $?; {tmp_path}/program 'ä' 2>/dev/null; echo $?"
+    done = subprocess.run(["sh", "-c", line], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    assert done.stdout == f"['a b', '7'] said\n {tmp_path}\nthe end\n7\n['ä']  {tmp_path}\nthe end\n1\n"
 
 
 def test_what_is_forked_has_been_given_no_thread() -> None:
