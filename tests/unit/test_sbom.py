@@ -5,14 +5,15 @@ import json
 from pathlib import Path
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 import sensorstream
 from tools import audit, sbom
 
 
 def test_it_is_valid_cyclonedx() -> None:
+    from cyclonedx.schema import SchemaVersion  # takes seconds, which each process of the tests would spend
+    from cyclonedx.validation.json import JsonStrictValidator
+
     text = (sbom.ROOT / sbom.FILE).read_text(encoding="utf-8")
     problem = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
     assert problem is None, problem
