@@ -197,10 +197,11 @@ class Load:
             replay = Replay(topic, source, rows, [*common, *MODES[mode], *options], rate, few)
             capture = Capture(topic, source.parent / f"out-{topic}", common)
             self.lanes.append(Lane(client, mode, bootstrap, replay, capture))
+        self._flowing = list(self.lanes)
 
     @property
     def topics(self) -> list[str]:
-        return [lane.replay.topic for lane in self.lanes]
+        return [lane.replay.topic for lane in self._flowing]
 
     @contextmanager
     def running(self) -> Iterator["Load"]:
@@ -213,24 +214,30 @@ class Load:
                 for lane in self.lanes:
                     stalls.enter_context(lane.watch.stall(lane.stalls))
                 yield self
-            with ThreadPoolExecutor() as pool:
-                list(pool.map(Lane.complete, self.lanes))
+            self.end(*MODES)
+
+    def end(self, *modes: str) -> None:
+        """See the lanes of these modes through to their ends; the others go on."""
+        ending = [lane for lane in self._flowing if lane.mode in modes]
+        self._flowing = [lane for lane in self._flowing if lane.mode not in modes]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Lane.complete, ending))
 
     def flows(self, when: str, deadline_s: float = END_S) -> None:
-        """Wait until every partition of every topic has brought rows that were not there before."""
-        before = [lane.watch.counts() for lane in self.lanes]
+        """Wait until every partition of every topic that is not ended has brought rows that were not there before."""
+        before = [lane.watch.counts() for lane in self._flowing]
 
         def waiting() -> list[str]:
             return [
                 f"{lane.replay.topic}[{partition}]"
-                for lane, then in zip(self.lanes, before, strict=True)
+                for lane, then in zip(self._flowing, before, strict=True)
                 for partition, now in lane.watch.counts().items()
                 if now <= then[partition]
             ]
 
         deadline = time.monotonic() + deadline_s
         while left := waiting():
-            told = "\n".join(lane.replaying.told for lane in self.lanes)
-            assert all(lane.replaying.process.poll() is None for lane in self.lanes), told
+            told = "\n".join(lane.replaying.told for lane in self._flowing)
+            assert all(lane.replaying.process.poll() is None for lane in self._flowing), told
             assert time.monotonic() < deadline, f"no new rows in {', '.join(left)} within {deadline_s:g} s, {when}"
             threading.Event().wait(0.1)
