@@ -121,19 +121,33 @@ def carefully(columns: Sequence[str], values: Sequence[bytes], raw: bool) -> byt
     return csv_text(rows).encode("utf-8", "backslashreplace")
 
 
-@given(
+cases = given(
     st.one_of(records(name, plain), records(sane_name, hostile), records(name, hostile), tampered()),
     st.booleans(),
     st.sampled_from([1, 40, 1 << 19]),
 )
+
+
+@cases
 @example((["a", "b"], [b'{"a":1,"b":2,"b":3}', b'{"a":1}']), False, 1 << 19)
 @example((["a"], [b'{"a":1}', b'{"a":null}']), False, 1 << 19)
 @example((["a"], [b'{"a":""}', b'{"a":1}']), False, 1 << 19)
 @example((["a", "b"], [b'{"a":1,"b":2},{"a":3', b'"b":4}']), False, 1 << 19)
 @example((["a", "b"], [b'{"a":1', b'"b":2},{"a":3,"b":4}']), False, 1 << 19)
 @example((["a", "b"], [b'{"a":","b":"x"y"}']), False, 1 << 19)
-@settings(max_examples=1000)
+@settings(max_examples=250)
 def test_in_bulk_or_not_the_lines_are_the_same(case: tuple[list[str], list[bytes]], raw: bool, chunk: int) -> None:
+    check_the_same(case, raw, chunk)
+
+
+@pytest.mark.campaign
+@cases
+@settings(max_examples=5000)
+def test_in_bulk_or_not_in_thousands_of_cases(case: tuple[list[str], list[bytes]], raw: bool, chunk: int) -> None:
+    check_the_same(case, raw, chunk)
+
+
+def check_the_same(case: tuple[list[str], list[bytes]], raw: bool, chunk: int) -> None:
     columns, values = case
     whole, bulk_csv.CHUNK_BYTES = bulk_csv.CHUNK_BYTES, chunk  # type: ignore[misc]
     try:
@@ -169,7 +183,7 @@ def test_any_one_byte_more_or_less(columns: list[str], value: bytes) -> None:
 
 
 @given(records(sane_name, plain), st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_plain_values_are_not_refused(case: tuple[list[str], list[bytes]], raw: bool) -> None:
     columns, values = case
     lines = CsvWriter(columns, raw).lines(values)

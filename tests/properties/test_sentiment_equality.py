@@ -113,14 +113,14 @@ def test_all_rated_tweets() -> None:
 
 def test_fuzzed_texts() -> None:
     fuzz = Fuzz()
-    for number in range(10_000):
+    for number in range(4_000):
         assert_equal(fuzz.text(number))
 
 
 @pytest.mark.campaign
 def test_sixty_thousand_fuzzed_texts() -> None:
     fuzz = Fuzz()
-    for number in range(10_000, 70_000):
+    for number in range(4_000, 64_000):
         assert_equal(fuzz.text(number))
 
 

@@ -5,12 +5,12 @@ import math
 import os
 import re
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from running import cli
+from sensorstream.cli.app import run
 from sensorstream.errors import SinkError, SourceError, UsageError
 from sensorstream.plotting.curves import POINTS, Curve, Panel, Plot
 from sensorstream.plotting.image import draw
@@ -167,22 +167,17 @@ def test_infinity_alone_is_no_number_and_nor_is_what_no_float_can_hold(tmp_path:
     assert list(plot.panels[0].curves[0].y) == pytest.approx([math.nan, 2], nan_ok=True)
 
 
-def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "sensorstream", "plot", *arguments], cwd=cwd, capture_output=True, text=True, check=False
-    )
-
-
-def test_the_command_draws_in_the_terminal_and_into_files(tmp_path: Path) -> None:
-    write(tmp_path / "air.csv", HEAD + "".join(f"2023-08-31 00:0{n}:00,A,{n},2\n" for n in range(5)))
-    shown = run("air.csv", "--columns", "PM2.5", cwd=tmp_path)
+def test_the_command_draws_in_the_terminal_and_into_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    air = write(tmp_path / "air.csv", HEAD + "".join(f"2023-08-31 00:0{n}:00,A,{n},2\n" for n in range(5)))
+    shown = cli("plot", "air.csv", "--columns", "PM2.5", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "PM2.5" in shown.stdout
     assert "\x1b" not in shown.stdout, "no colours where the output is no terminal"
+    # In this process: matplotlib takes a second to import.
     for ending, begin in ((".png", b"\x89PNG"), (".svg", b"<?xml"), (".html", b"<!doctype html>")):
-        done = run("air.csv", "--out", f"air{ending}", "--output", "json", cwd=tmp_path)
-        assert json.loads(done.stdout)["result"]["rows"] == 5
-        assert (tmp_path / f"air{ending}").read_bytes().startswith(begin)
-    wrong = run("air.csv", "--out", "air.gif", cwd=tmp_path)
-    assert wrong.returncode == 2
-    assert ".png, .svg or .html" in wrong.stderr
+        picture = tmp_path / f"air{ending}"
+        assert run(["plot", air, "--out", str(picture), "--output", "json"]) == 0
+        assert json.loads(capsys.readouterr().out)["result"]["rows"] == 5
+        assert picture.read_bytes().startswith(begin)
+    assert run(["plot", air, "--out", str(tmp_path / "air.gif")]) == 2
+    assert ".png, .svg or .html" in capsys.readouterr().err
