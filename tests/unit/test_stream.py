@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from running import until
 from sensorstream.clients.memory import MemoryBroker, MemoryClient, MemoryReader, MemoryTransactionalPublisher
 from sensorstream.clients.partitioner import partition_for_key
 from sensorstream.errors import (
@@ -331,11 +332,7 @@ def test_members_that_come_and_go_share_the_work() -> None:
             broker.evict("g")
             stops[0].set()
     put(broker, range(1600, 2000))
-    done = threading.Event()
-    for _ in range(200):
-        if sum(committed(broker).values()) == 2000:
-            break
-        done.wait(0.05)
+    until(lambda: sum(committed(broker).values()) == 2000, "all rows")
     for stop in stops:
         stop.set()
     for thread in threads:

@@ -354,7 +354,7 @@ def test_a_stop_ends_it(source: Path, folder: Path) -> None:
 
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     source, captured = tmp_path / "AIR.csv", tmp_path / "AIR_Consumer_0.csv"
-    text = "n,text\n" + "".join(f"{number},some text of a row\n" for number in range(80_000))
+    text = "n,text\n" + "".join(f"{number},some text of a row\n" for number in range(40_000))
     source.write_text(text)
     captured.write_text(text)
     tracemalloc.start()

@@ -147,7 +147,7 @@ class MemoryReader(BaseReader):
             assigned = sorted(
                 partition
                 for partition, member in group.target.items()
-                if member == self._member
+                if member == self._member in group.members  # it may have been thrown out meanwhile
                 and partition not in self._positions
                 and group.owners.get(partition, member) == member
             )
