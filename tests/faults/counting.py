@@ -100,7 +100,10 @@ def _number(message: Message) -> int:
 
 
 def read(bootstrap: Sequence[str], topic: str, isolation: str = "read_committed") -> dict[Place, int]:
-    """All rows of a topic by their place, in the order of the log. No transaction may stay open."""
+    """All rows of a topic by their place, in the order of the log. No transaction may stay open.
+
+    The topic may grow meanwhile: the end of the log is then never met, the row before it is.
+    """
     consumer = _consumer(bootstrap, isolation)
     rows: dict[Place, int] = {}
     try:
@@ -118,6 +121,8 @@ def read(bootstrap: Sequence[str], topic: str, isolation: str = "read_committed"
                 partition, offset = message.partition() or 0, message.offset() or 0
                 if error is None:
                     rows[partition, offset] = _number(message)
+                    if offset + 1 >= ends[partition]:
+                        open_ones.discard(partition)
                 elif error.code() == KafkaError._PARTITION_EOF and offset >= ends[partition]:
                     open_ones.discard(partition)
     finally:

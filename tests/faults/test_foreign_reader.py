@@ -21,18 +21,18 @@ def test_kcat_counts_each_row_once(cluster: LocalCluster, tmp_path: Path, client
     """One run is killed within a transaction, so the topic holds aborted rows, which kcat must not see."""
     kcat = shutil.which("kcat")
     assert kcat, "kcat is needed (Debian: apt-get install kcat)"
-    rows, topic = 30_000, f"kcat-{client}"
+    rows, topic = 100_000, f"kcat-{client}"
     b = ["--bootstrap", ",".join(cluster.bootstrap)]
     ok("topics", "create", topic, "--partitions", str(PARTITIONS), *b)
     source = write_source(tmp_path / "s.csv", rows)
-    replay = Replay(topic, source, rows, ["--client", client, *b, "--exactly-once"], rate=2000, few=8000)
+    replay = Replay(topic, source, rows, ["--client", client, *b, "--exactly-once"], rate=500, few=3000)
     watch = Watch(cluster.bootstrap, topic)
     with watch.running(), started(*replay.paced(), cwd=tmp_path) as running:
         until(lambda: watch.seen, "the first committed rows")
         committed = len(watch.seen)
         until(lambda: len(read(cluster.bootstrap, topic, "read_uncommitted")) > committed, "rows of a transaction")
         os.kill(running.process.pid, signal.SIGKILL)
-        running.end()
+        assert running.end() == -signal.SIGKILL, "it is killed while it publishes"
     replay.rest("", watch.numbers())
     # -f prints the text's own line ends too, so the value stands last and is JSON: its line ends are escaped.
     command = [kcat, "-C", "-q", "-e", "-b", ",".join(cluster.bootstrap), "-t", topic, "-o", "beginning"]
