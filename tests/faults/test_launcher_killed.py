@@ -22,21 +22,21 @@ from sensorstream.errors import ExitCode
 pytestmark = pytest.mark.broker
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
-FORMS = [pytest.param(2308, 3, id="short"), pytest.param(17, 30, id="campaign", marks=pytest.mark.campaign)]
+FORMS = [pytest.param(2308, 3, 2, id="short"), pytest.param(17, 30, 3, id="campaign", marks=pytest.mark.campaign)]
 
 
-@pytest.mark.parametrize(("seed", "times"), FORMS)
+@pytest.mark.parametrize(("seed", "times", "brokers"), FORMS)
 def test_a_launcher_stopped_at_random_points(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, times: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, times: int, brokers: int
 ) -> None:
-    """Three brokers are being started. After INT and TERM nothing runs; after KILL nothing does once `down` has run."""
+    """Brokers are being started. After INT and TERM nothing runs; after KILL nothing does once `down` has run."""
     monkeypatch.setenv("SENSORSTREAM_STATE_DIR", str(tmp_path / "state"))
     dice = random.Random(seed)
     for number in range(times):
         how = SIGNALS[number % len(SIGNALS)]
         name = f"launched-{number}"
-        ports = preflight.free_ports(3)
-        command = ["cluster", "up", "--name", name, "--ports", ",".join(map(str, ports))]
+        ports = preflight.free_ports(brokers)
+        command = ["cluster", "up", "--name", name, "--brokers", str(brokers), "--ports", ",".join(map(str, ports))]
         cluster = LocalCluster(name)
         with started(*command) as running:
             until(partial(begun, cluster, running), "the first node")
@@ -70,15 +70,25 @@ def nodes(cluster: LocalCluster) -> list[psutil.Process]:
     return [process for group in node.find_all(cluster.folder).values() for process in group]
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+DEMOS = [
+    pytest.param(signal.SIGTERM, True, id="SIGTERM-ready"),
+    pytest.param(signal.SIGKILL, False, id="SIGKILL-started"),
+    pytest.param(signal.SIGTERM, False, id="SIGTERM-started", marks=pytest.mark.campaign),
+    pytest.param(signal.SIGKILL, True, id="SIGKILL-ready", marks=pytest.mark.campaign),
+]
+
+
+@pytest.mark.parametrize(("how", "ready"), DEMOS)
 def test_a_demo_that_is_stopped_leaves_no_broker(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals, ready: bool
 ) -> None:
-    """Its brokers are there for it alone: also when nobody is left to stop them."""
+    """Its brokers are there for it alone: also when nobody is left to stop them, and while they are starting."""
     monkeypatch.setenv("SENSORSTREAM_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with started("demo") as running:
-        until(lambda: "is ready at" in running.told, "the demo's cluster", 120)
+        until(lambda: len(brokers_of(running)) == 3, "the demo's brokers", 120)
+        if ready:
+            until(lambda: "is ready at" in running.told, "the demo's cluster", 120)
         mine = brokers_of(running)
         assert len(mine) == 3
         running.signal(how)
@@ -87,4 +97,11 @@ def test_a_demo_that_is_stopped_leaves_no_broker(
 
 
 def brokers_of(running: Started) -> list[psutil.Process]:
-    return [child for child in psutil.Process(running.process.pid).children() if "java" in child.name()]
+    return [child for child in psutil.Process(running.process.pid).children() if is_broker(child)]
+
+
+def is_broker(process: psutil.Process) -> bool:
+    try:
+        return "kafka.Kafka" in process.cmdline()
+    except psutil.Error:
+        return False  # it has ended just now
