@@ -21,7 +21,8 @@ from sensorstream.errors import ExitCode
 pytestmark = pytest.mark.broker
 
 PARTITIONS = 6
-RATE = 250
+RATE, SHORT_RATE = 250, 100
+"""Rows a second, in the campaign and in the short form."""
 EVERY_S = 5.0
 CHANGES = [pytest.param(2308, 4, id="short"), pytest.param(14, 60, id="campaign", marks=pytest.mark.campaign)]
 
@@ -33,14 +34,15 @@ def test_members_that_join_and_leave_store_each_row_once(
 ) -> None:
     """One to three members share a folder; one in three of those that leave is killed."""
     long = changes >= 60
+    rate = RATE if long else SHORT_RATE
     dice = random.Random(seed)
     topic, group = f"members-{client}-{seed}", f"members-{client}-{seed}"
     b = ["--bootstrap", ",".join(cluster.bootstrap)]
     ok("topics", "create", topic, "--partitions", str(PARTITIONS), *b)
-    source = write_source(tmp_path / "s.csv", rows_for(RATE, changes, at_least_s=800))
+    source = write_source(tmp_path / "s.csv", rows_for(rate, changes, at_least_s=800))
     out = tmp_path / "out"
     capture = ["consume", "-t", topic, "-g", group, "--to", str(out), "--client", client, "-q", *b]
-    replay = ["produce", "--source", f"{topic}={source}", "--rate", str(RATE), "--client", client, *b]
+    replay = ["produce", "--source", f"{topic}={source}", "--rate", str(rate), "--client", client, *b]
     watch = Watch(cluster.bootstrap, topic)
     stalls: list[float] = []
     with ExitStack() as stack, watch.running():

@@ -22,7 +22,8 @@ from sensorstream.errors import ExitCode
 pytestmark = [pytest.mark.broker, pytest.mark.long]
 
 PARTITIONS = 6
-RATE = 400
+RATE, SHORT_RATE = 400, 100
+"""Rows a second, in the campaign and in the short form."""
 MEMBERS = 3
 EVERY_S = 3.0
 CHANGES = [pytest.param(2308, 5, id="short"), pytest.param(20, 60, id="campaign", marks=pytest.mark.campaign)]
@@ -76,14 +77,15 @@ def test_members_with_folders_of_their_own_store_each_row_once(
 ) -> None:
     """They come, leave in order, and come back, while rows flow."""
     long = changes >= 60
+    rate = RATE if long else SHORT_RATE
     dice = random.Random(seed)
     topic = f"own-folders-{client}-{seed}"
     b = ["--client", client, "--bootstrap", ",".join(cluster.bootstrap)]
     ok("topics", "create", topic, "--partitions", str(PARTITIONS), *b)
-    source = write_source(tmp_path / "s.csv", rows_for(RATE, changes, at_least_s=800))
+    source = write_source(tmp_path / "s.csv", rows_for(rate, changes, at_least_s=800))
     watch = Watch(cluster.bootstrap, topic)
     with ExitStack() as stack, watch.running():
-        replay = ["produce", "--source", f"{topic}={source}", "--rate", str(RATE), *b]
+        replay = ["produce", "--source", f"{topic}={source}", "--rate", str(rate), *b]
         producer = stack.enter_context(started(*replay, cwd=tmp_path))
         group = Group(stack, topic, tmp_path, b)
         group.join(0)

@@ -22,8 +22,9 @@ from sensorstream.errors import ExitCode
 
 pytestmark = pytest.mark.broker
 
-RATE = 1000
-FEW = 10 * RATE
+RATE, SHORT_RATE = 1000, 400
+"""Rows a second, in the campaign and in the short form."""
+FEW = 10 * SHORT_RATE
 RESUMES_WITHIN_S = 5.0
 KILLS = [pytest.param(2308, 3, id="short"), pytest.param(9, 100, id="campaign", marks=pytest.mark.campaign)]
 KILLS_AT_LEAST_ONCE = [
@@ -63,8 +64,9 @@ def test_a_replay_killed_at_random_points_publishes_each_row_once(
 ) -> None:
     """One kill in four falls into the start, the others fall on a run whose rows are being seen."""
     dice = random.Random(seed)
-    rows, few = rows_for(RATE, kills, at_least_s=60), FEW if kills < 25 else None
-    replay = replay_of(cluster, client, f"again-{client}-{seed}", tmp_path, rows, "--exactly-once", rate=RATE, few=few)
+    rate, few = (SHORT_RATE, FEW) if kills < 25 else (RATE, None)
+    rows = rows_for(rate, kills, at_least_s=60)
+    replay = replay_of(cluster, client, f"again-{client}-{seed}", tmp_path, rows, "--exactly-once", rate=rate, few=few)
     watch = Watch(cluster.bootstrap, replay.topic)
     resumed: list[float] = []
     with watch.running():
@@ -98,8 +100,9 @@ def test_a_replay_at_least_once_killed_at_random_points_loses_nothing(
 ) -> None:
     """It is gone on with at a row that was seen in each partition: rows may come twice then, none is missing."""
     dice = random.Random(seed)
-    rows, few = rows_for(RATE, kills, at_least_s=60), FEW if kills < 25 else None
-    replay = replay_of(cluster, client, f"least-{client}-{seed}", tmp_path, rows, rate=RATE, few=few)
+    rate, few = (SHORT_RATE, FEW) if kills < 25 else (RATE, None)
+    rows = rows_for(rate, kills, at_least_s=60)
+    replay = replay_of(cluster, client, f"least-{client}-{seed}", tmp_path, rows, rate=rate, few=few)
     watch = Watch(cluster.bootstrap, replay.topic)
     with watch.running():
         row = 0
@@ -134,7 +137,7 @@ def test_a_frozen_older_run_comes_back_and_is_fenced(
 ) -> None:
     """Another run, as on another machine, takes over while the first one is frozen; then the first one wakes up."""
     dice = random.Random(seed)
-    rows = 8000 * (freezes + 1)
+    rows = 8000 * freezes
     replay = replay_of(cluster, client, f"frozen-{client}-{seed}", tmp_path, rows, "--exactly-once", rate=300)
     watch = Watch(cluster.bootstrap, replay.topic)
     with watch.running():
