@@ -2,15 +2,14 @@
 
 import gc
 import logging
-import shutil
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,23 +17,16 @@ import pytest
 from running import until
 from sensorstream import admin
 from sensorstream.clients import open_client
-from sensorstream.clients.base import Rebalance
-from sensorstream.cluster import LocalCluster, node
-from sensorstream.cluster.preflight import free_ports
+from sensorstream.clients.base import Delivery, Reader, Rebalance
+from sensorstream.cluster import LocalCluster
 from sensorstream.config import Settings, TopicSettings
-from sensorstream.errors import (
-    ClusterUnreachable,
-    CredentialsRefused,
-    DeliveryTimeout,
-    Fenced,
-    OffsetOutOfRange,
-    UnknownTopic,
-)
+from sensorstream.errors import ClusterUnreachable, DeliveryTimeout, Fenced, OffsetOutOfRange, UnknownTopic
 from sensorstream.events import Event, Notice
 from sensorstream.records import TopicPartition
 
 pytestmark = pytest.mark.broker
 WAIT_S = 60.0
+CLIENTS = ("kafka-python", "librdkafka")
 
 
 def free_port() -> int:
@@ -52,78 +44,36 @@ def silent() -> Iterator[str]:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-@dataclass(frozen=True)
-class Alone:
-    """A cluster of one broker, which tests may kill and start again, and its further listeners."""
-
-    cluster: LocalCluster
-    sasl: str
-    tls: str
-    files: Path
-
-    def topic(self, client: str, name: str) -> tuple[Settings, str]:
-        """Settings that lead a client there, and a topic of its own, which is made."""
-        settings, own = Settings(bootstrap=self.cluster.bootstrap, client=client), f"{name}-{client}"
-        admin.create_topics(settings, [TopicSettings(own, replication_factor=1)])
-        return settings, own
-
-
 @pytest.fixture(scope="module")
-def alone(_own_surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alone]:
-    openssl = shutil.which("openssl")
-    assert openssl, "the openssl command is needed to make a certificate"
-    files = tmp_path_factory.mktemp("certificates")
-
-    def make(*words: str) -> None:
-        subprocess.run([openssl, *words], check=True, cwd=files, capture_output=True)
-
-    for name in ("broker", "other"):
-        make(
-            *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.pem"),
-            *("-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"),
-        )
-    make("pkcs8", "-topk8", "-nocrypt", "-in", "broker.key", "-out", "store.pem")
-    with (files / "store.pem").open("a") as store:
-        store.write((files / "broker.pem").read_text())
-    sasl, tls = (f"127.0.0.1:{port}" for port in free_ports(2))
+def alone(_own_surroundings: None) -> Iterator[LocalCluster]:
+    """A cluster of one broker."""
     local = LocalCluster("alone")
-    plain_configure = node.Node.configure
-
-    def configure(self: node.Node, text: str, logs: tuple[str, str]) -> None:
-        if self.folder.parent == local.folder:
-            lines = dict(line.split("=", 1) for line in text.splitlines())
-            for key in ("listeners", "advertised.listeners"):
-                lines[key] += f",SASL://{sasl},TLS://{tls}"
-            lines["listener.security.protocol.map"] += ",SASL:SASL_PLAINTEXT,TLS:SSL"
-            lines |= {
-                "sasl.enabled.mechanisms": "PLAIN",
-                "listener.name.sasl.plain.sasl.jaas.config": (
-                    'org.apache.kafka.common.security.plain.PlainLoginModule required user_anna="right";'
-                ),
-                "listener.name.tls.ssl.keystore.type": "PEM",
-                "listener.name.tls.ssl.keystore.location": str(files / "store.pem"),
-            }
-            text = "".join(f"{key}={value}\n" for key, value in lines.items())
-        plain_configure(self, text, logs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(node.Node, "configure", configure)
-        local.up(brokers=1, ports="auto")
-        try:
-            yield Alone(local, sasl, tls, files)
-        finally:
-            local.down(delete_data=True)
+    local.up(brokers=1, ports="auto")
+    try:
+        yield local
+    finally:
+        local.down(delete_data=True)
 
 
 @pytest.fixture
-def single(alone: Alone) -> Iterator[Alone]:
-    """That cluster for a test that kills its broker: it runs again for the next one."""
+def single(alone: LocalCluster) -> Iterator[LocalCluster]:
+    """That cluster for a test that kills its broker: it runs again for the next one.
+
+    A start of it is dear, so both clients go through the same outage.
+    """
     yield alone
-    if not alone.cluster.running_brokers():
-        alone.cluster.up()
+    if not alone.running_brokers():
+        alone.up()
 
 
-@pytest.fixture(params=["kafka-python", "librdkafka"])
+def topic_there(cluster: LocalCluster, client: str, name: str) -> tuple[Settings, str]:
+    """Settings that lead a client there, and a topic of its own, which is made."""
+    settings, own = Settings(bootstrap=cluster.bootstrap, client=client), f"{name}-{client}"
+    admin.create_topics(settings, [TopicSettings(own, replication_factor=1)])
+    return settings, own
+
+
+@pytest.fixture(params=CLIENTS)
 def client(request: pytest.FixtureRequest) -> str:
     """The name of each client in turn."""
     return str(request.param)
@@ -143,126 +93,168 @@ def fails(client: str, bootstrap: tuple[str, ...], **properties: str) -> Cluster
     return caught.value
 
 
-def test_a_broker_killed_under_load_loses_nothing_and_is_told_of(client: str, cluster: LocalCluster) -> None:
-    settings = Settings(bootstrap=cluster.bootstrap, client=client)
-    admin.create_topics(settings, [TopicSettings("faults-kill", partitions=3)])
-    told: list[str] = []
+def test_a_broker_killed_under_load_loses_nothing_and_is_told_of(cluster: LocalCluster) -> None:
+    """It is the leader of a partition of each topic, and there is a topic for each client."""
+    topics = {client: f"faults-kill-{client}" for client in CLIENTS}
+    settings = Settings(bootstrap=cluster.bootstrap)
+    admin.create_topics(settings, [TopicSettings(topic, partitions=3) for topic in topics.values()])
+    told: dict[str, list[str]] = {client: [] for client in CLIENTS}
 
-    def listen(event: Event) -> None:
+    def listen(client: str, event: Event) -> None:
         if isinstance(event, Notice):
-            told.append(event.text)
+            told[client].append(event.text)
 
-    opened = open_client(settings)
-    with opened.publisher(listener=listen) as publisher, opened.reader() as reader:
-        reader.assign({TopicPartition("faults-kill", number): 0 for number in range(3)})
-        rows = 6000
-        victim = admin.describe_topics(settings, ["faults-kill"]).topics[0].partitions[0].leader
+    with ExitStack() as stack:
+        opened = {client: open_client(replace(settings, client=client)) for client in CLIENTS}
+        publishers = {
+            client: stack.enter_context(one.publisher(listener=partial(listen, client)))
+            for client, one in opened.items()
+        }
+        readers = {client: stack.enter_context(one.reader()) for client, one in opened.items()}
+        for client, reader in readers.items():
+            reader.assign({TopicPartition(topics[client], number): 0 for number in range(3)})
+        rows = 3000
+        victim = admin.describe_topics(settings, [topics[CLIENTS[0]]]).topics[0].partitions[0].leader
         assert victim is not None
+        led = {part.leader for part in admin.describe_topics(settings, [topics[CLIENTS[1]]]).topics[0].partitions}
+        assert victim in led
         address = cluster.bootstrap[victim - 1]
-        deliveries = []
+        deliveries: dict[str, list[Delivery]] = {client: [] for client in CLIENTS}
         for number in range(rows):
-            deliveries.append(publisher.publish("faults-kill", b"%d" % number, partition=number % 3))
+            for client, publisher in publishers.items():
+                deliveries[client].append(publisher.publish(topics[client], b"%d" % number, partition=number % 3))
             if number == rows // 2:
-                deliveries[0].wait(WAIT_S)
+                for sent in deliveries.values():
+                    sent[0].wait(WAIT_S)
                 cluster.stop_broker(victim, kill=True)
-        publisher.flush(WAIT_S)
-        assert all(delivery.wait(0) == number // 3 for number, delivery in enumerate(deliveries))
-        read: list[tuple[int, int, bytes | None]] = []
+        for client in CLIENTS:
+            publishers[client].flush(WAIT_S)
+            assert all(delivery.wait(0) == number // 3 for number, delivery in enumerate(deliveries[client]))
+            read: list[tuple[int, int, bytes | None]] = []
 
-        def all_read() -> bool:
-            for batch in reader.poll(0.2).values():
-                read.extend((one.partition, one.offset, one.value) for one in batch)
-            return len(read) >= rows
+            def all_read(reader: Reader = readers[client], read: list[tuple[int, int, bytes | None]] = read) -> bool:
+                for batch in reader.poll(0.2).values():
+                    read.extend((one.partition, one.offset, one.value) for one in batch)
+                return len(read) >= rows
 
-        until(all_read, "every row has been read")
-        assert sorted(read) == sorted((n % 3, n // 3, b"%d" % n) for n in range(rows))
-        until(lambda: f"broker {victim} ({address}) can't be reached; continuing with the others" in told, "it is told")
+            until(all_read, "every row has been read")
+            assert sorted(read) == sorted((n % 3, n // 3, b"%d" % n) for n in range(rows))
+        gone = f"broker {victim} ({address}) can't be reached; continuing with the others"
+        until(lambda: all(gone in texts for texts in told.values()), "it is told")
         cluster.start_broker(victim)
-        until(lambda: f"broker {victim} ({address}) is back" in told, "the return is told")
-    admin.delete_topics(settings, ["faults-kill"])
+        until(lambda: all(f"broker {victim} ({address}) is back" in one for one in told.values()), "the return is told")
+    admin.delete_topics(settings, list(topics.values()))
 
 
-def test_without_any_broker_every_wait_ends_and_publishing_goes_on_afterwards(client: str, single: Alone) -> None:
-    cluster = single.cluster
-    short = {"delivery.timeout.ms": "3000", "request.timeout.ms": "1000"}
-    settings, topic = single.topic(client, "faults-away")
-    impatient = open_client(Settings(bootstrap=cluster.bootstrap, client=client, properties=short)).publisher()
-    patient = open_client(settings).publisher()
-    leaving = open_client(settings).publisher()
-    reader = open_client(settings).reader(group=topic)
-    reader.assign({TopicPartition(topic, 0): 0})
-    for publisher in (impatient, patient, leaving):
-        publisher.publish(topic, b"before", partition=0).wait(WAIT_S)
-    cluster.stop_broker(1, kill=True)
+class Away:
+    """What a client has open when the only broker is killed."""
 
-    expired = impatient.publish(topic, b"expires", partition=0)
-    kept = patient.publish(topic, b"waits", partition=0)
-    left = leaving.publish(topic, b"left", partition=0)
-    began = time.monotonic()
-    with pytest.raises(DeliveryTimeout):
-        patient.flush(0.5)
-    with pytest.raises(DeliveryTimeout):
-        left.wait(0.1)
-    leaving.close(0.5)
-    with pytest.raises(DeliveryTimeout, match="not known"):
-        left.wait(0)
-    reader.poll(0.1)
-    reader.close(2)
-    assert time.monotonic() - began < 25
-    with pytest.raises(DeliveryTimeout, match="not known"):
-        expired.wait(WAIT_S)
+    def __init__(self, cluster: LocalCluster, client: str) -> None:
+        short = {"delivery.timeout.ms": "3000", "request.timeout.ms": "1000"}
+        settings, self.topic = topic_there(cluster, client, "faults-away")
+        self.impatient = open_client(replace(settings, properties=short)).publisher()
+        self.patient = open_client(settings).publisher()
+        self.leaving = open_client(settings).publisher()
+        self.reader = open_client(settings).reader(group=self.topic)
+        self.reader.assign({TopicPartition(self.topic, 0): 0})
+        for publisher in (self.impatient, self.patient, self.leaving):
+            publisher.publish(self.topic, b"before", partition=0).wait(WAIT_S)
 
-    cluster.start_broker(1)
-    # The library alone would wait for a producer id for ever after the expiry.
-    assert impatient.publish(topic, b"after", partition=0).wait(WAIT_S) > 0
-    assert kept.wait(WAIT_S) > 0
-    impatient.close()
-    patient.close()
+    def every_wait_ends(self) -> None:
+        topic = self.topic
+        self.expired = self.impatient.publish(topic, b"expires", partition=0)
+        self.kept = self.patient.publish(topic, b"waits", partition=0)
+        left = self.leaving.publish(topic, b"left", partition=0)
+        began = time.monotonic()
+        with pytest.raises(DeliveryTimeout):
+            self.patient.flush(0.5)
+        with pytest.raises(DeliveryTimeout):
+            left.wait(0.1)
+        self.leaving.close(0.5)
+        with pytest.raises(DeliveryTimeout, match="not known"):
+            left.wait(0)
+        self.reader.poll(0.1)
+        self.reader.close(2)
+        assert time.monotonic() - began < 25
+
+    def it_goes_on(self) -> None:
+        # The library alone would wait for a producer id for ever after the expiry.
+        assert self.impatient.publish(self.topic, b"after", partition=0).wait(WAIT_S) > 0
+        assert self.kept.wait(WAIT_S) > 0
+        self.impatient.close()
+        self.patient.close()
 
 
-def test_an_outage_is_not_taken_for_the_end_of_a_topic(client: str, single: Alone) -> None:
+def test_without_any_broker_every_wait_ends_and_publishing_goes_on_afterwards(single: LocalCluster) -> None:
+    both = [Away(single, client) for client in CLIENTS]
+    single.stop_broker(1, kill=True)
+    for one in both:
+        one.every_wait_ends()
+    for one in both:
+        with pytest.raises(DeliveryTimeout, match="not known"):
+            one.expired.wait(WAIT_S)
+    single.start_broker(1)
+    for one in both:
+        one.it_goes_on()
+
+
+def test_an_outage_is_not_taken_for_the_end_of_a_topic(single: LocalCluster) -> None:
     """librdkafka says of partitions whose brokers have just died that there are none (_UNKNOWN_PARTITION)."""
-    cluster = single.cluster
-    settings, topic = single.topic(client, "faults-bounce")
-    where = TopicPartition(topic, 0)
-    with open_client(settings).reader() as reader:
-        reader.assign({where: 0})
-        reader.poll(0.1)
+    asking, over = threading.Barrier(len(CLIENTS) + 1), threading.Event()
 
-        def bounce() -> None:
-            cluster.stop_broker(1, kill=True)
-            cluster.start_broker(1)
+    def ask(client: str) -> None:
+        """Again and again, from before the outage until it is over."""
+        settings, topic = topic_there(single, client, "faults-bounce")
+        where = TopicPartition(topic, 0)
+        with open_client(settings).reader() as reader:
+            reader.assign({where: 0})
+            reader.poll(0.1)
+            assert reader.end_offsets([where]) == {where: 0}
+            asking.wait(WAIT_S)
+            while not over.is_set():
+                with suppress(ClusterUnreachable):
+                    reader.end_offsets([where])
+            assert reader.end_offsets([where]) == {where: 0}
 
-        bounced = threading.Timer(0.2, bounce)
-        bounced.start()
-        while bounced.is_alive():
-            with suppress(ClusterUnreachable):
-                reader.end_offsets([where])
-        assert reader.end_offsets([where]) == {where: 0}
+    with ThreadPoolExecutor() as pool:
+        asked = [pool.submit(ask, client) for client in CLIENTS]
+        try:
+            asking.wait(WAIT_S)
+            single.stop_broker(1, kill=True)
+            single.start_broker(1)
+        finally:
+            over.set()
+        for one in asked:
+            one.result()
 
 
-def test_without_the_coordinator_positions_are_given_up_in_time(client: str, single: Alone) -> None:
-    cluster = single.cluster
-    settings, topic = single.topic(client, "faults-coordinator")
-    where = TopicPartition(topic, 0)
-    opened = open_client(settings)
-    with opened.reader(group=topic) as reader:
-        with opened.transactional_publisher(topic) as publisher:
-            publisher.begin()
-            publisher.publish(topic, b"never seen", partition=0)
-            publisher.flush(WAIT_S)
-            cluster.stop_broker(1, kill=True)
+def test_without_the_coordinator_positions_are_given_up_in_time(single: LocalCluster) -> None:
+    there = {client: topic_there(single, client, "faults-coordinator") for client in CLIENTS}
+    with ExitStack() as stack:
+        readers, cut = {}, {}
+        for client, (settings, topic) in there.items():
+            opened = open_client(settings)
+            readers[client] = stack.enter_context(opened.reader(group=topic))
+            cut[client] = stack.enter_context(opened.transactional_publisher(topic))
+            cut[client].begin()
+            cut[client].publish(topic, b"never seen", partition=0)
+            cut[client].flush(WAIT_S)
+        single.stop_broker(1, kill=True)
+        for client, (_, topic) in there.items():
             began = time.monotonic()
             with pytest.raises((ClusterUnreachable, DeliveryTimeout)):
-                publisher.send_offsets({where: 5}, reader, 2.0)
+                cut[client].send_offsets({TopicPartition(topic, 0): 5}, readers[client], 2.0)
             assert time.monotonic() - began < 50
-        cluster.start_broker(1)
-        with opened.transactional_publisher(topic) as publisher:
-            publisher.begin()
-            publisher.publish(topic, b"seen", partition=0)
-            publisher.send_offsets({where: 7}, reader)
-            publisher.commit()
-        assert reader.committed(where) == 7
+            cut[client].close()
+        single.start_broker(1)
+        for client, (settings, topic) in there.items():
+            where = TopicPartition(topic, 0)
+            with open_client(settings).transactional_publisher(topic) as publisher:
+                publisher.begin()
+                publisher.publish(topic, b"seen", partition=0)
+                publisher.send_offsets({where: 7}, readers[client])
+                publisher.commit()
+            assert readers[client].committed(where) == 7
 
 
 def test_a_publisher_is_closed_while_a_batch_of_it_is_just_failing(
@@ -386,24 +378,3 @@ def test_one_silent_address_does_not_hide_the_good_ones(client: str, silent: str
 
 def test_tls_spoken_to_a_plaintext_port_is_named(client: str, broker: tuple[str, ...]) -> None:
     assert "it does not speak TLS there" in fails(client, broker[:1], security_protocol="SSL").message
-
-
-def test_a_secured_broker_says_why_it_refuses(client: str, alone: Alone) -> None:
-    sasl, tls, files = alone.sasl, alone.tls, alone.files
-    anna = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "sasl_username": "anna"}
-    right = {key.replace("_", "."): text for key, text in anna.items()} | {"sasl.password": "right"}
-    open_client(Settings((sasl,), client=client, properties=right)).publisher().close()
-    trusting = {"security.protocol": "ssl", "ssl.ca.location": str(files / "broker.pem")}
-    open_client(Settings((tls,), client=client, properties=trusting)).reader().close()
-
-    error = fails(client, (sasl,), **anna, sasl_password="wr0ng")
-    assert isinstance(error, CredentialsRefused)
-    assert "authentication failed" in error.message
-    assert "wr0ng" not in str(error)
-    error = fails(client, (sasl,), **{**anna, "sasl_mechanism": "SCRAM-SHA-256"}, sasl_password="right")
-    assert isinstance(error, CredentialsRefused)
-    assert "sasl.mechanism" in error.message
-    assert "security.protocol" in fails(client, (sasl,)).message
-    error = fails(client, (tls,), security_protocol="SSL", ssl_ca_location=str(files / "other.pem"))
-    assert isinstance(error, CredentialsRefused)
-    assert "certificate can't be verified" in error.message

@@ -4,15 +4,13 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
+from running import Started, cli, started
 from sensorstream.cluster import LocalCluster, artifacts, node, preflight
 from sensorstream.cluster.preflight import NODE_MARK
 from sensorstream.errors import ArtifactError, LocalClusterError
@@ -33,29 +31,32 @@ def ours(state_folder: Path) -> list[list[str]]:
     return [line for line in lines if any(word.startswith(mark) for word in line)]
 
 
-def wait_for(what: Callable[[], bool], deadline_s: float = 60.0) -> None:
+UP = ("cluster", "up", "--brokers", "1", "--ports", "auto")
+FORMATTING, STARTING = "kafka.tools.StorageTool", "kafka.Kafka"
+
+
+def wait_for(phase: str, up: Started, deadline_s: float = 60.0) -> None:
+    """Wait until the command runs this Java program, or has ended. It is looked for often: it does not run for long."""
     deadline = time.monotonic() + deadline_s
-    while not what():
+    while up.process.poll() is None and not any(phase in words for words in children(up.process.pid)):
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
 
 
-def command(*words: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "sensorstream", "cluster", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def children(pid: int) -> list[list[str]]:
+    """The command lines of a process's children."""
+    try:
+        return [child.cmdline() for child in psutil.Process(pid).children()]
+    except psutil.Error:  # it, or the child that was looked at, has just ended
+        return []
 
 
 def fails(*words: str) -> str:
-    child = command(*words)
-    out, error = child.communicate(timeout=120)
-    assert child.returncode == 1, (out, error)
-    assert out == ""
-    assert len(error.splitlines()) == 1, error
-    return error
+    ended = cli("cluster", *words, timeout=120)
+    assert ended.returncode == 1, (ended.stdout, ended.stderr)
+    assert ended.stdout == ""
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr
+    return ended.stderr
 
 
 def test_a_taken_port(state_folder: Path) -> None:
@@ -131,23 +132,22 @@ def test_a_start_that_takes_too_long_leaves_nothing(state_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("phase", ["kafka.tools.StorageTool", "kafka.Kafka"])
+@pytest.mark.parametrize("phase", [FORMATTING, STARTING])
 def test_an_interrupted_up_leaves_no_orphan(state_folder: Path, number: signal.Signals, phase: str) -> None:
-    child = command("up", "--brokers", "1", "--ports", "auto")
-    wait_for(lambda: any(phase in line for line in ours(state_folder)) or child.poll() is not None)
-    child.send_signal(number)
-    _, error = child.communicate(timeout=60)
-    assert child.returncode == 130, error
-    assert "stopped while" in error
+    with started(*UP) as up:
+        wait_for(phase, up)
+        up.process.send_signal(number)
+        assert up.end(60) == 130, up.told
+    assert "stopped while" in up.told
     assert not ours(state_folder)
     assert LocalCluster().status().state == "absent"
 
 
 def test_down_cleans_up_after_a_killed_up(state_folder: Path) -> None:
-    child = command("up", "--brokers", "1", "--ports", "auto", "--name", "killed")
-    wait_for(lambda: any("kafka.Kafka" in line for line in ours(state_folder)) or child.poll() is not None)
-    child.kill()
-    child.communicate()
+    with started(*UP, "--name", "killed") as up:
+        wait_for(STARTING, up)
+        up.process.send_signal(signal.SIGKILL)
+        up.end()
     assert ours(state_folder), "a broker has survived its launcher; this is what down is for"
     local = LocalCluster("killed")
     assert local.down(delete_data=True).stopped == (1,)
@@ -155,10 +155,10 @@ def test_down_cleans_up_after_a_killed_up(state_folder: Path) -> None:
 
 
 def test_up_takes_over_what_a_killed_up_left(state_folder: Path) -> None:
-    child = command("up", "--brokers", "1", "--ports", "auto")
-    wait_for(lambda: any("kafka.tools.StorageTool" in line for line in ours(state_folder)) or child.poll() is not None)
-    child.kill()
-    child.communicate()
+    with started(*UP) as up:
+        wait_for(FORMATTING, up)
+        up.process.send_signal(signal.SIGKILL)
+        up.end()
     local = LocalCluster()
     try:
         assert local.up(brokers=1, ports="auto").quorum_leader == 1
@@ -167,24 +167,20 @@ def test_up_takes_over_what_a_killed_up_left(state_folder: Path) -> None:
         local.down(delete_data=True)
 
 
-def test_two_ups_at_once_start_one_cluster(state_folder: Path) -> None:
-    port = str(preflight.free_ports(1)[0])
-    children = [command("up", "--brokers", "1", "--ports", port) for _ in range(2)]
+def test_two_ups_at_once_start_one_cluster_which_goes_down_frozen(state_folder: Path) -> None:
+    words = ("cluster", "up", "--brokers", "1", "--ports", str(preflight.free_ports(1)[0]))
+    local = LocalCluster()
     try:
-        ended = [child.communicate(timeout=120) for child in children]
-        assert [child.returncode for child in children] == [0, 0], ended
-        assert sorted("already running" in out for out, _ in ended) == [False, True]
+        with started(*words) as one, started(*words) as two:
+            assert [one.end(), two.end()] == [0, 0], (one.told, two.told)
+            assert sorted("already running" in up.stdout.read() for up in (one, two)) == [False, True]
         assert len(ours(state_folder)) == 1
+
+        pid = local.status().brokers[0].pid
+        assert pid is not None
+        psutil.Process(pid).suspend()
+        assert local.status().brokers[0].state == "frozen"
+        local.down()
+        assert not node.find_all(local.folder)
     finally:
-        LocalCluster().down(delete_data=True)
-
-
-def test_a_frozen_broker_is_shown_and_goes_down(own_cluster: Callable[..., LocalCluster]) -> None:
-    local = own_cluster(brokers=1)
-    pid = local.status().brokers[0].pid
-    assert pid is not None
-    process = psutil.Process(pid)
-    process.suspend()
-    assert local.status().brokers[0].state == "frozen"
-    local.down()
-    assert not node.find_all(local.folder)
+        local.down(delete_data=True)

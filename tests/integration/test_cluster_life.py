@@ -113,23 +113,21 @@ def _refusal(*words: str) -> str:
     return ended.stderr
 
 
-def test_clusters_live_side_by_side(own_cluster: Callable[..., LocalCluster]) -> None:
-    first, second = own_cluster(brokers=1), own_cluster(brokers=1)
-    write(first.bootstrap, "only-here", 1, 1)
+def test_clusters_live_side_by_side_in_a_data_folder_of_any_name(
+    own_cluster: Callable[..., LocalCluster], tmp_path: Path
+) -> None:
+    first = own_cluster(brokers=1, data_dir=tmp_path / "my dätä = 50% #1")
+    second = own_cluster(brokers=1)
+    write(first.bootstrap, "only-here", 1, 2)
     assert cluster_health(second.bootstrap).topics == 0
     second.stop_broker(1, kill=True)
     assert first.status().state == "running"
     assert second.status().state == "stopped"
     with pytest.raises(LocalClusterError, match="data of the cluster 'own-0'"):
         LocalCluster("third").up(data_dir=Path(str(first.status().data_dir)))
-
-
-def test_a_data_folder_of_any_name(own_cluster: Callable[..., LocalCluster], tmp_path: Path) -> None:
-    local = own_cluster(brokers=1, data_dir=tmp_path / "my dätä = 50% #1")
-    write(local.bootstrap, "one", 1, 2)
-    local.down()
-    local.up()
-    assert read(local.bootstrap, "one", 2) == [0, 1]
+    first.down()
+    first.up()
+    assert read(first.bootstrap, "only-here", 2) == [0, 1]
 
 
 def test_the_shared_cluster_is_whole(cluster: LocalCluster) -> None:

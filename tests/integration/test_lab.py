@@ -11,7 +11,10 @@ import psutil
 import pytest
 
 from running import cli, ok, started, until
+from sensorstream import admin
+from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import ExitCode
+from sensorstream.monitor.lag import group_lag
 from sensorstream.samples import write_samples
 
 pytestmark = pytest.mark.broker
@@ -98,7 +101,9 @@ def test_an_endless_capture_logs_its_rows_and_ends_cleanly(b: list[str], tmp_pat
         assert [row["n"] for row in csv.DictReader(file)] == ["0", "2", "4"]
 
 
-def test_a_group_shares_partitions_and_its_members_show_in_lag(b: list[str], tmp_path: Path) -> None:
+def test_a_group_shares_partitions_and_its_members_show_in_lag(
+    b: list[str], settings: Settings, tmp_path: Path
+) -> None:
     source = numbered(tmp_path / "s.csv", 400)
     ok("topics", "create", "shared", "--partitions", "4", *b)
     arguments = ["consume", "-t", "shared", "-g", "shared-group", "--to", str(tmp_path), *b]
@@ -107,16 +112,17 @@ def test_a_group_shares_partitions_and_its_members_show_in_lag(b: list[str], tmp
         ok("produce", "--source", f"shared={source}", "--delay", "0", *b, cwd=tmp_path)
 
         def done() -> bool:
-            lag = ok("lag", "-g", "shared-group", *b)
-            return bool(lag["total_lag"] == 0 and sum(row["current_offset"] for row in lag["partitions"]) == 400)
+            lag = group_lag(settings, "shared-group")
+            return lag.total_lag == 0 and sum(row.current_offset or 0 for row in lag.partitions) == 400
 
         until(done, "a lag of 0")
 
         def shared() -> bool:
-            rows = ok("lag", "-g", "shared-group", *b)["partitions"]
-            return len({row["consumer_id"] for row in rows}) == 2
+            return len({row.consumer_id for row in group_lag(settings, "shared-group").partitions}) == 2
 
-        until(shared, "two members in the lag table")
+        until(shared, "two members of the group")
+        lag = ok("lag", "-g", "shared-group", *b)
+        assert (lag["total_lag"], len({row["consumer_id"] for row in lag["partitions"]})) == (0, 2)
         for member in (one, two):
             member.signal(signal.SIGINT)
             assert member.end() == ExitCode.DONE
@@ -163,9 +169,9 @@ def test_consumers_end_when_their_owner_is_killed(b: list[str], tmp_path: Path) 
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
 def test_what_is_wrong_is_named_and_nothing_is_made(
-    b: list[str], tmp_path: Path, arguments: list[str], code: ExitCode, says: str
+    b: list[str], settings: Settings, tmp_path: Path, arguments: list[str], code: ExitCode, says: str
 ) -> None:
-    ok("topics", "create", "known", *b)
+    admin.create_topics(settings, [TopicSettings("known")])
     source = numbered(tmp_path / "s.csv", 3)
     done = cli(*[part.format(source=source) for part in arguments], *b, cwd=tmp_path)
     assert done.returncode == code, done.stderr

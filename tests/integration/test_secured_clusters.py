@@ -72,6 +72,12 @@ class Secured:
         known = json.loads((self.local.folder / "client.properties.json").read_text())[user]
         return Settings(self.local.bootstrap, client=client, properties={**known, **dotted(other)})
 
+    def named_otherwise(self, client: str) -> Settings:
+        """The same as librdkafka's documentation writes it."""
+        known = dict(self.settings(client).properties)
+        other = {"security.protocol": "sasl_ssl", "ssl.ca.location": known.pop("ssl.truststore.location")}
+        return Settings(self.local.bootstrap, client=client, properties={**known, **other})
+
     def plain(self, client: str, password: str, user: str = "user") -> Settings:
         """How a user comes to the listener that takes SASL PLAIN."""
         how = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": user}
@@ -209,6 +215,7 @@ def test_each_mechanism_lets_the_right_one_in(client: str, secured: Secured) -> 
     there_and_back(secured.plain(client, "rights"), topic, b"PLAIN")
     own = str(secured.files / "user.pem")
     there_and_back(secured.tls(client, "mutual", ssl_keystore_location=own), topic, b"mutual TLS")
+    there_and_back(secured.named_otherwise(client), topic, b"librdkafka's names")
 
 
 def test_who_is_turned_away_is_told_why(client: str, secured: Secured) -> None:
@@ -218,7 +225,9 @@ def test_who_is_turned_away_is_told_why(client: str, secured: Secured) -> None:
     assert "authentication failed" in refused(secured.plain(client, "wr0ng"))
     assert "sasl.mechanism" in refused(secured.settings(client, sasl_mechanism="PLAIN"))
     foreign = str(secured.files / "other-ca.pem")
-    assert "unable to get local issuer" in refused(secured.settings(client, ssl_truststore_location=foreign))
+    said = refused(secured.settings(client, ssl_truststore_location=foreign))
+    assert "certificate can't be verified" in said
+    assert "unable to get local issuer" in said
     assert "certificate has expired" in refused(secured.tls(client, "expired"))
     assert "not yet valid" in refused(secured.tls(client, "early"))
     assert "not valid for '127.0.0.1'" in refused(secured.tls(client, "elsewhere"))

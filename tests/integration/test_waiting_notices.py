@@ -1,7 +1,7 @@
 """What keeps a command waiting is named, on real brokers and with both clients.
 
-That it is named within five seconds is for the unit tests to say: they have a clock of their own. One cluster serves
-all the causes; each case is a broker's fault, and both clients meet it at the same time.
+That it is named within five seconds is for the unit tests to say: they have a clock of their own. Each case is a
+broker's fault, and both clients meet it at the same time.
 """
 
 import os
@@ -22,6 +22,7 @@ from sensorstream.config import Settings, TopicSettings
 
 pytestmark = pytest.mark.broker
 CLIENTS = ("kafka-python", "librdkafka")
+ALL, ONE, SAFE, NEW = "WAITING_ALL", "WAITING_ONE", "WAITING_SAFE", "WAITING_NEW"
 WAITING = re.compile(r"waiting for .*, for \d+ s now: (?P<why>.*)")
 
 
@@ -45,22 +46,20 @@ def frozen(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_what_keeps_a_command_waiting_is_named(own_cluster: Callable[..., LocalCluster], tmp_path: Path) -> None:
-    local = own_cluster(brokers=3)
-    b = ("-b", ",".join(local.bootstrap))
-    settings = Settings(bootstrap=local.bootstrap)
+def test_what_keeps_a_command_waiting_is_named(cluster: LocalCluster, settings: Settings, tmp_path: Path) -> None:
+    b = ("-b", ",".join(cluster.bootstrap))
     (tmp_path / "rows.csv").write_text("n\n" + "".join(f"{number}\n" for number in range(200)))
     admin.create_topics(
         settings,
         [
-            TopicSettings("ALL", 2, 3, configs={"min.insync.replicas": "3"}),
-            TopicSettings("ONE", 3, 1),
-            TopicSettings("SAFE", 3, 3),
+            TopicSettings(ALL, 2, 3, configs={"min.insync.replicas": "3"}),
+            TopicSettings(ONE, 3, 1),
+            TopicSettings(SAFE, 3, 3),
         ],
     )
-    for topic in ("ONE", "SAFE"):
+    for topic in (ONE, SAFE):
         ok("produce", "--source", f"{topic}=rows.csv", "--delay", "0", *b, cwd=tmp_path)
-    alone = {part.leader: part.partition for part in admin.describe_topics(settings, ["ONE"]).topics[0].partitions}
+    alone = {part.leader: part.partition for part in admin.describe_topics(settings, [ONE]).topics[0].partitions}
 
     def both(stack: ExitStack, *words: str) -> Sequence[Started]:
         return [
@@ -70,22 +69,22 @@ def test_what_keeps_a_command_waiting_is_named(own_cluster: Callable[..., LocalC
         ]  # fmt: skip
 
     # A broker is killed: too few replicas in sync for one topic, nobody leads a partition of another.
-    local.stop_broker(3, kill=True)
+    cluster.stop_broker(3, kill=True)
     short = f"2 of 3 replicas in sync and must have 3 (min.insync.replicas), broker {3} missing"
-    headless = f"ONE[{alone[3]}] has no leader: its replica is on broker 3"
+    headless = f"{ONE}[{alone[3]}] has no leader: its replica is on broker 3"
     until(
         lambda: (
-            {type(cause) for cause in open_client(settings).causes(Waited(("ALL", "ONE"), writes=True))}
+            {type(cause) for cause in open_client(settings).causes(Waited((ALL, ONE), writes=True))}
             == {TooFewInSync, NoLeader}
         ),
         "the controller has noticed",
     )
     with ExitStack() as stack:
-        producing = both(stack, "produce", "--source", "ALL=rows.csv", "--delay", "0", "--output", "json")
+        producing = both(stack, "produce", "--source", f"{ALL}=rows.csv", "--delay", "0", "--output", "json")
         exactly = both(
-            stack, "produce", "--exactly-once", "--job", "CLIENT", "--source", "ALL=rows.csv", "--delay", "0"
+            stack, "produce", "--exactly-once", "--job", "CLIENT", "--source", f"{ALL}=rows.csv", "--delay", "0"
         )
-        capturing = both(stack, "consume", "-t", "ONE", "-p", str(alone[3]), "-e", "--to", "CLIENT/")
+        capturing = both(stack, "consume", "-t", ONE, "-p", str(alone[3]), "-e", "--to", "CLIENT/")
         for running in (*producing, *exactly):
             until(waits(running, short), "too few replicas are told of")
         for running in exactly:
@@ -94,20 +93,20 @@ def test_what_keeps_a_command_waiting_is_named(own_cluster: Callable[..., LocalC
             until(waits(running, headless), "the missing leader is told of")
             assert running.end() == 3
             assert headless in running.told.splitlines()[-1]
-        local.start_broker(3)
+        cluster.start_broker(3)
         for running in producing:
             assert running.end() == 0, running.told
-            assert "continuing: the wait for acknowledgements of ALL is over" in running.told
+            assert f"continuing: the wait for acknowledgements of {ALL} is over" in running.told
 
     # Brokers are frozen: they take connections and do not answer. Two of three, so that no quorum is left that could
     # give their partitions to others while the commands are still starting.
     until(
-        lambda: all(3 in part.isr for part in admin.describe_topics(settings, ["SAFE"]).topics[0].partitions),
+        lambda: all(3 in part.isr for part in admin.describe_topics(settings, [SAFE]).topics[0].partitions),
         "the broker is in sync",
     )
-    pids = [one.pid for one in local.status().brokers if one.broker in (2, 3)]
+    pids = [one.pid for one in cluster.status().brokers if one.broker in (2, 3)]
     silent = re.compile(
-        rf"(broker [23] \(|the brokers? at )({re.escape(local.bootstrap[1])}|{re.escape(local.bootstrap[2])})"
+        rf"(broker [23] \(|the brokers? at )({re.escape(cluster.bootstrap[1])}|{re.escape(cluster.bootstrap[2])})"
         r".* do(es)? not answer"
     )
     with ExitStack() as stack:
@@ -117,16 +116,19 @@ def test_what_keeps_a_command_waiting_is_named(own_cluster: Callable[..., LocalC
         waiting = [
             stack.enter_context(
                 started(
-                    *("produce", "--source", "SAFE=rows.csv", "--delay", "0", "--client", "librdkafka", *b),
+                    *("produce", "--source", f"{SAFE}=rows.csv", "--delay", "0", "--client", "librdkafka", *b),
                     cwd=tmp_path,
                 )
             ),
-            stack.enter_context(started("topics", "create", "NEW", *b, cwd=tmp_path)),
+            stack.enter_context(started("topics", "create", NEW, *b, cwd=tmp_path)),
         ]
         for running in waiting:
             until(waits(running, silent), "the silent brokers are told of")
             running.signal(signal.SIGKILL)
     until(lambda: len(admin.describe_cluster(settings).brokers) == 3, "the brokers are back in the cluster")
+    until(lambda: cluster.status().under_replicated_partitions == 0, "all replicas are in sync")
+    made = {one.name for one in admin.list_topics(settings).topics}  # NEW may be among them
+    admin.delete_topics(settings, sorted(made & {ALL, ONE, SAFE, NEW}))
 
 
 def test_where_no_broker_answers_it_is_told_while_one_is_looked_for(tmp_path: Path) -> None:
