@@ -108,16 +108,10 @@ def own_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
     monkeypatch.setenv("SENSORSTREAM_STATE_DIR", str(tmp_path / "state"))
     made: list[LocalCluster] = []
 
-    def make(
-        *,
-        brokers: int = 3,
-        kafka_version: str | None = None,
-        data_dir: Path | None = None,
-        mode: Mode | None = None,
-    ) -> LocalCluster:
+    def make(*, brokers: int = 3, kafka_version: str | None = None, mode: Mode | None = None) -> LocalCluster:
         local = LocalCluster(f"own-{len(made)}")
         made.append(local)
-        local.up(brokers=brokers, kafka_version=kafka_version, mode=mode, ports="auto", data_dir=data_dir)
+        local.up(brokers=brokers, kafka_version=kafka_version, mode=mode, ports="auto")
         return local
 
     yield make

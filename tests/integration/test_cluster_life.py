@@ -54,7 +54,7 @@ def read(bootstrap: tuple[str, ...], topic: str, count: int = 200) -> list[int]:
 
 def test_three_brokers_from_up_to_delete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENSORSTREAM_STATE_DIR", str(tmp_path / "state"))
-    data = tmp_path / "data"
+    data = tmp_path / "my dätä = 50% #1"  # any name will do
     data.mkdir()
     (data / "notes.txt").write_text("mine", encoding="utf-8")
     try:
@@ -113,21 +113,16 @@ def _refusal(*words: str) -> str:
     return ended.stderr
 
 
-def test_clusters_live_side_by_side_in_a_data_folder_of_any_name(
-    own_cluster: Callable[..., LocalCluster], tmp_path: Path
-) -> None:
-    first = own_cluster(brokers=1, data_dir=tmp_path / "my dätä = 50% #1")
-    second = own_cluster(brokers=1)
-    write(first.bootstrap, "only-here", 1, 2)
+def test_clusters_live_side_by_side(cluster: LocalCluster, own_cluster: Callable[..., LocalCluster]) -> None:
+    first, second = cluster, own_cluster(brokers=1)
+    write(first.bootstrap, "only-here", 1, 1)
     assert cluster_health(second.bootstrap).topics == 0
     second.stop_broker(1, kill=True)
     assert first.status().state == "running"
     assert second.status().state == "stopped"
-    with pytest.raises(LocalClusterError, match="data of the cluster 'own-0'"):
+    with pytest.raises(LocalClusterError, match="data of the cluster 'shared'"):
         LocalCluster("third").up(data_dir=Path(str(first.status().data_dir)))
-    first.down()
-    first.up()
-    assert read(first.bootstrap, "only-here", 2) == [0, 1]
+    admin.delete_topics(Settings(bootstrap=first.bootstrap), ["only-here"])
 
 
 def test_the_shared_cluster_is_whole(cluster: LocalCluster) -> None:

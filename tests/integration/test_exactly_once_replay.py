@@ -1,9 +1,11 @@
-"""``produce --exactly-once`` and ``jobs`` on real brokers: killed, shared by processes, with consumers beside it."""
+"""``produce --exactly-once`` and ``jobs`` on real brokers: taken over, shared by processes, with consumers beside it.
+
+Replays that are killed are in tests/faults/test_replay_killed.py.
+"""
 
 import json
 import signal
 import threading
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -17,7 +19,6 @@ from sensorstream.records import TopicPartition
 
 pytestmark = pytest.mark.broker
 
-CLIENTS = ("kafka-python", "librdkafka")
 ROWS = 3000
 
 
@@ -52,30 +53,6 @@ def count(b: list[str], topic: str, most: int = 2**31) -> int:
 def committed(b: list[str], topic: str) -> list[list[int]]:
     """The numbers of the rows in both partitions."""
     return [[json.loads(value)["n"] for value in of_partition] for of_partition in values(b, topic)]
-
-
-def grown(b: list[str], topic: str, before: int) -> bool:
-    return count(b, topic) > before
-
-
-@pytest.mark.parametrize("client", CLIENTS)
-def test_a_killed_replay_goes_on_and_each_row_is_there_once(b: list[str], tmp_path: Path, client: str) -> None:
-    topic = f"once-{client}"
-    ok("topics", "create", topic, *b)
-    command = ["produce", "--source", source(tmp_path, topic), "--exactly-once", "--client", client, *b]
-    for _ in range(2):
-        before = count(b, topic)
-        with started(*command, "--rate", "400", cwd=tmp_path) as replay:
-            until(partial(grown, b, topic, before), "a commit")
-            replay.signal(signal.SIGKILL)
-            assert replay.end() == -signal.SIGKILL
-    result = ok(*command, "--delay", "0", cwd=tmp_path)
-    assert result["sources"][0]["earlier"] + result["acknowledged"] == ROWS
-    assert committed(b, topic) == [list(range(0, ROWS, 2)), list(range(1, ROWS, 2))]
-    again = cli(*command, "--delay", "0", "--output", "json", cwd=tmp_path)
-    assert again.returncode == ExitCode.DONE
-    assert json.loads(again.stdout)["result"]["sent"] == 0
-    assert "is finished" in again.stderr
 
 
 def test_a_newer_run_with_the_other_client_fences_the_older_one(b: list[str], tmp_path: Path) -> None:
@@ -144,8 +121,13 @@ def test_jobs_are_listed_shown_and_forgotten(b: list[str], tmp_path: Path) -> No
     job = listed["june/once-jobs"]
     assert (job["rows"], job["next_row"], job["finished"], job["topic"]) == (40, 40, False, "once-jobs")
     assert ok("jobs", "show", "june", *b) == job
-    ok(*command, "--delay", "0", cwd=tmp_path)
+    rest = ok(*command, "--delay", "0", cwd=tmp_path)
+    assert (rest["sources"][0]["earlier"], rest["acknowledged"]) == (40, 60)
     assert ok("jobs", "show", "june/once-jobs", *b)["finished"]
+    again = cli(*command, "--delay", "0", "--output", "json", cwd=tmp_path)
+    assert again.returncode == ExitCode.DONE
+    assert json.loads(again.stdout)["result"]["sent"] == 0
+    assert "is finished" in again.stderr
     assert cli("jobs", "forget", "june", *b).returncode == ExitCode.USAGE
     assert ok("jobs", "forget", "june", "--yes", *b)["forgotten"] == ["june/once-jobs"]
     missing = cli("jobs", "show", "june", *b)
