@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from running import cli
 from sensorstream import config
 from sensorstream.addresses import named_cluster, parse_addresses
 from sensorstream.cluster import state
@@ -139,9 +140,11 @@ def test_the_list_hides_no_cluster_behind_a_damaged_one(half: Path) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "sh"])
 def test_a_shell_takes_the_exports_over(shell: str, half: Path) -> None:
-    command = [sys.executable, "-m", "sensorstream", "cluster", "env", "half"]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    script = f'{printed}printf "%s\\n" "$SENSORSTREAM_BOOTSTRAP" "$KAFKA_BOOTSTRAP_SERVERS" "$SENSORSTREAM_STATE_DIR"'
+    done = cli("cluster", "env", "half")
+    assert done.returncode == 0, done.stderr
+    script = (
+        done.stdout + 'printf "%s\\n" "$SENSORSTREAM_BOOTSTRAP" "$KAFKA_BOOTSTRAP_SERVERS" "$SENSORSTREAM_STATE_DIR"'
+    )
     done = subprocess.run(
         [shell, "-c", script], capture_output=True, text=True, check=True, timeout=60, env={"PATH": os.environ["PATH"]}
     )
@@ -153,10 +156,8 @@ def test_a_shell_takes_the_exports_over(shell: str, half: Path) -> None:
 def test_exports_hold_no_secret_and_are_written_for_other_shells(half: Path) -> None:
     (half / "client.properties.json").write_text(json.dumps({"admin": {"sasl.password": "hush"}}))
     assert "hush" not in repr(environment("half"))
-    command = [sys.executable, "-m", "sensorstream", "cluster", "env", "half", "--shell"]
     fish, power, dotenv = (
-        subprocess.run([*command, shell], capture_output=True, text=True, check=True, timeout=60).stdout
-        for shell in ("fish", "powershell", "dotenv")
+        cli("cluster", "env", "half", "--shell", shell).stdout for shell in ("fish", "powershell", "dotenv")
     )
     assert "SENSORSTREAM_BOOTSTRAP=cluster:half" in dotenv.splitlines()
     assert "set -gx SENSORSTREAM_BOOTSTRAP 'cluster:half'" in fish
@@ -165,6 +166,6 @@ def test_exports_hold_no_secret_and_are_written_for_other_shells(half: Path) -> 
 
 
 def test_down_says_that_it_does_not_know_a_name(half: Path) -> None:
-    command = [sys.executable, "-m", "sensorstream", "cluster", "down", "--name", "haf"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    done = cli("cluster", "down", "--name", "haf")
+    assert done.returncode == 0, done.stderr
     assert done.stdout == "there is no cluster haf; did you mean 'half'?\n"
