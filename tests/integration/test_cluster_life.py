@@ -63,6 +63,10 @@ def test_three_brokers_from_up_to_delete(tmp_path: Path, monkeypatch: pytest.Mon
         assert started["kafka_version"] == DEFAULT_VERSION
         assert started["started"] == [1, 2, 3]
         assert cluster_health(bootstrap).brokers == (1, 2, 3)
+        metas = [(data / f"broker-{one}" / "meta.properties").read_text().splitlines() for one in (1, 2, 3)]
+        own = [{line for line in meta if line.startswith(("node.id=", "directory.id="))} for meta in metas]
+        assert [f"node.id={one}" in lines for one, lines in enumerate(own, 1)] == [True] * 3
+        assert len(set.union(*own)) == 6, "each node has a number and a folder's id of its own"
         again = run("up")
         assert "already running" in again
         assert f"bootstrap {','.join(bootstrap)}" in again

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -25,7 +26,7 @@ from sensorstream.cluster import artifacts, node
 from sensorstream.cluster.java_command import Launch
 from sensorstream.cluster.java_runtime import java_executable
 from sensorstream.cluster.preflight import free_ports
-from sensorstream.cluster.properties import LOOPBACK, logging_properties, new_cluster_id, server_properties
+from sensorstream.cluster.properties import LOOPBACK, logging_properties, new_id, server_properties
 from sensorstream.errors import ClusterUnreachable
 
 pytestmark = [pytest.mark.broker, pytest.mark.campaign]  # it needs root's rights, and ip (iproute2)
@@ -81,7 +82,7 @@ def broker_at(address: str, folder: Path) -> Iterator[str]:
     ).replace(f"PLAINTEXT://{LOOPBACK}:{port}", f"PLAINTEXT://{address}:{port}")
     one.configure(text, logging_properties(one.log_file, key))
     launch = Launch(java_executable(), artifacts.fetch(version))
-    assert one.format(launch, new_cluster_id()).wait(WITHIN_S) == 0
+    one.format(launch, new_id(), threading.Event())
     started = one.start(launch)
     try:
         bootstrap = f"{address}:{port}"

@@ -114,7 +114,7 @@ def _run_a_broker(launching: Launch, version: str, making: Path, archive: Path, 
         ),
         properties.logging_properties(one.log_file, key),
     )
-    node.wait_formatted([(one, one.format(launching, properties.new_cluster_id()))], stop)
+    one.format(launching, properties.new_id(), stop)
     started = one.start(replace(launching, options=(f"-XX:ArchiveClassesAtExit={archive}",)))
     deadline = time.monotonic() + _DEADLINE_S
     try:

@@ -170,16 +170,13 @@ class LocalCluster:
         try:
             state.save_formatted(data, formatted)
             users = plan.security.create(data, self.name) if plan.security else []
-            formats = []
-            try:
-                for node_id in plan.known.ports:
-                    one = node_of(self.folder, plan.known, node_id)
-                    shutil.rmtree(one.data, ignore_errors=True)  # left by a formatting that was cut short
-                    if plan.mode == "kraft":
-                        one = configure_node(self.folder, plan, node_id)
-                        formats.append((one, one.format(launch, formatted.cluster_id, users)))
-            finally:
-                node.wait_formatted(formats, stop)
+            for node_id in plan.known.ports:  # left by a formatting that was cut short
+                shutil.rmtree(node_of(self.folder, plan.known, node_id).data, ignore_errors=True)
+            if plan.mode == "kraft":
+                first, *others = [configure_node(self.folder, plan, node_id) for node_id in plan.known.ports]
+                first.format(launch, formatted.cluster_id, stop, users)
+                for one in others:
+                    one.format_like(first)
         except OSError as error:
             raise LocalClusterError(
                 f"the data folder {data} can't be used: {error.strerror or error}",

@@ -222,7 +222,7 @@ def _format(folder: Path, plan: Plan, broker: int, cluster_id: str, launch: Laun
         shutil.rmtree(one.folder, ignore_errors=True)
         if plan.mode == "kraft":
             one = configure_node(folder, plan, broker)
-            node.wait_formatted([(one, one.format(launch, cluster_id))], stop)
+            one.format(launch, cluster_id, stop)
     except OSError as error:
         raise LocalClusterError(
             f"the data folder {one.data} can't be used: {error.strerror or error}", hint="is the disk full?"

@@ -6,6 +6,7 @@ on its command line, so a process that the system has given the same pid later i
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from sensorstream.cluster.java_command import Launch
 from sensorstream.cluster.preflight import NODE_MARK
+from sensorstream.cluster.properties import new_id
 from sensorstream.cluster.secure.private_files import write_private
 from sensorstream.cluster.state import NodeProcess
 from sensorstream.errors import Interrupted, LocalClusterError
@@ -51,10 +53,11 @@ class Node:
         (self.folder / name).write_text(text, encoding="utf-8")
         self._logging = self.folder / name
 
-    def format(self, launch: Launch, cluster_id: str, more: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
-        """Begin formatting the data folder with Kafka's own tool; :func:`wait_formatted` sees it through.
+    def format(self, launch: Launch, cluster_id: str, stop: threading.Event, more: Sequence[str] = ()) -> None:
+        """Format the data folder with Kafka's own tool, which is not left running, whatever happens.
 
         ``more`` are further words of the tool's command line, passwords among them: it gets all by a file.
+        Raises LocalClusterError with the tool's own words, Interrupted when ``stop`` was set, OSError.
         """
         make_folder(self.data)
         told = ["format", "-t", cluster_id, "-c", str(self.properties_file), *more]
@@ -66,7 +69,41 @@ class Node:
             heap_mb=96,
         )
         with self.output_file.open("wb") as output:
-            return spawn(words, output.fileno(), self.folder)
+            tool = spawn(words, output.fileno(), self.folder)
+        deadline = time.monotonic() + _FORMAT_DEADLINE_S
+        try:
+            while tool.poll() is None:
+                if stop.wait(_POLL_S):
+                    raise Interrupted("stopped while formatting", hint="nothing was left running")
+                if time.monotonic() > deadline:
+                    raise LocalClusterError(
+                        f"formatting broker {self.node_id} took longer than {_FORMAT_DEADLINE_S:.0f} s",
+                        hint=f"see {self.output_file}",
+                    )
+            if tool.returncode != 0:
+                raise LocalClusterError(
+                    f"broker {self.node_id} could not be formatted: {self.last_error()}",
+                    hint=f"see {self.output_file}",
+                )
+        finally:
+            if tool.poll() is None:
+                tool.kill()
+                tool.wait()
+            self.arguments_file.unlink(missing_ok=True)
+
+    def format_like(self, other: "Node") -> None:
+        """Format the data folder as that of another node of the same cluster, which is formatted and has not run.
+
+        Kafka's tool takes a second of Java for each node and writes the same for all, but for ``meta.properties``:
+        there a node has a number of its own, and from Kafka 3.7 on its folder has an id (KIP-858). Raises OSError.
+        """
+        shutil.copytree(other.data, self.data)
+        meta = self.data / "meta.properties"
+        own = {"node.id": str(self.node_id), "directory.id": new_id()}
+        lines = [line.partition("=") for line in meta.read_text(encoding="latin-1").splitlines()]
+        meta.write_text(
+            "".join(f"{key}{mark}{own.get(key, value)}\n" for key, mark, value in lines), encoding="latin-1"
+        )
 
     def start(self, launch: Launch, main: str = "kafka.Kafka", heap_mb: int = 256) -> NodeProcess:
         """Start the broker, detached; it is not ready yet. Returns its pid and start time."""
@@ -89,36 +126,6 @@ class Node:
             if hits:
                 return _one_line(lines, hits[-1])
         return lines[-1].strip()[:300] if lines else ""
-
-
-def wait_formatted(formats: Iterable[tuple[Node, "subprocess.Popen[bytes]"]], stop: threading.Event) -> None:
-    """Wait for the formatting of several nodes; none is left running, whatever happens.
-
-    Raises LocalClusterError with the tool's own words, Interrupted when ``stop`` was set.
-    """
-    formats = list(formats)
-    deadline = time.monotonic() + _FORMAT_DEADLINE_S
-    try:
-        for node, child in formats:
-            while child.poll() is None:
-                if stop.wait(_POLL_S):
-                    raise Interrupted("stopped while formatting", hint="nothing was left running")
-                if time.monotonic() > deadline:
-                    raise LocalClusterError(
-                        f"formatting broker {node.node_id} took longer than {_FORMAT_DEADLINE_S:.0f} s",
-                        hint=f"see {node.output_file}",
-                    )
-            if child.returncode != 0:
-                raise LocalClusterError(
-                    f"broker {node.node_id} could not be formatted: {node.last_error()}",
-                    hint=f"see {node.output_file}",
-                )
-    finally:
-        for node, child in formats:
-            if child.poll() is None:
-                child.kill()
-                child.wait()
-            node.arguments_file.unlink(missing_ok=True)
 
 
 def process_of(pid: int) -> NodeProcess:

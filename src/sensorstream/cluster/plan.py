@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from sensorstream.cluster import artifacts, node, preflight, state
 from sensorstream.cluster.links.links import Links
 from sensorstream.cluster.links.ways import Ways, plan_ways
-from sensorstream.cluster.properties import LOOPBACK, Listens, default_replicas, new_cluster_id
+from sensorstream.cluster.properties import LOOPBACK, Listens, default_replicas, new_id
 from sensorstream.cluster.secure import Security, security
 from sensorstream.cluster.zookeeper_properties import choose_version
 from sensorstream.config import DEFAULT_PORTS
@@ -66,7 +66,7 @@ class Plan:
     def new_format(self, name: str) -> state.Formatted:
         """What the data of this cluster is to be formatted as; it is not complete yet."""
         secure, acl = (self.security.mode, self.security.acl) if self.security else (None, False)
-        cluster_id = new_cluster_id() if self.mode == "kraft" else state.ID_TO_COME
+        cluster_id = new_id() if self.mode == "kraft" else state.ID_TO_COME
         return state.Formatted(
             name, cluster_id, self.version, len(self.known.ports), False, self.mode, secure=secure, acl=acl
         )

@@ -24,8 +24,8 @@ class Listens:
     controller: int | None = None
 
 
-def new_cluster_id() -> str:
-    """A fresh cluster id as Kafka writes them: 128 random bits in URL-safe base64, never beginning with a dash."""
+def new_id() -> str:
+    """A fresh id as Kafka writes them: 128 random bits in URL-safe base64, never beginning with a dash."""
     while True:
         text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
         if not text.startswith("-"):  # it would be taken for an option
