@@ -1,13 +1,16 @@
 """What librdkafka's errors mean to the one who asked: wait for the brokers, or give up."""
 
 import base64
+import re
 from collections.abc import Iterable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from sensorstream.clients import librdkafka
 from sensorstream.clients.librdkafka.asking import ask
 from sensorstream.clients.librdkafka.failures import PASSING, broker_error
 from sensorstream.clients.librdkafka.net import BrokerWatch
@@ -105,3 +108,16 @@ def test_a_topic_has_the_same_id_whichever_client_asks() -> None:
     raw = bytes.fromhex("fbefbefbefbefbefbefbffffffffffff")
     as_librdkafka = SimpleNamespace(topic_id=base64.b64encode(raw).decode().rstrip("="))
     assert _id_of(as_librdkafka) == topic_id_text(UUID(bytes=raw))
+
+
+TO_A_COORDINATOR = re.compile(r"\.((?:describe|delete|alter|list)_consumer_groups?(?:_offsets)?|list_groups)\(")
+
+
+def test_its_admin_client_is_asked_nothing_that_goes_to_a_coordinator() -> None:
+    """It aborts the process when the connection to the coordinator drops (librdkafka 2.16.0, its issue 4605)."""
+    files = sorted(Path(librdkafka.__path__[0]).glob("*.py"))
+    assert len(files) > 10
+    assert [(file.name, TO_A_COORDINATOR.findall(file.read_text(encoding="utf-8"))) for file in files] == [
+        (file.name, []) for file in files
+    ]
+    assert TO_A_COORDINATOR.search("admin.list_consumer_group_offsets([])")

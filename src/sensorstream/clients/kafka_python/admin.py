@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import kafka.errors as kafka_errors
 from kafka.admin import KafkaAdminClient
+from kafka.protocol.metadata import FindCoordinatorRequest
 from kafka.structs import TopicPartition as KafkaPartition
 
 from sensorstream.clients.causes import Waited
@@ -88,6 +89,12 @@ class Session(Closing):
     def ask(self, request: Any, node_id: int | None = None) -> Any:
         """Send one request to a broker (None: any) and return its answer."""
         return self.manager.run(self.manager.send, request, node_id)
+
+    def coordinator(self, key_type: int, name: str, node_id: int | None = None) -> Any:
+        """What a broker (None: any) says of the coordinator of a group (0) or of a transactional id (1)."""
+        request = FindCoordinatorRequest(key=name, key_type=key_type, coordinator_keys=[name])
+        answer = self.ask(request, node_id)
+        return answer.coordinators[0] if getattr(answer, "coordinators", None) else answer
 
     def offsets(self, partitions: Iterable[TopicPartition], *, first: bool) -> dict[TopicPartition, int]:
         """The first, or the last stable, offset of each partition; a partition that does not tell is left out.

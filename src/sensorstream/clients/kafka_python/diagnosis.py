@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import kafka.errors as kafka_errors
 from kafka.protocol.admin import DescribeConfigsRequest
-from kafka.protocol.metadata import FindCoordinatorRequest, MetadataRequest
+from kafka.protocol.metadata import MetadataRequest
 
 from sensorstream.addresses import bracketed
 from sensorstream.clients.causes import (
@@ -190,10 +190,7 @@ class _Look:
             if faults:
                 self._found.append(NoCoordinator(of, words(faults)))
                 return
-        answer = self._session.ask(
-            FindCoordinatorRequest(key=name, key_type=key_type, coordinator_keys=[name]), self._node
-        )
-        row = answer.coordinators[0] if getattr(answer, "coordinators", None) else answer
+        row = self._session.coordinator(key_type, name, self._node)
         if row.error_code:
             known = topic in rows and bool(rows[topic].partitions)
             why = reason(kafka_errors.for_code(row.error_code)()) if known else f"the topic {topic} is not there yet"

@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from sensorstream.clients import refusals
 from sensorstream.clients.librdkafka.asking import ask
 from sensorstream.clients.librdkafka.failures import denied, error_of, reason
 from sensorstream.clients.own_thread import on_own_thread
+from sensorstream.clients.rights import Denied
 from sensorstream.errors import BrokerError, SensorstreamError
 from sensorstream.records import Commit, TopicPartition, note_in
 
@@ -24,13 +25,13 @@ def commits(
     consumer: Any,
     group: str,
     partitions: Sequence[TopicPartition],
-    admin: Callable[[], Any],
+    refusal: Callable[[str], Denied | None],
     still_there: Callable[[str], object],
 ) -> dict[TopicPartition, Commit]:
     """The group's committed offsets with their notes, of those partitions that have one.
 
-    ``admin`` gives an admin client; ``still_there`` is asked whether a topic is there. Raises UnknownTopic,
-    BrokerError, ClusterUnreachable, NotAllowed.
+    ``refusal`` is asked whether this user may know of the group: librdkafka asks on where not, and says nothing.
+    ``still_there`` is asked whether a topic is there. Raises UnknownTopic, BrokerError, ClusterUnreachable, NotAllowed.
     """
     what, wanted = f"{refusals.whose(partitions)} can't be read", [KafkaPartition(*one) for one in partitions]
 
@@ -40,7 +41,9 @@ def commits(
         except KafkaException as error:
             inner = error_of(error)
             if inner is not None and inner.code() == KafkaError._TIMED_OUT:
-                _check_right(admin(), group, what)
+                refused = refusal(group)
+                if refused is not None:
+                    raise refused.error(what) from error
             raise
 
     return {
@@ -48,18 +51,6 @@ def commits(
         for one in ask(what, question, wanted[0].topic, still_there)
         if one.offset >= 0
     }
-
-
-def _check_right(admin: Any, group: str, what: str) -> None:
-    """Raise NotAllowed where this user has no right to the group: librdkafka asks on, and says nothing."""
-    asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=_COMMITTED_S)
-    try:
-        asked[group].result(_COMMITTED_S + 1)
-    except (KafkaException, TimeoutError) as error:
-        inner = error_of(error)
-        refused = None if inner is None else denied(inner, group)
-        if refused is not None:
-            raise refused.error(what) from error
 
 
 def commit(consumer: Any, group: str, offsets: list[KafkaPartition], *, in_callback: bool) -> None:

@@ -6,7 +6,7 @@ lie past control records and aborted ones).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
@@ -23,9 +23,13 @@ from sensorstream.clients.librdkafka.topics import GONE, TopicWatch
 from sensorstream.clients.own_thread import end_within
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.clients.reader import BaseReader
+from sensorstream.clients.rights import Denied
 from sensorstream.errors import UsageError
 from sensorstream.events import Listener
 from sensorstream.records import Commit, ConsumedRecord, TopicIdentity, TopicPartition
+
+if TYPE_CHECKING:
+    from sensorstream.clients.kafka_python.group_rights import GroupRights
 
 DEFAULTS: Final = {
     "max.partition.fetch.bytes": 4 * 1024 * 1024,
@@ -89,6 +93,8 @@ class LibrdkafkaReader(BaseReader):
         self._failure: Exception | None = None
         self._held: list[Any] = []
         self._topics = TopicWatch(self._admin_options)
+        self._access = (bootstrap, properties)
+        self._rights: GroupRights | None = None
         self._cluster_id: str | None = None
 
     def membership(self) -> Any:
@@ -323,7 +329,15 @@ class LibrdkafkaReader(BaseReader):
         offsets: dict[TopicPartition, Commit | None] = dict.fromkeys(partitions)
         if self._group is None or not offsets:
             return offsets
-        return offsets | commits(self._consumer, self._group, list(offsets), self._topics.admin, self.partitions_for)
+        return offsets | commits(self._consumer, self._group, list(offsets), self._refusal, self.partitions_for)
+
+    def _refusal(self, group: str) -> Denied | None:
+        """Why this user may not know of the group, as far as the brokers tell."""
+        if self._rights is None:
+            from sensorstream.clients.kafka_python.group_rights import GroupRights
+
+            self._rights = GroupRights(*self._access)
+        return self._rights.refusal(group)
 
     def commit(self, positions: Mapping[TopicPartition, int], note: Notes = "") -> None:
         """Commit positions for the group."""
