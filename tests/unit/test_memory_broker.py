@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from sensorstream.clients.base import Rebalance
-from sensorstream.clients.memory import MemoryBroker, MemoryClient
+from sensorstream.clients.memory import MemoryBroker, MemoryClient, MemoryReader
 from sensorstream.errors import BrokerError, ClusterUnreachable, DeliveryError, DeliveryTimeout
 from sensorstream.records import TopicPartition
 
@@ -127,3 +127,38 @@ def test_the_clock_and_the_log_are_the_tests_own() -> None:
     assert broker.records("AIR", 0)[0].timestamp_ms == 1234
     with pytest.raises(BrokerError, match="exists"):
         broker.create_topic("AIR")
+
+
+def test_a_member_that_is_thrown_out_has_its_positions_held_by_then_or_may_not_send_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else another takes the partition over at the older position, and both do the same rows."""
+    broker = MemoryBroker({"IN": 1})
+    where = TopicPartition("IN", 0)
+    client = MemoryClient(broker)
+    settled: list[bool] = []
+
+    def evict() -> None:
+        with broker.changed:
+            broker.evict("g")
+            settled.append(broker.is_settled("g", where))
+
+    with client.reader(group="g") as reader, client.transactional_publisher("t") as publisher:
+        assert isinstance(reader, MemoryReader)
+        reader.subscribe(["IN"], Rebalance(lambda given: dict.fromkeys(given, 0), lambda _: None, lambda _: None))
+        reader.poll(0)
+        asked, evicting = reader.is_member, threading.Thread(target=evict)
+
+        def is_member() -> bool:
+            answer = asked()
+            evicting.start()
+            evicting.join(0.2)  # it does not come to its end where the broker is locked
+            return answer
+
+        monkeypatch.setattr(reader, "is_member", is_member)
+        publisher.begin()
+        publisher.send_offsets({where: 5}, reader)
+        evicting.join(10)
+        assert settled == [False]
+        publisher.commit()
+    assert broker.committed("g")[where][0] == 5

@@ -118,10 +118,14 @@ class MemoryTransactionalPublisher(BaseTransactionalPublisher[MemoryDelivery], M
         group = reader.group if isinstance(reader, MemoryReader) else None
         if group is None or self._transaction is None or not isinstance(reader, MemoryReader):
             raise UsageError("positions can only be sent for a reader of this client that has a group")
-        if not reader.is_member():
+        # At once, as a coordinator does it: whoever takes a partition over meanwhile must find its position held.
+        with self._broker.changed:
+            member = reader.is_member()
+            if member:
+                self._transaction.positions.setdefault(group, {}).update(positions)
+        if not member:
             self._settle(committed=False)
             raise refusals.no_member(group)
-        self._transaction.positions.setdefault(group, {}).update(positions)
 
     def _give_up(self) -> bool:
         if self._broker.is_fenced(self._id, self._epoch):
