@@ -12,9 +12,8 @@ from typing import Final
 
 from sensorstream.errors import DecodeError, SourceError
 from sensorstream.records import Rejected, SourceRow
-from sensorstream.sources.line_files import json_cells
 from sensorstream.sources.line_source import MAX_ROW
-from sensorstream.sources.object_source import ObjectSource
+from sensorstream.sources.object_source import ObjectSource, json_cells
 from sensorstream.sources.text_lines import LongLine
 
 _BLANKS: Final = " \t\r\n"
@@ -23,7 +22,7 @@ _BETWEEN: Final = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+', re.DOTALL)
 
 
 class JsonSource(ObjectSource):
-    """A source of JSON objects; the columns are those of :class:`~sensorstream.sources.line_files.JsonlSource`.
+    """A source of JSON objects; the columns are those of :class:`~sensorstream.sources.object_source.ObjectSource`.
 
     A row's line is the one that it begins on. The other options are those of
     :class:`~sensorstream.sources.line_source.LineSource`.

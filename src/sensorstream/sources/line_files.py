@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from sensorstream.errors import DecodeError
-from sensorstream.records import Rejected, SourceRow, Value
-from sensorstream.serde.json import decode, quote
+from sensorstream.records import Rejected, SourceRow
+from sensorstream.serde.json import quote
 from sensorstream.sources.line_source import MAX_ROW, LineSource
+from sensorstream.sources.object_source import ObjectSource, json_cells
 from sensorstream.sources.text_lines import LongLine
 
 _BLANKS: Final = " \t\r\n"
@@ -90,48 +91,16 @@ class TextSource(LineSource):
         return [line.removesuffix("\n").removesuffix("\r")]
 
 
-class JsonlSource(TextSource):
+# In this order: what an ObjectSource says of its rows stands ahead of what a TextSource says.
+class JsonlSource(ObjectSource, TextSource):
     """A source of JSON Lines: every line is one JSON object, and a row.
 
-    The columns are those of ``fields``, whose cells are the texts of the object's own fields of these names (a number
-    in its letters, ``true`` or ``false``, nested JSON as it stands; empty where the object has none, or null), and
-    last the whole object under :data:`WHOLE`. A line that is no object is rejected. The other options are those of
-    :class:`TextSource`.
+    The columns are those of :class:`~sensorstream.sources.object_source.ObjectSource`. A line that is no object is
+    rejected. The other options are those of :class:`TextSource`.
     """
-
-    def __init__(
-        self,
-        path: str | Path,
-        *,
-        fields: Sequence[str] = (),
-        encoding: str = "utf-8",
-        start_row: int = 0,
-        max_row: int = MAX_ROW,
-    ) -> None:
-        super().__init__(path, encoding=encoding, start_row=start_row, max_row=max_row)
-        self._fields = tuple(dict.fromkeys(fields))
-        self.columns = (*self._fields, WHOLE)
-
-    @property
-    def form(self) -> dict[str, str | list[str]]:
-        """The format, ``jsonl``."""
-        return {"format": "jsonl"}
 
     def _cells(self, line: str) -> list[str]:
         return json_cells(line.strip(_BLANKS), self._fields)
-
-
-def json_cells(text: str, fields: Sequence[str]) -> list[str]:
-    """The cells of a JSON line: its ``fields``, and last the whole object. Raises DecodeError."""
-    try:
-        values = decode(text.encode())
-    except UnicodeEncodeError as error:
-        raise DecodeError(f"character {error.start} can't be written in UTF-8") from error
-    return [*(_cell(name, values.get(name)) for name in fields), text]
-
-
-WHOLE: Final = "(the whole object)"
-"""The name of the column that holds a JSON line itself."""
 
 
 class WholeEncoder:
@@ -154,16 +123,3 @@ class TextEncoder:
     def encode(self, cells: Sequence[str]) -> bytes:
         """The object, in UTF-8."""
         return ('{"text":' + quote(cells[0]) + "}").encode()
-
-
-def _cell(name: str, value: Value) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        # JSON can say "\ud800", which is half a character and no text.
-        raise DecodeError(f"its {name} holds half a surrogate pair") from error
-    return str(value)

@@ -12,7 +12,8 @@ from sensorstream.serde.value_rules import rule_of
 from sensorstream.sources.cell_rules import of_form
 from sensorstream.sources.csv_file import width_reason
 from sensorstream.sources.formats import Encoder
-from sensorstream.sources.line_files import WHOLE, TextEncoder, WholeEncoder, json_cells
+from sensorstream.sources.line_files import TextEncoder, WholeEncoder
+from sensorstream.sources.object_source import WHOLE, json_cells
 from sensorstream.wording import counted
 
 

@@ -20,9 +20,8 @@ from typing import Any, TypeAlias
 from sensorstream import plug_ins
 from sensorstream.errors import DecodeError, SensorstreamError, SourceError
 from sensorstream.records import Rejected, SourceRow
-from sensorstream.sources.line_files import json_cells
 from sensorstream.sources.line_source import MAX_ROW
-from sensorstream.sources.object_source import ObjectSource
+from sensorstream.sources.object_source import ObjectSource, json_cells
 from sensorstream.sources.text_lines import LongLine
 
 
@@ -41,8 +40,8 @@ RowReader: TypeAlias = Callable[[Iterator[str]], Iterator[Mapping[str, Any] | Un
 class PlugInSource(ObjectSource):
     """A source of the rows that ``read_rows`` makes of a file's lines; each is published as a JSON object.
 
-    The columns are those of :class:`~sensorstream.sources.line_files.JsonlSource`. A row's line is the last one that
-    was read for it. The other options are those of :class:`~sensorstream.sources.line_source.LineSource`.
+    The columns are those of :class:`~sensorstream.sources.object_source.ObjectSource`. A row's line is the last one
+    that was read for it. The other options are those of :class:`~sensorstream.sources.line_source.LineSource`.
     """
 
     def __init__(
