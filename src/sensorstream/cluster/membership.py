@@ -24,7 +24,6 @@ from sensorstream.cluster.metrics import Metrics
 from sensorstream.cluster.plan import (
     Plan,
     addresses,
-    default_port,
     name_flag,
     node_of,
     plan_to_start,
@@ -40,7 +39,7 @@ from sensorstream.cluster.secure import profile, security
 from sensorstream.cluster.starting import configure_node, open_links, start_node
 from sensorstream.cluster.zookeeper import ZooKeeper
 from sensorstream.errors import ClusterUnreachable, Interrupted, LocalClusterError, PortTaken, UsageError
-from sensorstream.events import Listener, Notice, ignore
+from sensorstream.events import Listener, ignore
 from sensorstream.wording import counted
 
 _READY_S: Final = 90.0
@@ -77,7 +76,7 @@ def add_broker(
         node.end(strays, kill=True)
         _require_answer(name, {one: known.ports[one] for one in live}, probe, stop)
         broker = next(one for one in range(1, len(formatted.broker_ids) + 2) if one not in formatted.broker_ids)
-        ports = dict(sorted({**known.ports, broker: _choose_port(name, broker, port, known, listener)}.items()))
+        ports = dict(sorted({**known.ports, broker: _choose_port(folder, broker, port, known, listener)}.items()))
         preflight.require_memory(1)
         after = state.ClusterState(known.data_dir, ports, known.controller_ports, known.processes)
         links = Links(folder)
@@ -192,8 +191,7 @@ def _require_answer(name: str, ports: dict[int, int], probe: Probe, stop: thread
     )
 
 
-def _choose_port(name: str, broker: int, asked: int | None, known: state.ClusterState, listener: Listener) -> int:
-    folder = state.cluster_folder(name)
+def _choose_port(folder: Path, broker: int, asked: int | None, known: state.ClusterState, listener: Listener) -> int:
     if asked:
         if not 0 < asked <= 65535:
             raise UsageError(f"{asked} is not a port", hint="ports are 1 to 65535")
@@ -208,10 +206,7 @@ def _choose_port(name: str, broker: int, asked: int | None, known: state.Cluster
         return asked
     if asked == 0:
         return preflight.free_ports(1, avoid=taken_ports(known, folder))[0]
-    chosen = port_for_another(broker, known, folder)
-    if chosen != default_port(broker) and all(port == default_port(one) for one, port in known.ports.items()):
-        listener(Notice(f"port {default_port(broker)} is already in use: broker {broker} gets another"))
-    return chosen
+    return port_for_another(broker, known, folder, listener)
 
 
 def _format(folder: Path, plan: Plan, broker: int, cluster_id: str, launch: Launch, stop: threading.Event) -> None:

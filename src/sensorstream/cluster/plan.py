@@ -13,6 +13,7 @@ from sensorstream.cluster.secure import Security, security
 from sensorstream.cluster.zookeeper_properties import choose_version
 from sensorstream.config import DEFAULT_PORTS
 from sensorstream.errors import LocalClusterError, UsageError
+from sensorstream.events import Listener, Notice, ignore
 from sensorstream.wording import counted
 
 if TYPE_CHECKING:
@@ -280,16 +281,18 @@ def default_port(broker: int) -> int:
     return first + step * ((broker - 1) % 4) + (broker - 1) // 4
 
 
-def port_for_another(broker: int, known: state.ClusterState, folder: Path) -> int:
+def port_for_another(broker: int, known: state.ClusterState, folder: Path, listener: Listener = ignore) -> int:
     """A port for a broker that joins those that are known.
 
-    It is the default one where all others are on theirs and it is free, else any free one.
+    It is the default one where all others are on theirs; any free one where they are not, or, which is told, where it
+    is in use.
     """
     taken = taken_ports(known, folder)
-    port = default_port(broker)
-    others = (noted == default_port(one) for one, noted in known.ports.items())
-    if all(others) and port not in taken and preflight.is_free(port):
-        return port
+    if all(noted == default_port(one) for one, noted in known.ports.items()):
+        port = default_port(broker)
+        if port not in taken and preflight.is_free(port):
+            return port
+        listener(Notice(f"port {port} is already in use: broker {broker} gets another"))
     return preflight.free_ports(1, avoid=taken)[0]
 
 
