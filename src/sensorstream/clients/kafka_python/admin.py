@@ -36,6 +36,8 @@ RETRY_S: Final = 20.0
 _EARLIEST: Final = -2
 _LATEST: Final = -1
 _READ_COMMITTED: Final = 1
+_KEY_TYPES: Final = {"group": 0, "transactional id": 1}
+"""What a coordinator may be asked for, as the protocol numbers it (KIP-98)."""
 
 _PASSING: Final = (
     kafka_errors.NotControllerError,
@@ -90,9 +92,9 @@ class Session(Closing):
         """Send one request to a broker (None: any) and return its answer."""
         return self.manager.run(self.manager.send, request, node_id)
 
-    def coordinator(self, key_type: int, name: str, node_id: int | None = None) -> Any:
-        """What a broker (None: any) says of the coordinator of a group (0) or of a transactional id (1)."""
-        request = FindCoordinatorRequest(key=name, key_type=key_type, coordinator_keys=[name])
+    def coordinator(self, kind: str, name: str, node_id: int | None = None) -> Any:
+        """What a broker (None: any) says of the coordinator of a ``group`` or a ``transactional id``."""
+        request = FindCoordinatorRequest(key=name, key_type=_KEY_TYPES[kind], coordinator_keys=[name])
         answer = self.ask(request, node_id)
         return answer.coordinators[0] if getattr(answer, "coordinators", None) else answer
 

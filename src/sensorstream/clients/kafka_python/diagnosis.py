@@ -40,7 +40,7 @@ GIVE_UP_S: Final = 15.0
 _CLOSES: Final = "it takes the connection and closes it"
 _TOPIC: Final = 2
 _MIN_ISR: Final = "min.insync.replicas"
-_KINDS: Final = {"group": (0, "__consumer_offsets"), "transactional id": (1, "__transaction_state")}
+_KEPT_IN: Final = {"group": "__consumer_offsets", "transactional id": "__transaction_state"}
 _PLAIN_WORDS: Final = {
     "CoordinatorNotAvailableError": "none is available",
     "CoordinatorLoadInProgressError": "it is still loading",
@@ -180,7 +180,7 @@ class _Look:
         return faults
 
     def _look_at_coordinator(self, kind: str, name: str) -> None:
-        key_type, topic = _KINDS[kind]
+        topic = _KEPT_IN[kind]
         of = f"{kind} {name}"
         rows = self._rows([topic])
         if topic in rows and rows[topic].partitions:
@@ -190,7 +190,7 @@ class _Look:
             if faults:
                 self._found.append(NoCoordinator(of, words(faults)))
                 return
-        row = self._session.coordinator(key_type, name, self._node)
+        row = self._session.coordinator(kind, name, self._node)
         if row.error_code:
             known = topic in rows and bool(rows[topic].partitions)
             why = reason(kafka_errors.for_code(row.error_code)()) if known else f"the topic {topic} is not there yet"

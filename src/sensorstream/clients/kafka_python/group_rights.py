@@ -5,48 +5,46 @@ to a coordinator aborts the whole process when the connection to it drops (librd
 The answer about a group's coordinator needs the same right as its offsets, Describe.
 """
 
-import threading
 from concurrent.futures import Future, wait
 from contextlib import suppress
-from functools import partial
 from typing import Final
 
-import kafka.errors as kafka_errors
-
-from sensorstream.clients.kafka_python.admin import Session
 from sensorstream.clients.own_thread import on_own_thread
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.clients.rights import Denied
 from sensorstream.errors import SensorstreamError
 
 _LOOK_S: Final = 3.0
-_GROUP: Final = 0
 
 
 class GroupRights:
-    """Asks one cluster what this user may know; one question at a time, however often it is put."""
+    """Asks one cluster whether this user may know of one group; one question at a time, however often it is put."""
 
-    def __init__(self, bootstrap: tuple[str, ...], properties: ClientProperties) -> None:
+    def __init__(self, bootstrap: tuple[str, ...], properties: ClientProperties, group: str) -> None:
         self._bootstrap = bootstrap
         self._properties = properties
-        self._asking = threading.Lock()
+        self._group = group
         self._under_way: Future[Denied | None] | None = None
 
-    def refusal(self, group: str) -> Denied | None:
-        """The brokers' refusal to tell of this group; None where there is none within some seconds. Never raises."""
-        with self._asking:
-            if self._under_way is None:
-                self._under_way = on_own_thread("sensorstream-rights", partial(self._ask, group))
-            wait([self._under_way], _LOOK_S)
-            if not self._under_way.done():  # it is waited for the next time
-                return None
-            answer, self._under_way = self._under_way, None
-            return answer.result()
+    def refusal(self) -> Denied | None:
+        """The brokers' refusal to tell of the group; None where there is none within some seconds. Never raises."""
+        if self._under_way is None:
+            self._under_way = on_own_thread("sensorstream-rights", self._ask)
+        wait([self._under_way], _LOOK_S)
+        if not self._under_way.done():  # it is waited for the next time
+            return None
+        answer, self._under_way = self._under_way, None
+        return answer.result()
 
-    def _ask(self, group: str) -> Denied | None:
+    def _ask(self) -> Denied | None:
+        # The library is imported by those who ask: most readers with librdkafka never do.
+        import kafka.errors as kafka_errors
+
+        from sensorstream.clients.kafka_python.admin import Session
+
         with suppress(SensorstreamError, kafka_errors.KafkaError, RuntimeError, OSError):
             with Session(self._bootstrap, self._properties) as session:
-                code = session.coordinator(_GROUP, group).error_code
+                code = session.coordinator("group", self._group).error_code
             if issubclass(kafka_errors.for_code(code), kafka_errors.AuthorizationError):
-                return Denied("group", group)
+                return Denied("group", self._group)
         return None

@@ -23,9 +23,8 @@ _NOT_COMMITTED: Final = "the group's positions were not committed"
 
 def commits(
     consumer: Any,
-    group: str,
     partitions: Sequence[TopicPartition],
-    refusal: Callable[[str], Denied | None],
+    refusal: Callable[[], Denied | None],
     still_there: Callable[[str], object],
 ) -> dict[TopicPartition, Commit]:
     """The group's committed offsets with their notes, of those partitions that have one.
@@ -41,7 +40,7 @@ def commits(
         except KafkaException as error:
             inner = error_of(error)
             if inner is not None and inner.code() == KafkaError._TIMED_OUT:
-                refused = refusal(group)
+                refused = refusal()
                 if refused is not None:
                     raise refused.error(what) from error
             raise

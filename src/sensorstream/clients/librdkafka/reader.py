@@ -6,13 +6,14 @@ lie past control records and aborted ones).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from sensorstream.clients import refusals
 from sensorstream.clients.base import GROUP_SESSION_MS, Notes, Rebalance, ValueBatch, note_of
+from sensorstream.clients.kafka_python.group_rights import GroupRights
 from sensorstream.clients.librdkafka.asking import ask
 from sensorstream.clients.librdkafka.failures import broker_error, passes
 from sensorstream.clients.librdkafka.group_member import Assignment, GroupMember
@@ -23,13 +24,9 @@ from sensorstream.clients.librdkafka.topics import GONE, TopicWatch
 from sensorstream.clients.own_thread import end_within
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.clients.reader import BaseReader
-from sensorstream.clients.rights import Denied
 from sensorstream.errors import UsageError
 from sensorstream.events import Listener
 from sensorstream.records import Commit, ConsumedRecord, TopicIdentity, TopicPartition
-
-if TYPE_CHECKING:
-    from sensorstream.clients.kafka_python.group_rights import GroupRights
 
 DEFAULTS: Final = {
     "max.partition.fetch.bytes": 4 * 1024 * 1024,
@@ -93,8 +90,7 @@ class LibrdkafkaReader(BaseReader):
         self._failure: Exception | None = None
         self._held: list[Any] = []
         self._topics = TopicWatch(self._admin_options)
-        self._access = (bootstrap, properties)
-        self._rights: GroupRights | None = None
+        self._rights = GroupRights(bootstrap, properties, options["group.id"])
         self._cluster_id: str | None = None
 
     def membership(self) -> Any:
@@ -329,15 +325,7 @@ class LibrdkafkaReader(BaseReader):
         offsets: dict[TopicPartition, Commit | None] = dict.fromkeys(partitions)
         if self._group is None or not offsets:
             return offsets
-        return offsets | commits(self._consumer, self._group, list(offsets), self._refusal, self.partitions_for)
-
-    def _refusal(self, group: str) -> Denied | None:
-        """Why this user may not know of the group, as far as the brokers tell."""
-        if self._rights is None:
-            from sensorstream.clients.kafka_python.group_rights import GroupRights
-
-            self._rights = GroupRights(*self._access)
-        return self._rights.refusal(group)
+        return offsets | commits(self._consumer, list(offsets), self._rights.refusal, self.partitions_for)
 
     def commit(self, positions: Mapping[TopicPartition, int], note: Notes = "") -> None:
         """Commit positions for the group."""
