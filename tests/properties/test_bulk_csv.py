@@ -183,7 +183,7 @@ def test_any_one_byte_more_or_less(columns: list[str], value: bytes) -> None:
 
 
 @given(records(sane_name, plain), st.booleans())
-@settings(max_examples=100)
+@settings(max_examples=300)
 def test_plain_values_are_not_refused(case: tuple[list[str], list[bytes]], raw: bool) -> None:
     columns, values = case
     lines = CsvWriter(columns, raw).lines(values)
