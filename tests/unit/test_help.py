@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from typer.exceptions import TyperException
+from typer.main import get_command
 
-from command_lines import commands, parse, program
+from command_lines import commands, parse
 from sensorstream.cli import help_layout, panels
-from sensorstream.cli.app import run
+from sensorstream.cli.app import app, run
 from sensorstream.cli.examples import EXAMPLES
 
 
@@ -19,7 +20,8 @@ def tree(command: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield from tree(inner, f"{path} {name}".strip())
 
 
-COMMANDS = dict(tree(program()))
+PROGRAM: Any = get_command(app)
+COMMANDS = dict(tree(PROGRAM))
 
 
 @pytest.fixture(params=COMMANDS, ids=lambda path: path or "sensorstream")
@@ -29,7 +31,7 @@ def path(request: pytest.FixtureRequest) -> str:
 
 def shown(path: str, columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("COLUMNS", str(columns))
-    assert program().main([*path.split(), "--help"], prog_name="sensorstream", standalone_mode=False) == 0
+    assert PROGRAM.main([*path.split(), "--help"], prog_name="sensorstream", standalone_mode=False) == 0
     return capsys.readouterr().out
 
 
