@@ -49,7 +49,10 @@ def changed(folder: Path, **config: object) -> str:
 
 
 def test_its_scores_are_those_of_the_network_one_text_at_a_time(trained: Path) -> None:
-    """Batches, with texts of all lengths filled up to the same one, change nothing."""
+    """Batches, with texts of all lengths filled up to the same one, change nothing but the rounding of the last digit.
+
+    In what order the network adds up depends on the shape of its input and on the processor.
+    """
     tokenizer = Tokenizer.from_file(str(trained / "tokenizer.json"))
     session = onnxruntime.InferenceSession(str(trained / "model.onnx"))
     scorer = open_scorer(f"onnx:{trained}")
@@ -60,7 +63,10 @@ def test_its_scores_are_those_of_the_network_one_text_at_a_time(trained: Path) -
         assert score[:4] == pytest.approx((positive - negative, positive, neutral, negative), abs=2e-4)
         assert score.label == ("negative", "neutral", "positive")[int(logits.argmax())]
         assert (score.status, score.reason) == ("ok", None)
-    assert [scorer.score_batch([text])[0] for text in TEXTS[:50]] == scorer.score_batch(TEXTS)[:50]
+    for text, together in zip(TEXTS[:50], scorer.score_batch(TEXTS), strict=False):
+        (alone,) = scorer.score_batch([text])
+        assert alone[:4] == pytest.approx(together[:4], abs=1.5e-4)
+        assert alone[4:] == together[4:]
 
 
 def test_what_it_learned_is_measured_like_any_scorer(trained: Path) -> None:
