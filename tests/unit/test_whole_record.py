@@ -1,9 +1,5 @@
-"""What the rows of captured records are: formats of values, columns of the record itself, tombstones, nested JSON."""
+"""The record itself in captured rows: its key, time, place and headers as columns, and tombstones."""
 
-import base64
-import csv
-import io
-import json
 import sqlite3
 from contextlib import closing
 from functools import partial
@@ -12,65 +8,20 @@ from typing import Any
 
 import pytest
 
-from sensorstream.clients.memory import MemoryBroker, MemoryClient
-from sensorstream.config import load
-from sensorstream.errors import DecodeError, PositionMismatch, UsageError
-from sensorstream.events import Event, Listener, RowRejected, ignore
-from sensorstream.pipelines.capture.capture import capture
-from sensorstream.pipelines.capture.job import CaptureOptions, make_job
-from sensorstream.pipelines.capture.spec import CaptureResult
+from capture_labs import MS, TIME, consume, objects, publish, reasons, rows
+from sensorstream.clients.memory import MemoryBroker
+from sensorstream.errors import PositionMismatch, UsageError
 from sensorstream.pipelines.verify.verify import verify
-from sensorstream.records import ConsumedRecord, Headers, Json, Number
-from sensorstream.serde import json as json_serde
-from sensorstream.serde.bulk_csv import CsvWriter
+from sensorstream.records import ConsumedRecord, Number
 from sensorstream.serde.decoders import open_decoder
-from sensorstream.serde.flatten import MAX_DEPTH, flattened
 from sensorstream.serde.row_maker import RowMaker, iso_time, parse_with
 from sensorstream.sinks.checkpoint import Checkpoint
 from sensorstream.sinks.csv_file import CsvFileSink
 
-MS = 1693526340123
-TIME = "2023-08-31T23:59:00.123Z"
-
 
 @pytest.fixture
 def broker() -> MemoryBroker:
-    made = MemoryBroker()
-    made.create_topic("T", 2)
-    return made
-
-
-def publish(
-    broker: MemoryBroker,
-    value: bytes | None,
-    *,
-    key: bytes | None = None,
-    headers: Headers = (),
-    partition: int = 0,
-) -> None:
-    with MemoryClient(broker).publisher() as publisher:
-        publisher.publish("T", value, partition=partition, key=key, timestamp_ms=MS, headers=headers)
-        publisher.flush(5)
-
-
-def consume(broker: MemoryBroker, to: Path, listener: Listener = ignore, **options: Any) -> CaptureResult:
-    chosen = {"topic": "T", "partitions": (0,), "exit_at_end": True, "to": str(to), **options}
-    plan = make_job(load(environ={}), CaptureOptions(**chosen), listener)
-    return capture(MemoryClient(broker), plan.job, plan.make_sink, listener=listener)
-
-
-def reasons(broker: MemoryBroker, to: Path, **options: Any) -> list[str]:
-    told: list[Event] = []
-    consume(broker, to, told.append, **options)
-    return [event.reason for event in told if isinstance(event, RowRejected)]
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
-
-
-def objects(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return MemoryBroker({"T": 2})
 
 
 WHOLE = "key,timestamp,offset,partition,headers"
@@ -116,46 +67,6 @@ def test_goes_on_with_the_same_columns_and_refuses_others(broker: MemoryBroker, 
     consume(broker, plain)
     with pytest.raises(PositionMismatch, match=r"--value-format json, not bytes"):
         consume(broker, plain, value_format="bytes")
-
-
-def test_a_plain_capture_has_the_position_that_it_always_had(broker: MemoryBroker, tmp_path: Path) -> None:
-    publish(broker, b'{"t":1}')
-    consume(broker, tmp_path / "a.csv", value_format="json")
-    document = json.loads((tmp_path / "a.csv.position").read_text())
-    assert not {"transform", "range", "range_end"} & document.keys()
-
-
-def test_a_plain_capture_takes_the_bulk_way(
-    broker: MemoryBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    taken: list[int] = []
-    real = CsvWriter.lines
-
-    def counted(self: CsvWriter, values: list[bytes]) -> bytes | None:
-        lines = real(self, values)
-        taken.append(len(values) if lines is not None else 0)
-        return lines
-
-    monkeypatch.setattr(CsvWriter, "lines", counted)
-    for n in range(50):
-        publish(broker, b'{"t":%d}' % n)
-    consume(broker, tmp_path / "a.csv", value_format="json")
-    assert sum(taken) == 49
-
-
-@pytest.mark.parametrize("form", ["csv", "jsonl"])
-def test_text_and_bytes_are_one_column(broker: MemoryBroker, tmp_path: Path, form: str) -> None:
-    values = [b"plain", 'ÄÖ, "quoted"\nline 2'.encode(), b"", b'{"a":1}', bytes(range(32, 127)), b"\x00tab\t"]
-    for value in values:
-        publish(broker, value)
-    publish(broker, b"\xff\xfe")
-    read = rows if form == "csv" else objects
-    told = reasons(broker, tmp_path / f"text.{form}", value_format="text")
-    assert told == ["byte 0 is not UTF-8"]
-    assert [row["value"] for row in read(tmp_path / f"text.{form}")] == [value.decode() for value in values]
-    consume(broker, tmp_path / f"bytes.{form}", value_format="bytes", raw=True)
-    stored = [base64.b64decode(row["value"], validate=True) for row in read(tmp_path / f"bytes.{form}")]
-    assert stored == [*values, b"\xff\xfe"]
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
@@ -243,52 +154,6 @@ def test_what_makes_no_sense_is_told_before_anything_is_read(
     with pytest.raises(UsageError, match=words):
         consume(broker, tmp_path / "a.csv", **options)
     assert not list(tmp_path.iterdir())
-
-
-def flat(text: str) -> dict[str, object]:
-    return dict(flattened(json_serde.decode(text.encode())))
-
-
-def test_nested_objects_become_columns() -> None:
-    assert flat('{"a":{"b":1,"c":{"d":"x"}},"e":null}') == {"a.b": Number("1"), "a.c.d": "x", "e": None}
-    assert list(flat('{"z":{"y":1},"a":2,"z2":{"x":{"w":3},"v":4}}')) == ["z.y", "a", "z2.x.w", "z2.v"]
-    # Arrays stay whole, whatever is in them; so does an object without members.
-    assert flat('{"a":[{"b":1}, 2],"c":{},"d":{"e":[ ]}}') == {
-        "a": Json('[{"b":1}, 2]'),
-        "c": Json("{}"),
-        "d.e": Json("[ ]"),
-    }
-    assert flat('{"a": { "b" : 1.50 , "ü": {"\\u00e4":true}}}') == {"a.b": Number("1.50"), "a.ü.ä": True}
-
-
-@pytest.mark.parametrize("text", ['{"a.b":1,"a":{"b":2}}', '{"a":{"b":2},"a.b":1}', '{"a":{"b.c":1,"b":{"c":1}}}'])
-def test_two_values_of_one_name_are_no_row(text: str) -> None:
-    with pytest.raises(DecodeError, match="two of its values get the column"):
-        flat(text)
-
-
-def test_depth_is_bounded() -> None:
-    def deep(levels: int) -> str:
-        return '{"a":' * (levels + 1) + "1" + "}" * (levels + 1)
-
-    assert list(flat(deep(MAX_DEPTH - 1))) == [".".join("a" * MAX_DEPTH)]
-    for levels in (MAX_DEPTH + 1, 100_000):
-        with pytest.raises(DecodeError, match="too deep"):
-            flat(deep(levels))
-
-
-def test_nested_records_flattened_in_a_capture(broker: MemoryBroker, tmp_path: Path) -> None:
-    publish(broker, b'{"id":1,"pos":{"lat":1.0,"lon":2}}')
-    publish(broker, b'{"id":2,"pos":null}')
-    publish(broker, b'{"id":3,"pos.lat":1,"pos":{"lat":2}}')
-    told = reasons(broker, tmp_path / "a.csv", flatten=True)
-    assert told == ["two of its values get the column 'pos.lat' when it is flattened"]
-    assert rows(tmp_path / "a.csv") == [
-        {"id": "1", "pos.lat": "1.0", "pos.lon": "2", "pos": ""},
-        {"id": "2", "pos.lat": "", "pos.lon": "", "pos": ""},
-    ]
-    consume(broker, tmp_path / "a.jsonl", flatten=True)
-    assert objects(tmp_path / "a.jsonl")[0] == {"id": 1, "pos.lat": 1.0, "pos.lon": 2}
 
 
 @pytest.mark.parametrize(
