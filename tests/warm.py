@@ -127,7 +127,8 @@ class Forked:
         finally:
             os.close(out[1])
             os.close(err[1])
-        self._told = self._answers.makefile("rb")
+        # Unbuffered: a command may be over before its pid is read, and what is in a buffer, select does not see.
+        self._told = self._answers.makefile("rb", buffering=0)
         self.pid = int(self._told.readline())
 
     def poll(self, within_s: float | None = 0) -> int | None:

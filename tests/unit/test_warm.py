@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -55,6 +56,19 @@ def test_it_takes_signals_and_its_pid_stays_its_own_until_its_end_is_heard_of(tm
                 assert os.getsid(waiting.process.pid) == waiting.process.pid
                 waiting.process.send_signal(number)
                 assert waiting.end() == -number
+
+
+def test_one_that_is_over_before_its_pid_is_read_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = socket.socket.makefile
+
+    def late(answers: socket.socket, *how: Any, **more: Any) -> Any:
+        until(lambda: answers.recv(100, socket.MSG_PEEK).count(b"\n") == 2, "its pid and its end")
+        return make(answers, *how, **more)
+
+    monkeypatch.setattr(socket.socket, "makefile", late)
+    forked = warm.Forked(["produse"], tmp_path, os.environ)
+    assert forked.wait(60) == 2
+    forked.close()
 
 
 def test_a_program_for_a_shell_is_the_script_with_the_shells_streams(tmp_path: Path) -> None:
