@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import random
 import socket
 import threading
 import time
@@ -374,6 +375,20 @@ def test_one_silent_address_does_not_hide_the_good_ones(client: str, silent: str
     for _ in range(2):
         with open_client(Settings(bootstrap=(silent, broker[0]), client=client)).reader() as reader:
             assert reader.end_offsets([]) == {}
+
+
+def test_bootstrap_addresses_are_tried_in_turn(
+    silent: str, broker: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kafka-python draws the address of each attempt: here it draws the silent one whenever that is offered."""
+
+    class Unlucky(random.Random):
+        def choice(self, offered: Any) -> Any:
+            return next((node for node in offered if silent.endswith(f":{node.port}")), offered[0])
+
+    monkeypatch.setattr("kafka.net.manager.random", Unlucky())
+    with open_client(Settings(bootstrap=(silent, broker[0]), client="kafka-python")).reader() as reader:
+        assert reader.end_offsets([]) == {}
 
 
 def test_tls_spoken_to_a_plaintext_port_is_named(client: str, broker: tuple[str, ...]) -> None:

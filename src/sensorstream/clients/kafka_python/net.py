@@ -9,6 +9,8 @@ fault:
 - ``MendedNetClient.__init__``: ``allow_auto_create_topics=False`` never reaches the metadata request.
 - ``WatchedManager.get_connection``: one silent bootstrap address uses up the whole time for connecting, and a
   TLS handshake with a silent peer has no deadline at all.
+- ``WatchedManager._least_tried``: each attempt goes to a bootstrap address chosen at random, which may be the
+  same silent one until the time is over.
 - ``WatchedManager._build_transport``: what a broker says just before it closes the connection is thrown away,
   such as why it refuses a password.
 - ``connect``: a client that could not connect leaves its thread and sockets behind.
@@ -17,6 +19,7 @@ fault:
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, TypeVar
@@ -153,12 +156,21 @@ class WatchedManager(KafkaConnectionManager):  # type: ignore[misc]  # the libra
     def __init__(self, watch: BrokerWatch, net: Any, **configs: Any) -> None:
         super().__init__(net, **configs)
         self.watch = watch
+        self._bootstrap = self.cluster.bootstrap_brokers()
+        self._tries = Counter({node.node_id: 0 for node in self._bootstrap})
+        self.cluster.bootstrap_brokers = self._least_tried
+
+    def _least_tried(self) -> list[Any]:
+        """The bootstrap addresses whose turn it is: the library takes any of these."""
+        least = min(self._tries.values(), default=0)
+        return [node for node in self._bootstrap if self._tries[node.node_id] == least]
 
     def get_connection(self, node_id: Any, timeout_ms: float | None = None, **options: Any) -> Any:
         """As the library's, with the watch told and every attempt bounded."""
         bootstrap = self.cluster.is_bootstrap(node_id)
         if bootstrap:
-            stop = self.watch.give_up(len(self.cluster.bootstrap_brokers()))
+            self._tries[node_id] += 1
+            stop = self.watch.give_up(len(self._bootstrap))
             if stop is not None:
                 raise stop
             timeout_ms = min(timeout_ms or ATTEMPT_S * 1000, ATTEMPT_S * 1000)
