@@ -90,7 +90,7 @@ BatchSize = Annotated[
     typer.Option(
         "--batch-size",
         metavar="BYTES",
-        help="Largest batch for one partition. Default: 262144; with librdkafka 1000000.",
+        help="Largest batch for one partition. Default: 1000000.",
         show_default=False,
         rich_help_panel=panels.SENDING,
     ),

@@ -19,7 +19,7 @@ TEMPLATE: Final = """\
 # exactly_once = false             # true: a replay publishes each row exactly once, however often it is interrupted
 # compression = "lz4"              # none, gzip, snappy, lz4, zstd
 # linger = 5                       # milliseconds a row waits for others; 0 where rows have a moment of their own
-# batch_size = 262144              # bytes sent at once for one partition; librdkafka: 1000000
+# batch_size = 1000000             # bytes sent at once for one partition
 # acks = "all"                     # all, 1, 0: who must have a row before it counts as sent
 # idempotence = true               # no retry doubles or reorders rows; needs acks = "all"
 # schema_registry = "http://127.0.0.1:8081"  # keeps the schemas of Avro values
