@@ -63,9 +63,9 @@ def lines_file(folder: Path, rows: int) -> Path:
 def csv_to_topic(settings: Settings, folder: Path, rows: int, clients: Sequence[str]) -> Case:
     """Publish a CSV file to a topic of two partitions, every row acknowledged by all in-sync replicas.
 
-    The peer is given the same codec and promises, and time for its batches to fill. kcat is timed with ready lines, too:
-    a program in C that need not read CSV is about as fast as these brokers take the rows. With ``--exactly-once`` each
-    run is a job of its own, begun anew.
+    The peer is given the same codec and promises, and time for its batches to fill. kcat is timed with ready lines,
+    too: that is about as fast as these brokers take the rows. With ``--exactly-once`` each run is a job of its own,
+    begun anew.
     """
     path = air_file(folder, rows)
     bootstrap = ",".join(settings.bootstrap)
