@@ -1,16 +1,12 @@
-"""``doctor`` run in a folder of its own, what it says, and somebody who answers at an address."""
+"""``doctor`` run in a folder of its own, and what it says."""
 
 import functools
 import json
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sensorstream.addresses import bracketed
 from sensorstream.cli.app import run
 from sensorstream.cluster.preflight import free_ports
 from sensorstream.doctor import machine
@@ -68,29 +64,6 @@ def doctor_in(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         return Seen(code, captured.out, captured.err)
 
     return call
-
-
-@contextmanager
-def serving(handle: Callable[[socket.socket], None], host: str = "127.0.0.1") -> Iterator[str]:
-    """The address of somebody who does this with each connection."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with ExitStack() as held, socket.create_server((host, 0), family=family) as listener:
-
-        def take(connection: socket.socket) -> None:
-            with closing(connection), suppress(OSError):
-                handle(connection)
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                threading.Thread(target=take, args=(connection,), daemon=True).start()
-
-        threading.Thread(target=serve, daemon=True).start()
-        held.callback(listener.close)
-        yield bracketed(host, listener.getsockname()[1])
 
 
 def nobody() -> str:

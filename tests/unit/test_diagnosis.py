@@ -1,9 +1,7 @@
 """Why nothing moves, asked where no broker is: what is found within the time, and what does not make one blind."""
 
 import socket
-import threading
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 
@@ -11,26 +9,14 @@ from running import until
 from sensorstream.clients.causes import NoBroker, Waited
 from sensorstream.clients.kafka_python.diagnosis import Diagnosis
 from sensorstream.clients.properties import ClientProperties
+from serving import serving
 
 
 @pytest.fixture
 def closes() -> Iterator[str]:
     """The address of somebody who takes connections and closes them, as a proxy in front of a dead broker does."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(16)
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                with closing(connection):
-                    connection.recv(100)
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
+    with serving(lambda connection: connection.recv(100)) as address:
+        yield address
 
 
 def test_one_who_closes_each_connection_is_no_broker(closes: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from doctor_labs import Doctor, doctor_in, nobody, serving
+from doctor_labs import Doctor, doctor_in, nobody
 from sensorstream.cli.app import run
 from sensorstream.cluster.secure.certificates import Authority
 from sensorstream.config import Settings
@@ -19,6 +19,7 @@ from sensorstream.doctor import network
 from sensorstream.doctor.examine import examine
 from sensorstream.errors import ExitCode
 from sensorstream.events import Event, Notice
+from serving import serving
 
 
 @pytest.fixture

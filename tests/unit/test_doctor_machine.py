@@ -11,11 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from doctor_labs import Doctor, doctor_in, nobody, serving
+from doctor_labs import Doctor, doctor_in, nobody
 from sensorstream.cluster import artifacts, state
 from sensorstream.cluster.preflight import free_ports
 from sensorstream.doctor import extras, folders, machine
 from sensorstream.errors import ExitCode
+from serving import serving
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,6 +17,7 @@ from sensorstream.cluster.properties import server_properties
 from sensorstream.cluster.zookeeper import ZooKeeper
 from sensorstream.cluster.zookeeper_properties import choose_version, zookeeper_properties
 from sensorstream.errors import Interrupted, LocalClusterError, PortTaken, UsageError
+from serving import serving
 
 DUMP = """SessionTracker dump:
 Session Sets (3)/(1):
@@ -40,25 +41,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @contextmanager
 def answering(answer: bytes) -> Iterator[int]:
     """A port that answers every connection so."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
 
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                with connection:
-                    connection.recv(4)
-                    connection.sendall(answer)
+    def reply(connection: socket.socket) -> None:
+        connection.recv(4)
+        connection.sendall(answer)
 
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        try:
-            yield int(server.getsockname()[1])
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-            thread.join(10)
+    with serving(reply) as address:
+        yield int(address.rpartition(":")[2])
 
 
 def known(folder: Path, port: int) -> ZooKeeper:
