@@ -12,6 +12,8 @@ from sensorstream.errors import ConfigError
 COMPRESSIONS: Final = ("none", "gzip", "snappy", "lz4", "zstd")
 ACKS: Final = ("all", "1", "0")
 DEFAULT_COMPRESSION: Final = "lz4"
+DEFAULT_BATCH_SIZE: Final = 1_000_000
+"""Bytes before compression; a batch as large as that is within what brokers take unless told otherwise (1 MiB)."""
 MAX_LINGER_MS: Final = 900_000
 """The most that librdkafka takes."""
 

@@ -90,7 +90,7 @@ BatchSize = Annotated[
     typer.Option(
         "--batch-size",
         metavar="BYTES",
-        help="Largest batch for one partition. Default: 1000000.",
+        help=f"Largest batch for one partition. Default: {producer_options.DEFAULT_BATCH_SIZE}.",
         show_default=False,
         rich_help_panel=panels.SENDING,
     ),

@@ -48,7 +48,7 @@ from sensorstream.clients.publisher import BasePublisher
 from sensorstream.clients.sizes import BATCH_OVERHEAD, RECORD_OVERHEAD
 from sensorstream.errors import BrokerError, DeliveryTimeout
 from sensorstream.events import Listener
-from sensorstream.producer_options import DEFAULT_COMPRESSION
+from sensorstream.producer_options import DEFAULT_BATCH_SIZE, DEFAULT_COMPRESSION
 from sensorstream.records import Headers, TopicPartition
 
 DEFAULTS: Final = {
@@ -56,7 +56,7 @@ DEFAULTS: Final = {
     "enable_idempotence": True,
     "compression_type": DEFAULT_COMPRESSION,
     "linger_ms": 5,
-    "batch_size": 1000000,  # one batch is in flight per partition, so this bounds a partition's rate
+    "batch_size": DEFAULT_BATCH_SIZE,  # one batch is in flight per partition, so this bounds a partition's rate
     "delivery_timeout_ms": 2**31 - 1,  # the caller has deadlines of its own; see the first mend
     "reconnect_backoff_max_ms": 1000,
     "max_block_ms": int(ASK_S * 1000),

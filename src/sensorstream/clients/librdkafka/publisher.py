@@ -26,7 +26,7 @@ from sensorstream.clients.publisher import BasePublisher
 from sensorstream.clients.sizes import BATCH_OVERHEAD, RECORD_LIMIT, RECORD_OVERHEAD, batch_of_one
 from sensorstream.errors import DeliveryError, DeliveryTimeout
 from sensorstream.events import Listener
-from sensorstream.producer_options import DEFAULT_COMPRESSION
+from sensorstream.producer_options import DEFAULT_BATCH_SIZE, DEFAULT_COMPRESSION
 from sensorstream.records import Headers, TopicPartition
 
 DEFAULTS: Final = {
@@ -35,7 +35,7 @@ DEFAULTS: Final = {
     "max.in.flight.requests.per.connection": 5,  # librdkafka's own without idempotence is a million
     "compression.type": DEFAULT_COMPRESSION,
     "linger.ms": 5,
-    "batch.size": 1000000,
+    "batch.size": DEFAULT_BATCH_SIZE,
     "batch.num.messages": 100000,
     "queue.buffering.max.messages": 10000000,  # the caller bounds its open records
     "queue.buffering.max.kbytes": 2097151,
