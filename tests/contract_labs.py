@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 from running import until
 from sensorstream.clients.base import Client, Reader, Rebalance
 from sensorstream.clients.memory import MemoryBroker, MemoryClient
-from sensorstream.records import ConsumedRecord
+from sensorstream.records import ConsumedRecord, TopicPartition
 
 WAIT_S = 30.0
 FROM_THE_START = Rebalance(lambda given: dict.fromkeys(given, 0), lambda _: None, lambda _: None)
@@ -186,3 +187,46 @@ def publish(lab: Lab, topic: str, values: Sequence[bytes], partition: int = 0) -
 
 def numbered(count: int) -> list[bytes]:
     return [b"value %d" % number for number in range(count)]
+
+
+class Member:
+    """A group member that keeps its positions itself and notes what it is told, and on which thread."""
+
+    def __init__(self, lab: Lab, group: str, topic: str, stored: dict[TopicPartition, int]) -> None:
+        self.reader = lab.client.reader(group=group)
+        self.stored = stored
+        self.owned: set[TopicPartition] = set()
+        self.told: list[tuple[str, list[TopicPartition]]] = []
+        self.records: list[ConsumedRecord] = []
+        self.polling = False
+        self.reader.subscribe([topic], Rebalance(self._assigned, self._revoked, self._lost))
+
+    def _note(self, what: str, partitions: Sequence[TopicPartition]) -> None:
+        assert self.polling, "called while the member was handling records"
+        assert threading.current_thread() is threading.main_thread()
+        self.told.append((what, list(partitions)))
+
+    def _assigned(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        self._note("assigned", partitions)
+        self.owned.update(partitions)
+        return {partition: self.stored.get(partition, 0) for partition in partitions}
+
+    def _revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        self._note("revoked", partitions)
+        positions = {partition: self.reader.position(partition) for partition in partitions}
+        self.reader.commit(positions, note="revoked")
+        self.stored.update(positions)
+        self.owned.difference_update(partitions)
+
+    def _lost(self, partitions: Sequence[TopicPartition]) -> None:
+        self._note("lost", partitions)
+        self.owned.difference_update(partitions)
+
+    def poll(self) -> None:
+        self.polling = True
+        batches = self.reader.poll(0.1)
+        self.polling = False
+        assert set(batches) <= self.owned
+        for partition, batch in batches.items():
+            self.records.extend(batch)
+            assert self.reader.position(partition) == batch[-1].offset + 1

@@ -2,20 +2,19 @@
 
 import subprocess
 import sys
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from contract_labs import FROM_THE_START, KafkaLab, Lab, group_name, numbered, publish, read
+from contract_labs import FROM_THE_START, KafkaLab, Lab, Member, group_name, numbered, publish, read
 from running import until
 from sensorstream.clients.base import Rebalance
 from sensorstream.clients.kafka_python.reader import KafkaPythonReader
 from sensorstream.errors import BrokerError, UsageError
-from sensorstream.records import Commit, ConsumedRecord, TopicPartition, commit_note
+from sensorstream.records import Commit, TopicPartition, commit_note
 
 
 def test_what_a_group_has_committed_is_there_for_the_next_reader(lab: Lab) -> None:
@@ -58,49 +57,6 @@ def test_without_a_group_nothing_can_be_committed_or_shared(lab: Lab) -> None:
             reader.commit({TopicPartition(topic, 0): 1})
         with pytest.raises(UsageError):
             reader.subscribe([topic], Rebalance(lambda _: {}, lambda _: None, lambda _: None))
-
-
-class Member:
-    """A group member that keeps its positions itself and notes what it is told, and on which thread."""
-
-    def __init__(self, lab: Lab, group: str, topic: str, stored: dict[TopicPartition, int]) -> None:
-        self.reader = lab.client.reader(group=group)
-        self.stored = stored
-        self.owned: set[TopicPartition] = set()
-        self.told: list[tuple[str, list[TopicPartition]]] = []
-        self.records: list[ConsumedRecord] = []
-        self.polling = False
-        self.reader.subscribe([topic], Rebalance(self._assigned, self._revoked, self._lost))
-
-    def _note(self, what: str, partitions: Sequence[TopicPartition]) -> None:
-        assert self.polling, "called while the member was handling records"
-        assert threading.current_thread() is threading.main_thread()
-        self.told.append((what, list(partitions)))
-
-    def _assigned(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
-        self._note("assigned", partitions)
-        self.owned.update(partitions)
-        return {partition: self.stored.get(partition, 0) for partition in partitions}
-
-    def _revoked(self, partitions: Sequence[TopicPartition]) -> None:
-        self._note("revoked", partitions)
-        positions = {partition: self.reader.position(partition) for partition in partitions}
-        self.reader.commit(positions, note="revoked")
-        self.stored.update(positions)
-        self.owned.difference_update(partitions)
-
-    def _lost(self, partitions: Sequence[TopicPartition]) -> None:
-        self._note("lost", partitions)
-        self.owned.difference_update(partitions)
-
-    def poll(self) -> None:
-        self.polling = True
-        batches = self.reader.poll(0.1)
-        self.polling = False
-        assert set(batches) <= self.owned
-        for partition, batch in batches.items():
-            self.records.extend(batch)
-            assert self.reader.position(partition) == batch[-1].offset + 1
 
 
 def test_two_members_share_the_partitions_and_no_record_is_lost_or_doubled(lab: Lab) -> None:

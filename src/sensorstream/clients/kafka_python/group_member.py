@@ -16,6 +16,9 @@ The mends of this file, by the fault they mend in kafka-python 3.0.12:
 - ``GroupRounds.join``: a member that is taken out of its group while it joins again, as one that is frozen in the
   middle of a rebalance, is not told that it has lost its partitions. It comes back with them, or has them revoked,
   and goes on where it was, though others have gone on meanwhile.
+- ``GroupRounds.join``: a member that has lost its partitions claims them when it joins again. Whoever leads the group
+  believes it: so a partition is given to it that another member still has, and rows are read twice; or is kept for it
+  until it lets go of what it does not have, and nobody reads it.
 """
 
 from typing import Any
@@ -86,6 +89,9 @@ class GroupRounds:
                 return assignment
         if self._coordinator._generation.is_lost() and self._consumer._subscription.assigned_partitions():
             await self._coordinator._on_join_prepare_async(-1, "")  # tells that they are lost, and lets go of them
+        held = sorted(self._consumer._subscription.assigned_partitions())
+        for assignor in self._coordinator._assignors.values():
+            assignor.member_assignment = held  # what it is going to claim
         assignment = await self._library_join()
         self._unclaimed = (self._coordinator._generation, assignment)
         return assignment
