@@ -143,3 +143,19 @@ def test_run_publishes_exactly_once_and_captures(b: list[str], tmp_path: Path) -
         result = ok(*command, "--to", str(tmp_path / "captured"), "-g", "once-run", cwd=tmp_path)
         assert result["replay"]["acknowledged"] == expected
     ok("verify", "--source", f"once-run={tmp_path / 'once-run.csv'}", str(tmp_path / "captured"))
+
+
+@pytest.mark.parametrize("options", [(), ("--exactly-once",)], ids=["at-least-once", "exactly-once"])
+def test_a_topic_whose_limit_is_below_the_batches_is_named_at_once(
+    b: list[str], tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """librdkafka sends the batches that it has made; kafka-python splits them."""
+    topic = "once-small" + "".join(options)
+    ok("topics", "create", topic, "--set", "max.message.bytes=2000", *b)
+    rows = ("--source", source(tmp_path, topic, 100_000), "--delay", "0")
+    command = ["produce", *rows, "--client", "librdkafka", *b]
+    refused = cli(*command, *options, cwd=tmp_path, timeout=60)
+    assert refused.returncode == ExitCode.FAILED
+    assert "the broker refuses a record as too large" in refused.stderr
+    assert "raise max.message.bytes of the topic, or lower batch.size below it" in refused.stderr
+    ok(*command, "--batch-size", "1000", "--limit", "2000", *options, cwd=tmp_path)

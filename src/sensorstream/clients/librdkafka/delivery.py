@@ -12,6 +12,7 @@ from sensorstream.records import TopicPartition
 _SLICE_S: Final = 0.05
 THROWN_AWAY: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._FATAL)
 """What records end with that are given up because of something else."""
+TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
 _UNCERTAIN: Final = (
     KafkaError._MSG_TIMED_OUT,
     KafkaError._TIMED_OUT,
@@ -111,7 +112,7 @@ def delivery_error(where: TopicPartition, error: KafkaError) -> DeliveryError:
     refused = denied(error)
     if refused is not None:
         return refused.delivery_error(where)
-    if error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE):
+    if error.code() in TOO_LARGE:
         return RecordTooLarge(
             f"{where}: the broker refuses a record as too large",
             hint="raise max.message.bytes of the topic, or lower batch.size below it",

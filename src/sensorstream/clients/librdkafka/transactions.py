@@ -17,7 +17,13 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from sensorstream.clients.base import Reader
-from sensorstream.clients.librdkafka.delivery import THROWN_AWAY, RdDelivery, VouchedDelivery
+from sensorstream.clients.librdkafka.delivery import (
+    THROWN_AWAY,
+    TOO_LARGE,
+    RdDelivery,
+    VouchedDelivery,
+    delivery_error,
+)
 from sensorstream.clients.librdkafka.failures import broker_error, denied, error_of, reason
 from sensorstream.clients.librdkafka.publisher import LibrdkafkaPublisher
 from sensorstream.clients.librdkafka.reader import LibrdkafkaReader
@@ -108,12 +114,20 @@ class LibrdkafkaTransactionalPublisher(BaseTransactionalPublisher[RdDelivery], L
         return VouchedDelivery(self, where, count), None
 
     def failure(self, where: TopicPartition, error: KafkaError) -> DeliveryError:
-        """As the publisher's; of records that were thrown away with a transaction, what that failed with."""
-        refused = self._refused() if error.code() in THROWN_AWAY else None
-        return refused or super().failure(where, error)
+        """As the publisher's; of records that were thrown away or not taken, what their transaction failed with."""
+        if error.code() in (*THROWN_AWAY, KafkaError._STATE):
+            refused = self._refused()
+            if refused is not None:
+                return refused
+            if self._cause is not None and self._cause.code() in TOO_LARGE:
+                return delivery_error(where, self._cause)
+        return super().failure(where, error)
 
     def _refused(self) -> DeliveryError | None:
-        """That a right is missing, where the open transaction has failed with that; it is not told for which topic."""
+        """That a right is missing, where the open transaction has failed with that; it is not told for which topic.
+
+        What it has failed with, if it has, is in ``_cause`` afterwards.
+        """
         if self._cause is None and self._stage.is_open:
             # Refused in an open transaction: with what that has failed with, where it has.
             try:
