@@ -258,7 +258,8 @@ class KafkaPythonReader(BaseReader):
                     ) from error
                 threading.Event().wait(_AGAIN_S)
             else:
-                return {TopicPartition(*partition): offset for partition, offset in found.items()}
+                # In the order that was asked for: the library's is that in which the leaders have answered.
+                return {TopicPartition(*partition): found[partition] for partition in wanted}
 
     def _check_partitions(self, partitions: Iterable[Any]) -> None:
         """The library waits its whole timeout for a partition that does not exist."""
