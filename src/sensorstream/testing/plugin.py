@@ -17,6 +17,7 @@ _RUN: Final = "SENSORSTREAM_PYTEST_RUN"
 _MADE: Final = "sensorstream_cluster"
 _used: Final = pytest.StashKey["KafkaCluster"]()
 _names: Final = pytest.StashKey[set[str]]()
+_run: Final = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,6 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_names] = set()
     if not hasattr(config, "workerinput"):
         os.environ[_RUN] = f"{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    # Kept here: the tests may clear the environment.
+    config.stash[_run] = os.environ[_RUN]
 
 
 @pytest.fixture(scope="session")
@@ -66,9 +69,9 @@ def kafka_cluster(request: pytest.FixtureRequest) -> "KafkaCluster":
     brokers = config.getoption("--kafka-brokers") or int(config.getini("kafka_brokers"))
     version = config.getoption("--kafka-version") or config.getini("kafka_version") or None
     reuse: bool = config.getoption("--kafka-reuse")
-    name = f"pytest-reuse-{version or 'newest'}-{brokers}" if reuse else f"pytest-{os.environ[_RUN]}"
+    name = f"pytest-reuse-{version or 'newest'}-{brokers}" if reuse else f"pytest-{config.stash[_run]}"
     started = KafkaCluster(name)
-    started.up(brokers, version, owner=None if reuse else int(os.environ[_RUN].partition("-")[0]))
+    started.up(brokers, version, owner=None if reuse else int(config.stash[_run].partition("-")[0]))
     config.stash[_used] = started
     if not reuse:
         config.stash[_names].add(name)
