@@ -2,7 +2,8 @@
 
 import base64
 import re
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from sensorstream.clients import librdkafka
+from sensorstream.clients.librdkafka import group_offsets
 from sensorstream.clients.librdkafka.asking import ask
 from sensorstream.clients.librdkafka.failures import PASSING, broker_error
 from sensorstream.clients.librdkafka.net import BrokerWatch
+from sensorstream.clients.rights import Denied
 from sensorstream.errors import BrokerError, ClusterUnreachable, NotAllowed, UnknownTopic
 
 
@@ -121,3 +124,25 @@ def test_its_admin_client_is_asked_nothing_that_goes_to_a_coordinator() -> None:
         (file.name, []) for file in files
     ]
     assert TO_A_COORDINATOR.search("admin.list_consumer_group_offsets([])")
+
+
+def test_a_commit_that_nobody_answers_is_a_missing_right_where_that_is_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a busy machine librdkafka takes longer to tell that it may not know than a commit is waited for."""
+    monkeypatch.setattr(group_offsets, "COMMIT_S", 0.05)
+    over = threading.Event()
+
+    def commit(refusal: Callable[[], Denied | None] | None) -> None:
+        silent = SimpleNamespace(commit=lambda **_: over.wait(60))
+        group_offsets.commit(silent, "readers", [], in_callback=False, refusal=refusal)
+
+    try:
+        with pytest.raises(NotAllowed, match="group authorization failed") as caught:
+            commit(lambda: Denied("group", "readers"))
+        assert "Read on group readers" in str(caught.value)
+        for refusal in (lambda: None, None):
+            with pytest.raises(BrokerError, match="no answer within"):
+                commit(refusal)
+    finally:
+        over.set()

@@ -52,10 +52,19 @@ def commits(
     }
 
 
-def commit(consumer: Any, group: str, offsets: list[KafkaPartition], *, in_callback: bool) -> None:
+def commit(
+    consumer: Any,
+    group: str,
+    offsets: list[KafkaPartition],
+    *,
+    in_callback: bool,
+    refusal: Callable[[], Denied | None] | None,
+) -> None:
     """Commit these offsets for the group; ``in_callback``: this is called in a callback of the consumer's.
 
-    Raises BrokerError when they were not accepted within ``COMMIT_S``, NotAllowed.
+    Where nobody has answered, ``refusal``, if given, is asked whether this user may know of the group: librdkafka asks
+    on who coordinates it, also when the answer is each time that the user may not know. Raises BrokerError when they
+    were not accepted within ``COMMIT_S``, NotAllowed.
     """
 
     def call() -> list[Any]:
@@ -71,6 +80,9 @@ def commit(consumer: Any, group: str, offsets: list[KafkaPartition], *, in_callb
     except (KafkaException, RuntimeError) as error:
         raise _not_committed(group, error) from error
     if not answers:
+        refused = None if refusal is None else refusal()
+        if refused is not None:
+            raise refused.error(_NOT_COMMITTED, "Read")
         raise BrokerError(f"{_NOT_COMMITTED}: no answer within {COMMIT_S:.0f} s")
     for answer in answers:
         if answer.error is not None:

@@ -91,6 +91,7 @@ class LibrdkafkaReader(BaseReader):
         self._held: list[Any] = []
         self._topics = TopicWatch(self._admin_options)
         self._rights = GroupRights(bootstrap, properties, options["group.id"])
+        self._has_committed = False
         self._cluster_id: str | None = None
 
     def membership(self) -> Any:
@@ -332,7 +333,10 @@ class LibrdkafkaReader(BaseReader):
         group = self._need_group("commit")
         if positions:
             offsets = [KafkaPartition(*one, offset, note_of(note, one)) for one, offset in positions.items()]
-            commit(self._consumer, group, offsets, in_callback=self._in_callback)
+            # Where one was accepted before, silence is no refusal.
+            refusal = None if self._has_committed else self._rights.refusal
+            commit(self._consumer, group, offsets, in_callback=self._in_callback, refusal=refusal)
+            self._has_committed = True
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch nothing from these partitions until resumed, or assigned again."""
