@@ -36,15 +36,6 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-@pytest.fixture
-def silent() -> Iterator[str]:
-    """An address where somebody takes connections and never says a word."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(16)
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
-
-
 @pytest.fixture(scope="module")
 def alone(_own_surroundings: None) -> Iterator[LocalCluster]:
     """A cluster of one broker."""

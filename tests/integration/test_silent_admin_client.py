@@ -1,8 +1,5 @@
 """librdkafka's admin client can fall silent for good while the brokers answer everybody else."""
 
-import socket
-from collections.abc import Iterator
-
 import pytest
 
 from sensorstream import admin
@@ -10,15 +7,6 @@ from sensorstream.clients.librdkafka import topics
 from sensorstream.clients.librdkafka.topics import TopicWatch
 from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import SensorstreamError
-
-
-@pytest.fixture
-def silent() -> Iterator[str]:
-    """An address where somebody takes connections and never says a word."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(16)
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.mark.broker

@@ -131,20 +131,14 @@ def test_what_keeps_a_command_waiting_is_named(cluster: LocalCluster, settings: 
     admin.delete_topics(settings, sorted(made & {ALL, ONE, SAFE, NEW}))
 
 
-def test_where_no_broker_answers_it_is_told_while_one_is_looked_for(tmp_path: Path) -> None:
-    import socket
-
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(16)
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
-        with ExitStack() as stack:
-            commands = [
-                stack.enter_context(
-                    started("consume", "-t", "A", "-p", "0", "--client", client, "-b", address, cwd=tmp_path)
-                )
-                for client in CLIENTS
-            ] + [stack.enter_context(started("topics", "list", "-b", address, cwd=tmp_path))]
-            for running in commands:
-                until(waits(running, f"no broker answers ({address}: "), "the silence is told of")
-                assert running.end() == 3
+def test_where_no_broker_answers_it_is_told_while_one_is_looked_for(silent: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        commands = [
+            stack.enter_context(
+                started("consume", "-t", "A", "-p", "0", "--client", client, "-b", silent, cwd=tmp_path)
+            )
+            for client in CLIENTS
+        ] + [stack.enter_context(started("topics", "list", "-b", silent, cwd=tmp_path))]
+        for running in commands:
+            until(waits(running, f"no broker answers ({silent}: "), "the silence is told of")
+            assert running.end() == 3
