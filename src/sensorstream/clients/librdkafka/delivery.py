@@ -13,6 +13,7 @@ _SLICE_S: Final = 0.05
 THROWN_AWAY: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._FATAL)
 """What records end with that are given up because of something else."""
 TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
+"""What a broker says of a batch beyond the topic's ``max.message.bytes``."""
 _UNCERTAIN: Final = (
     KafkaError._MSG_TIMED_OUT,
     KafkaError._TIMED_OUT,

@@ -12,7 +12,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
 from sensorstream.clients import refusals
-from sensorstream.clients.librdkafka.failures import broker_error
+from sensorstream.clients.librdkafka.failures import broker_error, error_of
 from sensorstream.clients.librdkafka.net import ASK_S, LOG
 from sensorstream.clients.own_thread import on_own_thread
 from sensorstream.errors import UnknownTopic
@@ -101,10 +101,8 @@ class TopicWatch:
 
     def _renew_after(self, error: BaseException) -> None:
         """Let go of an admin client that was silent; to end it may take as long as it has questions under way."""
-        inner = error.args[0] if error.args else None
-        silent = isinstance(error, TimeoutError) or (
-            isinstance(inner, KafkaError) and inner.code() == KafkaError._TIMED_OUT
-        )
+        inner = error_of(error)
+        silent = isinstance(error, TimeoutError) or (inner is not None and inner.code() == KafkaError._TIMED_OUT)
         if silent and self._admin is not None:
             old, self._admin = [self._admin], None
             on_own_thread("sensorstream-admin-close", old.clear)
@@ -121,8 +119,8 @@ class TopicWatch:
 
 
 def _gone(topic: str, error: BaseException) -> UnknownTopic | None:
-    inner = error.args[0] if error.args else None
-    return refusals.topic_gone(topic) if isinstance(inner, KafkaError) and inner.code() in GONE else None
+    inner = error_of(error)
+    return refusals.topic_gone(topic) if inner is not None and inner.code() in GONE else None
 
 
 def _id_of(description: Any) -> str | None:

@@ -115,19 +115,13 @@ class LibrdkafkaTransactionalPublisher(BaseTransactionalPublisher[RdDelivery], L
 
     def failure(self, where: TopicPartition, error: KafkaError) -> DeliveryError:
         """As the publisher's; of records that were thrown away or not taken, what their transaction failed with."""
-        if error.code() in (*THROWN_AWAY, KafkaError._STATE):
-            refused = self._refused()
-            if refused is not None:
-                return refused
-            if self._cause is not None and self._cause.code() in TOO_LARGE:
-                return delivery_error(where, self._cause)
-        return super().failure(where, error)
+        cause = self._failed_with() if error.code() in (*THROWN_AWAY, KafkaError._STATE) else None
+        if cause is not None and cause.code() in TOO_LARGE:
+            return delivery_error(where, cause)
+        return self._refusal_in(cause) or super().failure(where, error)
 
-    def _refused(self) -> DeliveryError | None:
-        """That a right is missing, where the open transaction has failed with that; it is not told for which topic.
-
-        What it has failed with, if it has, is in ``_cause`` afterwards.
-        """
+    def _failed_with(self) -> KafkaError | None:
+        """What the open transaction has failed with, where it has."""
         if self._cause is None and self._stage.is_open:
             # Refused in an open transaction: with what that has failed with, where it has.
             try:
@@ -135,7 +129,15 @@ class LibrdkafkaTransactionalPublisher(BaseTransactionalPublisher[RdDelivery], L
             except KafkaException as error:
                 inner = error_of(error)
                 self._cause = inner if inner is not None and inner.code() != KafkaError._STATE else None
-        refused = None if self._cause is None else denied(self._cause)
+        return self._cause
+
+    def _refused(self) -> DeliveryError | None:
+        """That a right is missing, where the open transaction has failed with that."""
+        return self._refusal_in(self._failed_with())
+
+    def _refusal_in(self, cause: KafkaError | None) -> DeliveryError | None:
+        """That a right is missing, where that is the cause; it is not told for which topic."""
+        refused = None if cause is None else denied(cause)
         if refused is None or not self._deliveries:
             return None
         return refused.delivery_error(self._deliveries[0].where, *(one.where.topic for one in self._deliveries))
