@@ -48,7 +48,7 @@ def open_stored(path: str | Path, name: str) -> Opened:
         raise SourceError(f"{name} is a folder", hint="name the file in it") from error
     except (OSError, ValueError) as error:
         raise unreadable(name, error) from error
-    status = Path(path).stat()
+    status = os.fstat(file.fileno())  # not the path's: it may be another file's by now, or nobody's
 
     def read_some(size: int) -> bytes:
         try:

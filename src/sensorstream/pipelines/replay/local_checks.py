@@ -29,12 +29,18 @@ def _check_source(source: ReplaySource, job: ReplayJob) -> None:
     if name == "stdin":
         return
     path = Path(name)
-    if path.exists() and not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
-        if not os.access(path, os.R_OK):
-            raise SourceError(f"{name} can't be read: Permission denied", hint="check the path and its permissions")
-        return
-    if source.rules.follow is not None and not path.exists() and path.parent.is_dir():
-        return  # it is waited for
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if source.rules.follow is not None and path.parent.is_dir():
+            return  # it is waited for
+    except (OSError, ValueError):
+        pass  # opening it says what is wrong with it
+    else:
+        if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+            if not os.access(path, os.R_OK):
+                raise SourceError(f"{name} can't be read: Permission denied", hint="check the path and its permissions")
+            return
     replay = replay_for(source.rules)(
         source.topic,
         source.make_source,

@@ -7,6 +7,7 @@ from pathlib import Path
 from sensorstream.errors import UsageError
 from sensorstream.pipelines.replay.share import Share
 from sensorstream.pipelines.replay.spec import ReplayJob
+from sensorstream.sources.rotation import status_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,9 @@ def plan(
     """
     sizes, most = [], []
     for source, path in zip(job.sources, paths, strict=True):
-        file = Path(path)
-        regular = file.is_file()
-        sizes.append(max(1, file.stat().st_size) if regular else 1)
-        shared = regular and not paced and source.rules.follow is None
+        status = status_of(Path(path))
+        sizes.append(1 if status is None else max(1, status.st_size))
+        shared = status is not None and not paced and source.rules.follow is None
         most.append(partitions[source.topic] if shared else 1)
     fair = sum(sizes) / processes
     shares = [max(1, min(limit, processes, round(size / fair))) for size, limit in zip(sizes, most, strict=True)]
