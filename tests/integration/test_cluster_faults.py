@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -11,9 +12,12 @@ import psutil
 import pytest
 
 from running import Started, cli, started
-from sensorstream.cluster import LocalCluster, artifacts, node, preflight
+from sensorstream.cluster import LocalCluster, artifacts, class_archive, node, preflight
+from sensorstream.cluster.java_runtime import java_executable
 from sensorstream.cluster.preflight import NODE_MARK
 from sensorstream.errors import ArtifactError, LocalClusterError
+from sensorstream.events import ignore
+from sensorstream.state_folder import cache_folder
 
 pytestmark = pytest.mark.broker
 
@@ -22,6 +26,18 @@ pytestmark = pytest.mark.broker
 def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SENSORSTREAM_STATE_DIR", str(tmp_path / "state"))
     return tmp_path / "state"
+
+
+@pytest.fixture
+def never_formatted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine on which no cluster was ever formatted: so Kafka's tool is run. Kafka itself is there."""
+    version = artifacts.DEFAULT_VERSION
+    class_archive.prepared_launch(java_executable(), artifacts.fetch(version), version, ignore, threading.Event())
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    for name in ("jars", "classes"):
+        (folder / name).symlink_to(cache_folder() / name)
+    monkeypatch.setenv("SENSORSTREAM_CACHE_DIR", str(folder))
 
 
 def ours(state_folder: Path) -> list[list[str]]:
@@ -131,6 +147,7 @@ def test_a_start_that_takes_too_long_leaves_nothing(state_folder: Path) -> None:
     assert not ours(state_folder)
 
 
+@pytest.mark.usefixtures("never_formatted")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("phase", [FORMATTING, STARTING])
 def test_an_interrupted_up_leaves_no_orphan(state_folder: Path, number: signal.Signals, phase: str) -> None:
@@ -154,6 +171,7 @@ def test_down_cleans_up_after_a_killed_up(state_folder: Path) -> None:
     assert not ours(state_folder)
 
 
+@pytest.mark.usefixtures("never_formatted")
 def test_up_takes_over_what_a_killed_up_left(state_folder: Path) -> None:
     with started(*UP) as up:
         wait_for(FORMATTING, up)

@@ -23,6 +23,7 @@ import pytest
 from running import PROGRAM, Started, cli, ok, until
 from sensorstream.clients.probe import cluster_health
 from sensorstream.cluster import artifacts, node
+from sensorstream.cluster.formatting import format_by_tool
 from sensorstream.cluster.java_command import Launch
 from sensorstream.cluster.java_runtime import java_executable
 from sensorstream.cluster.preflight import free_ports
@@ -82,7 +83,7 @@ def broker_at(address: str, folder: Path) -> Iterator[str]:
     ).replace(f"PLAINTEXT://{LOOPBACK}:{port}", f"PLAINTEXT://{address}:{port}")
     one.configure(text, logging_properties(one.log_file, key))
     launch = Launch(java_executable(), artifacts.fetch(version))
-    one.format(launch, new_id(), threading.Event())
+    format_by_tool(one, launch, new_id(), threading.Event())
     started = one.start(launch)
     try:
         bootstrap = f"{address}:{port}"

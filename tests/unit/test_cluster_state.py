@@ -70,24 +70,6 @@ def test_each_kafka_line_gets_its_logging() -> None:
     assert "%d{ISO8601}" in text
 
 
-@pytest.mark.parametrize("directory", ["", "directory.id=QVY0CWelsUogCUkg9-vK3w\n"], ids=["3.6", "from 3.7 on"])
-def test_a_node_is_formatted_like_another_but_for_what_is_its_own(tmp_path: Path, directory: str) -> None:
-    first, second = (node.Node(one, tmp_path / f"broker-{one}", tmp_path / "data" / f"broker-{one}") for one in (1, 2))
-    (first.data / "__cluster_metadata-0").mkdir(parents=True)
-    (first.data / "__cluster_metadata-0" / "x.checkpoint").write_bytes(b"\0\xff")
-    text = "#\n#Fri Nov 27 23:12:25 UTC 2026\ncluster.id=3bV4f-6HQMqdtS8F4wabJA\n"
-    (first.data / "meta.properties").write_text(f"{text}{directory}node.id=1\nversion=1\n")
-    second.format_like(first)
-    assert (second.data / "__cluster_metadata-0" / "x.checkpoint").read_bytes() == b"\0\xff"
-    lines = (second.data / "meta.properties").read_text().splitlines()
-    assert "cluster.id=3bV4f-6HQMqdtS8F4wabJA" in lines
-    assert "version=1" in lines
-    assert [line for line in lines if line.startswith("node.id")] == ["node.id=2"]
-    found = [line for line in lines if line.startswith("directory.id=")]
-    assert len(found) == (1 if directory else 0)
-    assert directory.strip() not in found
-
-
 def test_cluster_ids_are_kafkas() -> None:
     ids = {new_id() for _ in range(500)}
     assert len(ids) == 500

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from sensorstream.cluster import artifacts, node, properties, state
+from sensorstream.cluster.formatting import format_nodes
 from sensorstream.cluster.java_command import Launch
 from sensorstream.cluster.java_runtime import Java
 from sensorstream.cluster.preflight import free_ports, listens
@@ -114,7 +115,7 @@ def _run_a_broker(launching: Launch, version: str, making: Path, archive: Path, 
         ),
         properties.logging_properties(one.log_file, key),
     )
-    one.format(launching, properties.new_id(), stop)
+    format_nodes([one], launching, version, properties.new_id(), stop)
     started = one.start(replace(launching, options=(f"-XX:ArchiveClassesAtExit={archive}",)))
     deadline = time.monotonic() + _DEADLINE_S
     try:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from sensorstream.cluster import artifacts, class_archive, node, preflight, properties, state
+from sensorstream.cluster.formatting import format_nodes
 from sensorstream.cluster.java_command import Launch
 from sensorstream.cluster.java_runtime import java_executable
 from sensorstream.cluster.links.links import Disturbance, Links
@@ -173,10 +174,8 @@ class LocalCluster:
             for node_id in plan.known.ports:  # left by a formatting that was cut short
                 shutil.rmtree(node_of(self.folder, plan.known, node_id).data, ignore_errors=True)
             if plan.mode == "kraft":
-                first, *others = [configure_node(self.folder, plan, node_id) for node_id in plan.known.ports]
-                first.format(launch, formatted.cluster_id, stop, users)
-                for one in others:
-                    one.format_like(first)
+                nodes = [configure_node(self.folder, plan, node_id) for node_id in plan.known.ports]
+                format_nodes(nodes, launch, plan.version, formatted.cluster_id, stop, users)
         except OSError as error:
             raise LocalClusterError(
                 f"the data folder {data} can't be used: {error.strerror or error}",

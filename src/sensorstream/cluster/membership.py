@@ -17,6 +17,7 @@ from typing import Final
 
 from sensorstream.clients.probe import ClusterHealth
 from sensorstream.cluster import artifacts, class_archive, node, preflight, state
+from sensorstream.cluster.formatting import format_by_tool
 from sensorstream.cluster.java_command import Launch
 from sensorstream.cluster.java_runtime import java_executable
 from sensorstream.cluster.links.links import Links
@@ -217,7 +218,7 @@ def _format(folder: Path, plan: Plan, broker: int, cluster_id: str, launch: Laun
         shutil.rmtree(one.folder, ignore_errors=True)
         if plan.mode == "kraft":
             one = configure_node(folder, plan, broker)
-            one.format(launch, cluster_id, stop)
+            format_by_tool(one, launch, cluster_id, stop)
     except OSError as error:
         raise LocalClusterError(
             f"the data folder {one.data} can't be used: {error.strerror or error}", hint="is the disk full?"

@@ -1,4 +1,4 @@
-"""Station 5: one Kafka node in a Java process: formatted, started, watched, stopped.
+"""Station 5: one Kafka node in a Java process: configured, started, watched, stopped.
 
 A node outlives the command that started it (it has a session of its own). It is found again by its pid and the mark
 on its command line, so a process that the system has given the same pid later is never touched.
@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,16 +16,13 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from sensorstream.cluster.java_command import Launch
 from sensorstream.cluster.preflight import NODE_MARK
-from sensorstream.cluster.properties import new_id
 from sensorstream.cluster.secure.private_files import write_private
 from sensorstream.cluster.state import NodeProcess
-from sensorstream.errors import Interrupted, LocalClusterError
 from sensorstream.own_files import make_folder
 
 if TYPE_CHECKING:
     import psutil
 
-_FORMAT_DEADLINE_S: Final = 60.0
 _POLL_S: Final = 0.02
 
 _children: list[subprocess.Popen[bytes]] = []
@@ -43,7 +39,6 @@ class Node:
         self.log_file = folder / f"{folder.name}.log"
         self.output_file = folder / f"{folder.name}.out"
         self.properties_file = folder / "server.properties"
-        self.arguments_file = folder / "format.arguments"
 
     def configure(self, server_properties: str, logging: tuple[str, str]) -> None:
         """Write the node's configuration files."""
@@ -51,68 +46,15 @@ class Node:
         write_private(self.properties_file, server_properties)
         name, text = logging
         (self.folder / name).write_text(text, encoding="utf-8")
-        self._logging = self.folder / name
-
-    def format(self, launch: Launch, cluster_id: str, stop: threading.Event, more: Sequence[str] = ()) -> None:
-        """Format the data folder with Kafka's own tool, which is not left running, whatever happens.
-
-        ``more`` are further words of the tool's command line, passwords among them: it gets all by a file.
-        Raises LocalClusterError with the tool's own words, Interrupted when ``stop`` was set, OSError.
-        """
-        make_folder(self.data)
-        told = ["format", "-t", cluster_id, "-c", str(self.properties_file), *more]
-        write_private(self.arguments_file, "".join(f"{word}\n" for word in told))
-        words = launch.command(
-            self.folder,
-            ["kafka.tools.StorageTool", f"@{self.arguments_file}"],
-            self._logging,
-            heap_mb=96,
-        )
-        with self.output_file.open("wb") as output:
-            tool = spawn(words, output.fileno(), self.folder)
-        deadline = time.monotonic() + _FORMAT_DEADLINE_S
-        try:
-            while tool.poll() is None:
-                if stop.wait(_POLL_S):
-                    raise Interrupted("stopped while formatting", hint="nothing was left running")
-                if time.monotonic() > deadline:
-                    raise LocalClusterError(
-                        f"formatting broker {self.node_id} took longer than {_FORMAT_DEADLINE_S:.0f} s",
-                        hint=f"see {self.output_file}",
-                    )
-            if tool.returncode != 0:
-                raise LocalClusterError(
-                    f"broker {self.node_id} could not be formatted: {self.last_error()}",
-                    hint=f"see {self.output_file}",
-                )
-        finally:
-            if tool.poll() is None:
-                tool.kill()
-                tool.wait()
-            self.arguments_file.unlink(missing_ok=True)
-
-    def format_like(self, other: "Node") -> None:
-        """Format the data folder as that of another node of the same cluster, which is formatted and has not run.
-
-        Kafka's tool takes a second of Java for each node and writes the same for all, but for ``meta.properties``:
-        there a node has a number of its own, and from Kafka 3.7 on its folder has an id (KIP-858). Raises OSError.
-        """
-        shutil.copytree(other.data, self.data)
-        meta = self.data / "meta.properties"
-        own = {"node.id": str(self.node_id), "directory.id": new_id()}
-        lines = [line.partition("=") for line in meta.read_text(encoding="latin-1").splitlines()]
-        meta.write_text(
-            "".join(f"{key}{mark}{own.get(key, value)}\n" for key, mark, value in lines), encoding="latin-1"
-        )
+        self.logging_file = self.folder / name
 
     def start(self, launch: Launch, main: str = "kafka.Kafka", heap_mb: int = 256) -> NodeProcess:
         """Start the broker, detached; it is not ready yet. Returns its pid and start time."""
-
         if self.log_file.exists():
             self.log_file.replace(self.log_file.with_name(f"{self.log_file.name}.before"))
-        words = launch.command(self.folder, [main, str(self.properties_file)], self._logging, heap_mb)
+        words = launch.command(self.folder, [main, str(self.properties_file)], self.logging_file, heap_mb)
         with self.output_file.open("wb") as output:
-            child = spawn(words, output.fileno(), self.folder)
+            child = spawn_java(words, output.fileno(), self.folder)
         return process_of(child.pid)
 
     def last_error(self) -> str:
@@ -283,6 +225,17 @@ def spawn(
     )
     _children.append(child)
     return child
+
+
+def spawn_java(words: Sequence[str], output: int, folder: Path) -> "subprocess.Popen[bytes]":
+    """As :func:`spawn`, for a Java process, whose temporary files are in ``tmp`` of its folder, emptied before.
+
+    Kafka's codecs unpack libraries there at each start, and a process that is killed leaves them. Raises OSError.
+    """
+    temporary = folder / "tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    make_folder(temporary)
+    return spawn([words[0], f"-Djava.io.tmpdir={temporary}", *words[1:]], output, folder)
 
 
 def _reap() -> None:

@@ -91,7 +91,7 @@ class Registry(Companion):
             if self.log_file.exists():
                 self.log_file.replace(self.log_file.with_name(f"{self.log_file.name}.before"))
             with self.log_file.open("wb") as output:
-                child = node.spawn(self._command(java, program, port), output.fileno(), folder)
+                child = node.spawn_java(self._command(java, program, port), output.fileno(), folder)
         except OSError as error:
             raise LocalClusterError(
                 f"the schema registry can't be started: {error.strerror or error}", hint="choose another --data-dir"
