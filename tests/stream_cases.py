@@ -18,6 +18,8 @@ from sensorstream.records import ConsumedRecord, TopicPartition
 
 PARTITIONS = 4
 BROKEN_EVERY = 40
+EVERY_S = 0.05
+"""How often a handful of posts comes. Each worker makes a transaction of its share, so nearly always one is open."""
 
 
 def is_broken(n: int) -> bool:
@@ -36,7 +38,7 @@ class Feed:
 
     def _run(self) -> None:
         with self._client.publisher() as publisher:
-            while not self._stop.wait(0.02):
+            while not self._stop.wait(EVERY_S):
                 for n in range(self.sent, self.sent + 10):
                     value = b"broken %d" % n if is_broken(n) else b'{"id":%d,"text":"a great day, number %d"}' % (n, n)
                     publisher.publish(self._topic, value, partition=n % PARTITIONS)
@@ -123,7 +125,7 @@ class Progress:
         while True:
             # A worker that is frozen can leave a transaction open, and the offsets unsettled until it times out.
             with suppress(ClusterUnreachable):
-                return [self._reader.committed(one) or 0 for one in self._where]
+                return [offset or 0 for offset in self._reader.committed_offsets(self._where).values()]
 
 
 @contextmanager
