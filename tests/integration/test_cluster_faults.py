@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import socket
-import threading
 import time
 from pathlib import Path
 
@@ -12,12 +11,9 @@ import psutil
 import pytest
 
 from running import Started, cli, started
-from sensorstream.cluster import LocalCluster, artifacts, class_archive, node, preflight
-from sensorstream.cluster.java_runtime import java_executable
+from sensorstream.cluster import LocalCluster, artifacts, node, preflight
 from sensorstream.cluster.preflight import NODE_MARK
 from sensorstream.errors import ArtifactError, LocalClusterError
-from sensorstream.events import ignore
-from sensorstream.state_folder import cache_folder
 
 pytestmark = pytest.mark.broker
 
@@ -28,18 +24,6 @@ def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state"
 
 
-@pytest.fixture
-def never_formatted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a machine on which no cluster was ever formatted: so Kafka's tool is run. Kafka itself is there."""
-    version = artifacts.DEFAULT_VERSION
-    class_archive.prepared_launch(java_executable(), artifacts.fetch(version), version, ignore, threading.Event())
-    folder = tmp_path / "cache"
-    folder.mkdir()
-    for name in ("jars", "classes"):
-        (folder / name).symlink_to(cache_folder() / name)
-    monkeypatch.setenv("SENSORSTREAM_CACHE_DIR", str(folder))
-
-
 def ours(state_folder: Path) -> list[list[str]]:
     """The command lines of the Java processes of this test."""
     mark = f"{NODE_MARK}{state_folder}{os.sep}"
@@ -47,7 +31,8 @@ def ours(state_folder: Path) -> list[list[str]]:
     return [line for line in lines if any(word.startswith(mark) for word in line)]
 
 
-UP = ("cluster", "up", "--brokers", "1", "--ports", "auto")
+# With users, since Kafka's format tool runs for each cluster then.
+UP = ("cluster", "up", "--brokers", "1", "--ports", "auto", "--secure", "scram")
 FORMATTING, STARTING = "kafka.tools.StorageTool", "kafka.Kafka"
 
 
@@ -147,7 +132,6 @@ def test_a_start_that_takes_too_long_leaves_nothing(state_folder: Path) -> None:
     assert not ours(state_folder)
 
 
-@pytest.mark.usefixtures("never_formatted")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("phase", [FORMATTING, STARTING])
 def test_an_interrupted_up_leaves_no_orphan(state_folder: Path, number: signal.Signals, phase: str) -> None:
@@ -171,7 +155,6 @@ def test_down_cleans_up_after_a_killed_up(state_folder: Path) -> None:
     assert not ours(state_folder)
 
 
-@pytest.mark.usefixtures("never_formatted")
 def test_up_takes_over_what_a_killed_up_left(state_folder: Path) -> None:
     with started(*UP) as up:
         wait_for(FORMATTING, up)
