@@ -10,7 +10,6 @@ import time
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -18,7 +17,6 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from sensorstream.clients import refusals
 from sensorstream.clients.librdkafka.delivery import THROWN_AWAY, RdDelivery, delivery_error
 from sensorstream.clients.librdkafka.failures import error_of
-from sensorstream.clients.librdkafka.held_back import HeldBack, WindowDelivery
 from sensorstream.clients.librdkafka.net import BrokerWatch, configuration, connect, count_partitions, log, metadata
 from sensorstream.clients.librdkafka.producers import Producers
 from sensorstream.clients.own_thread import end_within
@@ -78,9 +76,6 @@ class LibrdkafkaPublisher(BasePublisher[RdDelivery]):
         self._counts: dict[str, int] = {}
         self._turns: dict[str, int] = {}
         self._polling = threading.Lock()
-        self._held = HeldBack()
-        # Where rows wait for a batch to fill they come as fast as they go, and it would cost a tenth of their rate.
-        self._holds_back = float(options["linger.ms"]) == 0
         self.fatal: KafkaError | None = None
         self._polled = time.monotonic()
         self._ended = threading.Event()
@@ -100,12 +95,6 @@ class LibrdkafkaPublisher(BasePublisher[RdDelivery]):
             self._note_death(error)
         finally:
             self._polling.release()
-        self._held.release(self._refusal)
-
-    def _refusal(self, error: BaseException) -> KafkaError:
-        """The error of a record that librdkafka does not take."""
-        self._note_death(error)
-        return self.fatal or error_of(error) or KafkaError(KafkaError._FAIL, str(error))
 
     def _note_death(self, error: BaseException) -> None:
         """The binding raises a fatal error from whatever call comes next, and may lose callbacks over it."""
@@ -178,19 +167,15 @@ class LibrdkafkaPublisher(BasePublisher[RdDelivery]):
         size = (0 if value is None else len(value)) + (0 if key is None else len(key))
         if size > self._surely_small or headers:
             self._check_size(topic, size, headers)
-        where = TopicPartition(topic, partition)
-        send = self._producers.of(topic, partition, count).produce
-        if self._holds_back:
-            counted = WindowDelivery(self, where, self._held.window(where))
-            send = partial(self._held.send, counted, send)
-            delivery: RdDelivery = counted
-        else:
-            delivery = RdDelivery(self, where, 1)
+        delivery = RdDelivery(self, TopicPartition(topic, partition), 1)
         # librdkafka takes 0 for "now"; the nearest to 1970-01-01 that it can send is a millisecond later.
         stamp = 0 if timestamp_ms is None else timestamp_ms or 1
+        producer = self._producers.of(topic, partition, count)
         while True:
             try:
-                send(topic, value, key, partition, on_delivery=delivery, timestamp=stamp, headers=list(headers))
+                producer.produce(
+                    topic, value, key, partition, on_delivery=delivery, timestamp=stamp, headers=list(headers)
+                )
             except BufferError:
                 self.pump(_SLICE_S)
             except (KafkaException, SystemError) as error:
@@ -210,7 +195,6 @@ class LibrdkafkaPublisher(BasePublisher[RdDelivery]):
             self._late_partition(topic, partition)
         if values:
             self._check_sizes(topic, values)
-        self._held.release(self._refusal, self._held.window(TopicPartition(topic, partition)))
         delivery, each = self._batch_delivery(TopicPartition(topic, partition), len(values))
         messages: list[dict[str, Any]] = [{"value": value} for value in values]
         if messages and each is None:
@@ -285,12 +269,12 @@ class LibrdkafkaPublisher(BasePublisher[RdDelivery]):
             with self._polling:
                 self._polled = time.monotonic()
                 try:
-                    waiting = not self._ended.is_set() and self._producers.flush(max(0.0, min(left, 0.5)))
+                    if self._ended.is_set() or not self._producers.flush(max(0.0, min(left, 0.5))):
+                        return
                 except (KafkaException, SystemError) as error:
                     self._note_death(error)
-                    waiting = len(self._producers)
-            if not self._held.release(self._refusal) and not waiting:
-                return
+                    if not len(self._producers):
+                        return
             self._check_open()
             if left <= 0:
                 raise DeliveryTimeout(
@@ -303,7 +287,6 @@ class LibrdkafkaPublisher(BasePublisher[RdDelivery]):
         try:
             self.flush(timeout_s)
         except DeliveryTimeout:
-            self._held.give_up()
             with self._polling, suppress(KafkaException, SystemError):
                 self._producers.purge()
                 self._producers.flush(1.0)

@@ -203,7 +203,6 @@ class LibrdkafkaTransactionalPublisher(BaseTransactionalPublisher[RdDelivery], L
             raise DeliveryError(f"the transaction was aborted: {error.message}", hint=error.hint) from error
 
     def _ask_abort(self, timeout_s: float) -> None:
-        self._held.give_up()
         self._ask(self._producer.abort_transaction, timeout_s, "the transaction was not aborted")
 
     def _abort_quietly(self) -> None:
