@@ -49,4 +49,4 @@ def test_brokers_killed_under_load_lose_and_double_nothing(
         assert running.end() in (0, 1), running.told
     done = cli(*stream, "--exit", "--output", "json")
     assert done.returncode in (0, 1), done.stderr
-    check(cluster.bootstrap, feed.sent, scored)
+    check(cluster.bootstrap, feed.sent, posts, scored)

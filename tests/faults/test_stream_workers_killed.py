@@ -51,7 +51,7 @@ def test_workers_killed_at_random_points_score_each_post_once(
         until(lambda: not any(worker.is_running() for worker in workers), "the end of the workers")
     done = cli(*stream, "--exit", "--output", "json")
     assert done.returncode in (0, 1), done.stderr
-    found = count(broker, feed.sent, target)
+    found = count(broker, feed.sent, topic, target)
     if kills >= 50:
         figures = Figures(
             12, "scorer killed", client, "sentiment stream", kills, found, None, None, seed, kafka_version(cluster)
@@ -101,7 +101,7 @@ def test_a_worker_that_was_frozen_finds_its_partitions_taken_and_doubles_nothing
             assert running.end() in (0, 1), running.told
     done = cli(*stream, "--exit", "--output", "json")
     assert done.returncode in (0, 1), done.stderr
-    check(broker, feed.sent, target)
+    check(broker, feed.sent, topic, target)
 
 
 @pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
@@ -130,4 +130,4 @@ def test_of_two_under_one_name_one_ends_and_says_so(
             assert left.end() in (0, 1), left.told
     done = cli(*stream, "--exit", "--output", "json")
     assert done.returncode in (0, 1), done.stderr
-    check(broker, feed.sent, target)
+    check(broker, feed.sent, topic, target)
