@@ -127,8 +127,8 @@ def _kraft(
         # A dead broker's partitions move after 6 s instead of 9.
         "broker.session.timeout.ms": SESSION_MS,
         "broker.heartbeat.interval.ms": 1000,
-        # Controllers write a record that says nothing twice a second. With one every 5 s, an idle cluster takes a quarter
-        # less of a processor.
+        # Controllers write a record that says nothing twice a second. With one every 5 s, an idle cluster takes a
+        # quarter less of a processor.
         "metadata.max.idle.interval.ms": 5000,
     }
 
