@@ -7,11 +7,12 @@ the proxies. The brokers talk to one another, and the tests count, past them.
 import asyncio
 import struct
 import threading
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
-END_TXN = 26
+PRODUCE, END_TXN = 0, 26
 """https://kafka.apache.org/protocol#protocol_api_keys"""
 LOOPBACK = "127.0.0.1"
 
@@ -73,6 +74,8 @@ class Proxies:
         self._held: set[str] = set()
         self._go_on: asyncio.Event
         self._trap: Trap | None = None
+        self.requests: Counter[int] = Counter()
+        """How many requests of each kind have come."""
 
     @property
     def bootstrap(self) -> tuple[str, ...]:
@@ -196,6 +199,7 @@ class Proxies:
             while True:
                 head = await reader.readexactly(4)
                 request = head + await reader.readexactly(int.from_bytes(head, "big"))
+                self.requests[int.from_bytes(request[4:6], "big")] += 1
                 trap = self._trap
                 if trap is not None and trap.fits(request):
                     self._trap = None

@@ -22,9 +22,12 @@ import pytest
 from faults.breaking import Breaker
 from faults.counting import write_source
 from faults.figures import Figures, kafka_version, write
-from faults.proxy import END_TXN, Proxies, Trap
+from faults.proxy import END_TXN, PRODUCE, Proxies, Trap
 from faults.workloads import CLIENTS, END_S, MODES, Lane, Load
 from running import until
+from sensorstream import admin
+from sensorstream.clients import open_client
+from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import ExitCode
 from sensorstream.lab.chaos import plan
 from sensorstream.lab.chaos.chaos import chaos
@@ -241,6 +244,27 @@ def test_brokers_and_network_broken_one_after_the_other(breaker: Breaker, proxie
     for lane in load.lanes:
         outcome = lane.outcome()
         assert outcome.is_zero, outcome
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_second_request_for_a_partition_waits_for_the_answer_to_the_first(
+    breaker: Breaker, proxies: Proxies, client: str
+) -> None:
+    """librdkafka can double rows where a second one comes out of its turn; see its publisher."""
+    topic = f"one-request-{client}"
+    admin.create_topics(breaker.settings, [TopicSettings(topic, partitions=1)])
+    settings = Settings(bootstrap=proxies.bootstrap, client=client, properties={"linger.ms": "0"})
+    with open_client(settings).publisher() as publisher:
+        publisher.publish(topic, b"connected", partition=0).wait(30)
+        before = proxies.requests[PRODUCE]
+        with proxies.half_open("answers", then_cut=False):
+            publisher.publish(topic, b"first", partition=0)
+            until(lambda: proxies.requests[PRODUCE] > before, "the first request")
+            for number in range(10):
+                publisher.publish(topic, b"%d" % number, partition=0)
+                threading.Event().wait(0.02)  # so that each would be a request of its own
+            assert proxies.requests[PRODUCE] - before == 1
+        publisher.flush(30)
 
 
 @pytest.mark.campaign

@@ -33,6 +33,12 @@ def test_options_are_typed_and_reach_the_client_that_takes_them() -> None:
     assert parsed.for_kafka_python("admin") == {"client_id": "lab"}
 
 
+def test_fewer_requests_in_flight_reach_both_clients() -> None:
+    parsed = parse_properties({"max.in.flight": "1"})
+    assert parsed.for_kafka_python("producer") == {"max_in_flight_requests_per_connection": 1}
+    assert parsed.for_librdkafka("producer") == {"max.in.flight.requests.per.connection": 1}
+
+
 def test_every_option_is_one_that_the_client_knows() -> None:
     from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 
@@ -262,6 +268,7 @@ def test_every_option_is_one_that_librdkafka_takes(tmp_path: Path) -> None:
         "fetch.max.bytes": "1000000",
         "batch.size": "100000",
         "linger.ms": "5",
+        "max.in.flight.requests.per.connection": "5",
     }
     skipped = {key for key in _OPTIONS if key.startswith("ssl.") and key.endswith(("location", "password"))}
     values = {key: option.check(samples.get(key, "1000")) for key, option in _OPTIONS.items() if key not in skipped}

@@ -142,6 +142,7 @@ _OPTIONS: Final[Mapping[str, _Option]] = {
     "compression.type": _Option(_compression, "compression_type", _PRODUCER),
     "acks": _Option(_acks, "acks", _PRODUCER),
     "enable.idempotence": _Option(_truth, "enable_idempotence", _PRODUCER),
+    "max.in.flight.requests.per.connection": _Option(_whole(1), "max_in_flight_requests_per_connection", _PRODUCER),
     "max.request.size": _Option(_whole(1), "max_request_size", _PRODUCER, "message.max.bytes", 1000),
     "delivery.timeout.ms": _Option(_whole(1), "delivery_timeout_ms", _PRODUCER),
     "fetch.min.bytes": _Option(_whole(0), "fetch_min_bytes", _CONSUMER, least=1),
@@ -186,6 +187,7 @@ _ALIASES: Final = {
     "ssl.keystore.password": "ssl.key.password",
     "compression.codec": "compression.type",
     "queue.buffering.max.ms": "linger.ms",
+    "max.in.flight": "max.in.flight.requests.per.connection",
 }
 """librdkafka's (and one of Java's) names for the same thing."""
 
@@ -312,13 +314,13 @@ def parse_properties(
             allowed, why = _PROMISES[key]
             if text not in allowed and text.upper() not in allowed:
                 raise ConfigError(f"{where}: {written}={text} is refused, it must be {allowed[0]}", hint=why)
+        if key in _OPTIONS:
+            values[key] = _checked(key, written, text, where, secret=isinstance(given, Secret))
         elif key in _REFUSED:
             raise ConfigError(f"{where}: {written} can't be set", hint=_REFUSED[key])
         elif key == "sasl.jaas.config":
             values.update(_credentials(text, where))
-        elif key in _OPTIONS:
-            values[key] = _checked(key, written, text, where, secret=isinstance(given, Secret))
-        else:
+        elif key not in _PROMISES:
             known = (*_OPTIONS, *_ALIASES, *_PROMISES, *_REFUSED, "sasl.jaas.config", "bootstrap.servers")
             raise ConfigError(
                 f"{where}: unknown client property {written!r}",

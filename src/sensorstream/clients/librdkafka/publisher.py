@@ -3,6 +3,16 @@
 librdkafka calls back for each record, on a thread that polls it. The deliveries poll it themselves when they are
 asked, so that the callbacks run on the caller's thread: a polling thread of its own would fight the caller for the
 interpreter at every record. A quiet thread polls only while nobody else does, so that events are told in time.
+
+One request at a time is on its way to a broker, though idempotence allows for five (librdkafka 2.16):
+
+- Where the first of two is refused, and the second comes out of its turn, librdkafka numbers anew what is open in *all*
+  partitions, also records that are stored already and whose answer was lost: they came twice
+  (``rd_kafka_handle_idempotent_Produce_error``, "skipped sequence numbers"). It took brokers that were killed together.
+- While five records of a partition are on their way and more are queued, a thread looks for room without a pause
+  (``rd_kafka_toppar_producer_serve``): at 20 rows a second a frozen broker took a core of the producer's machine.
+
+It costs nothing that could be measured: a broker works on one request of a connection at a time in any case.
 """
 
 import threading
@@ -32,7 +42,7 @@ from sensorstream.records import Headers, TopicPartition
 DEFAULTS: Final = {
     "acks": -1,
     "enable.idempotence": True,
-    "max.in.flight.requests.per.connection": 5,  # librdkafka's own without idempotence is a million
+    "max.in.flight.requests.per.connection": 1,  # see above
     "compression.type": DEFAULT_COMPRESSION,
     "linger.ms": 5,
     "batch.size": DEFAULT_BATCH_SIZE,
