@@ -207,6 +207,7 @@ class Reader:
 
 
 @pytest.mark.broker
+@pytest.mark.long
 def test_the_readme_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It starts a cluster of its own, kills a broker of it, and takes it down."""
     state = tmp_path / "state"

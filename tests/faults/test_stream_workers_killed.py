@@ -19,7 +19,7 @@ from sensorstream.cluster import LocalCluster
 from sensorstream.config import Settings
 from stream_cases import PARTITIONS, Feed, check, count, progress
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 
 KILLS = [pytest.param(2308, 2, id="short"), pytest.param(12, 50, id="campaign", marks=pytest.mark.campaign)]
 

@@ -25,7 +25,7 @@ from sensorstream.errors import ClusterUnreachable, DeliveryTimeout, Fenced, Off
 from sensorstream.events import Event, Notice
 from sensorstream.records import TopicPartition
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 WAIT_S = 60.0
 CLIENTS = ("kafka-python", "librdkafka")
 

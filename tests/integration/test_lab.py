@@ -17,7 +17,7 @@ from sensorstream.errors import ExitCode
 from sensorstream.monitor.lag import group_lag
 from sensorstream.samples import write_samples
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 
 
 @pytest.fixture
