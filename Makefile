@@ -9,10 +9,10 @@ STAMP := $(VENV)/.installed
 demo: bytecode
 	$(BIN)/sensorstream demo
 
-# Five processes, each with a Kafka of its own (about 6 GB in all): most of a test's time goes into waiting. Each
+# Four processes, each with a Kafka of its own (about 5 GB in all): most of a test's time goes into waiting. Each
 # imports all test modules; what pytest makes of one is kept, so that not each of them works it out, nor the next run.
 test: bytecode
-	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder --durations 30
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 30
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
