@@ -3,16 +3,15 @@
 import threading
 import time
 
-import psutil
 import pytest
 
-from running import until
+from faults.breaking import Breaker
 from sensorstream import admin
 from sensorstream.clients import open_client
 from sensorstream.clients.base import Publisher
 from sensorstream.cluster import LocalCluster
 from sensorstream.config import Settings, TopicSettings
-from sensorstream.records import TopicPartition
+from stream_cases import read
 
 pytestmark = pytest.mark.broker
 FROZEN_S = 3.0
@@ -27,9 +26,7 @@ def test_rows_wait_for_a_frozen_broker_without_taking_a_processor(
     settings = Settings(bootstrap=cluster.bootstrap, client=client, properties={"linger.ms": "0"})
     topic = f"frozen-broker-{client}-{exactly_once}"
     admin.create_topics(settings, [TopicSettings(topic, partitions=1)])
-    leader = admin.describe_topics(settings, [topic]).topics[0].partitions[0].leader
-    pid = next(one.pid for one in cluster.status().brokers if one.broker == leader)
-    assert pid is not None
+    breaker = Breaker(cluster)
     opened = open_client(settings)
     transaction = opened.transactional_publisher(f"{topic}-id") if exactly_once else None
     publisher: Publisher = transaction or opened.publisher()
@@ -37,9 +34,7 @@ def test_rows_wait_for_a_frozen_broker_without_taking_a_processor(
         if transaction is not None:
             transaction.begin()
         publisher.publish(topic, b"0").wait(30)
-        process = psutil.Process(pid)
-        process.suspend()
-        try:
+        with breaker.frozen(breaker.leader(topic)):
             began, took = time.monotonic(), time.process_time()
             count = 1
             while time.monotonic() - began < FROZEN_S:
@@ -47,19 +42,8 @@ def test_rows_wait_for_a_frozen_broker_without_taking_a_processor(
                 count += 1
                 threading.Event().wait(0.01)  # the pace of the rows
             took = time.process_time() - took
-        finally:
-            process.resume()
         publisher.flush(60)
         if transaction is not None:
             transaction.commit()
     assert took < FROZEN_S / 8, f"{took:.1f} s of processor time in {FROZEN_S:g} s"
-    values: list[bytes | None] = []
-    with opened.reader() as reader:
-        reader.assign({TopicPartition(topic, 0): 0})
-
-        def all_there() -> bool:
-            values.extend(one.value for batch in reader.poll(0.2).values() for one in batch)
-            return len(values) >= count
-
-        until(all_there, f"{count} rows")
-    assert values == [b"%d" % number for number in range(count)]
+    assert [one.value for one in read(cluster.bootstrap, topic)] == [b"%d" % number for number in range(count)]
