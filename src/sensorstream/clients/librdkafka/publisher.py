@@ -12,7 +12,7 @@ One request at a time is on its way to a broker, though idempotence allows for f
 - While five records of a partition are on their way and more are queued, a thread looks for room without a pause
   (``rd_kafka_toppar_producer_serve``): at 20 rows a second a frozen broker took a core of the producer's machine.
 
-It costs nothing that could be measured: a broker works on one request of a connection at a time in any case.
+It costs little: a broker works on one request of a connection at a time in any case (docs/decisions.md has figures).
 """
 
 import threading
