@@ -9,7 +9,7 @@ import pytest
 from sensorstream.admin import watching
 from sensorstream.admin.asking import TIMEOUT_S, Asker
 from sensorstream.admin.watching import FIRST_ANSWER_S, Watcher
-from sensorstream.clients.kafka_python.net import CONNECT_S
+from sensorstream.clients.kafka_python.broker_watch import CONNECT_S
 from sensorstream.config import Settings
 from sensorstream.errors import ClusterUnreachable
 

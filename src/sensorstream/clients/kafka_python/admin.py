@@ -16,9 +16,10 @@ from kafka.protocol.metadata import FindCoordinatorRequest
 from kafka.structs import TopicPartition as KafkaPartition
 
 from sensorstream.clients.causes import Waited
+from sensorstream.clients.kafka_python.broker_watch import BrokerWatch
 from sensorstream.clients.kafka_python.denied import denied
 from sensorstream.clients.kafka_python.failures import broker_error
-from sensorstream.clients.kafka_python.net import BrokerWatch, connect, metadata, release
+from sensorstream.clients.kafka_python.net import connect, metadata, release
 from sensorstream.clients.properties import ClientProperties, parse_properties
 from sensorstream.clients.rights import Denied
 from sensorstream.clients.waiting import Open, Waiting

@@ -11,6 +11,8 @@ fault:
   TLS handshake with a silent peer has no deadline at all.
 - ``WatchedManager._least_tried``: each attempt goes to a bootstrap address chosen at random, which may be the
   same silent one until the time is over.
+- ``WatchedManager._connect``: a connection that is taken and closed before it can be used counts as made, so the next
+  one is tried at once, for ever.
 - ``WatchedManager._build_transport``: what a broker says just before it closes the connection is thrown away,
   such as why it refuses a password.
 - ``connect``: a client that could not connect leaves its thread and sockets behind.
@@ -20,7 +22,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
@@ -32,21 +34,16 @@ from kafka.protocol.metadata import MetadataRequest
 
 from sensorstream.addresses import bracketed
 from sensorstream.clients import refusals, tls
-from sensorstream.clients.kafka_python.failures import broker_error, is_final, is_quick, is_refusal, reason
-from sensorstream.clients.throttles import Throttles
+from sensorstream.clients.kafka_python.broker_watch import CONNECT_S, BrokerWatch
+from sensorstream.clients.kafka_python.failures import broker_error, reason
 from sensorstream.clients.waiting import connecting
 from sensorstream.errors import (
     ClusterUnreachable,
     ConfigError,
 )
-from sensorstream.events import Listener, Notice, ignore
 
 T = TypeVar("T")
 
-CONNECT_S: Final = 8.0
-"""How long to look for a broker before giving up; the command line promises an answer within 10 s."""
-REFUSED_S: Final = 1.0
-"""How long to go on when every address refuses at once: a broker that restarts may be back by then."""
 ATTEMPT_S: Final = 2.5
 """How long one bootstrap address may take before the next one is tried."""
 LOOK_AGAIN_S: Final = 2.0
@@ -55,99 +52,6 @@ ASK_S: Final = 10.0
 """How long a question to the cluster may stay unanswered."""
 ASK_ONE_S: Final = 2.5
 """How long the first broker may take for an answer that any other can give as well; the next may take twice that."""
-
-
-class BrokerWatch:
-    """What happens to one client's connections: why a broker can't be reached, who went and who came back."""
-
-    def __init__(self, listener: Listener = ignore) -> None:
-        self.listener = listener
-        self._lock = threading.Lock()
-        self._away: set[str] = set()
-        self._known: dict[str, int] = {}
-        self.causes: dict[str, BaseException] = {}
-        self.hopeless: BaseException | None = None
-        self.throttles = Throttles()
-        self.connected = False
-        self.closing = False
-        self.side = tls.Side()
-        self.began = time.monotonic()
-
-    def reached(self, node_id: int | str, address: str) -> None:
-        """A connection is up and, where asked for, authenticated."""
-        with self._lock:
-            self.causes.pop(address, None)
-            back = address in self._away
-            self._away.discard(address)
-            name = self._name(node_id, address)
-        if back and not self.closing:
-            self.listener(Notice(f"{name} is back"))
-
-    def is_away(self, address: str) -> bool:
-        """Whether the broker at this address went and has not come back."""
-        with self._lock:
-            return address in self._away
-
-    def failed(self, node_id: int | str, address: str, error: BaseException) -> bool:
-        """A connection could not be made, or was lost; whether that is news of a broker that was there."""
-        with self._lock:
-            self.causes[address] = error
-            if not self.connected:
-                if is_final(error):
-                    self.hopeless = error
-                return False
-            if self.closing or address in self._away:
-                return False
-            self._away.add(address)
-            name = self._name(node_id, address)
-            others = len(self._known) - len(self._away)
-        going_on = "continuing with the others" if others > 0 else "waiting for a broker to come back"
-        self.listener(Notice(f"{name} can't be reached; {going_on}", "warning"))
-        return True
-
-    def throttled(self, node_id: int | str, address: str, throttle_ms: int) -> None:
-        """A broker has said in an answer for how long it makes this client wait."""
-        if throttle_ms:
-            self.throttles.note(self._name(node_id, address), throttle_ms)
-
-    def brokers(self, addresses: Mapping[str, int]) -> None:
-        """The brokers (address to id) that the cluster consists of now."""
-        with self._lock:
-            self._known = dict(addresses)
-
-    def give_up(self, addresses: int) -> BaseException | None:
-        """The reason to stop connecting before the time is over, if there is one."""
-        with self._lock:
-            if self.hopeless is not None:
-                return self.hopeless
-            quick = len(self.causes) >= addresses and all(is_quick(error) for error in self.causes.values())
-            if quick and time.monotonic() - self.began > REFUSED_S:
-                return next(iter(self.causes.values()))
-            return None
-
-    def error(self, bootstrap: tuple[str, ...]) -> ClusterUnreachable:
-        """What to tell the user after connecting has failed: which address, and why."""
-        with self._lock:
-            causes = dict(self.causes)
-        for address, cause in causes.items():
-            if is_refusal(cause):
-                return refusals.credentials_refused(address, self._why(address, cause))
-        silent = f"no answer within {CONNECT_S:.0f} s"
-        told = [
-            f"{address}: {self._why(address, causes[address]) if address in causes else silent}"
-            for address in bootstrap
-        ]
-        return ClusterUnreachable(
-            f"no broker can be reached ({'; '.join(told)})",
-            hint="check -b/--bootstrap, start a cluster with: sensorstream cluster up, or ask: sensorstream doctor",
-        )
-
-    def _why(self, address: str, cause: BaseException) -> str:
-        return tls.plainly(str(cause), address, self.side) or reason(cause)
-
-    def _name(self, node_id: int | str, address: str) -> str:
-        number = self._known.get(address, node_id)
-        return f"broker {number} ({address})" if isinstance(number, int) else f"broker {address}"
 
 
 class WatchedManager(KafkaConnectionManager):  # type: ignore[misc]  # the library is untyped
@@ -198,6 +102,18 @@ class WatchedManager(KafkaConnectionManager):  # type: ignore[misc]  # the libra
             timer = self._net.call_later(limit + 0.1, end_attempt)
             connection.init_future.add_both(lambda _: self._net.cancel(timer))
         return connection
+
+    async def _connect(
+        self, node: Any, conn: Any, reset_backoff_on_connect: bool = True, timeout_at: float | None = None
+    ) -> None:
+        before = self._backoff.get(node.node_id)
+        await super()._connect(node, conn, reset_backoff_on_connect=False, timeout_at=timeout_at)
+        if not reset_backoff_on_connect:
+            return  # the one who asked counts for himself
+        if conn.connected:
+            self.reset_backoff(node.node_id)
+        elif self._backoff.get(node.node_id) is before:
+            self.update_backoff(node.node_id)
 
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
         transport = await super()._build_transport(node, timeout_at=timeout_at)

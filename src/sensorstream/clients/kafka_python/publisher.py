@@ -8,6 +8,8 @@ per topic, and a :class:`RecordDelivery` of two fields stands for the library's 
   one; nothing is sent any more and ``flush`` waits for ever.
 - ``MendedProducer.__init__``: a producer that is closed by force says of records in flight that they were not
   delivered, which nobody knows.
+- ``MendedProducer._pause_ms``: its thread takes a whole core while it waits for a broker: a pause in seconds is taken
+  for one in milliseconds, and there is none while a connection is being made or has enough to answer.
 - ``MendedProducer.close``: collecting any producer silences the library's log for the whole process.
 - ``KafkaPythonPublisher.flush``: the library's timeout is for each batch, not for all of them together.
 - ``KafkaPythonPublisher._end``: ``close(timeout)`` may raise and leave the producer open.
@@ -31,10 +33,10 @@ from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.structs import TopicPartition as KafkaPartition
 
 from sensorstream.clients import refusals
+from sensorstream.clients.kafka_python.broker_watch import BrokerWatch
 from sensorstream.clients.kafka_python.delivery import Abandoned, Futures, Part, RecordDelivery, RunDelivery
 from sensorstream.clients.kafka_python.net import (
     ASK_S,
-    BrokerWatch,
     connect,
     describe_topic,
     metadata,
@@ -63,6 +65,8 @@ DEFAULTS: Final = {
     "metrics_enabled": False,
 }
 
+LOOK_AGAIN_MS: Final = 100.0
+
 
 class MendedProducer(KafkaProducer):  # type: ignore[misc]  # the library is untyped
     """kafka-python's producer without the faults that lose rows or the log."""
@@ -70,6 +74,7 @@ class MendedProducer(KafkaProducer):  # type: ignore[misc]  # the library is unt
     def __init__(self, **configs: Any) -> None:
         super().__init__(**configs)
         self._accumulator.abort_incomplete_batches = self._abandon
+        self._sender._client.connection_delay = self._pause_ms
         transactions = self._transaction_manager
         if transactions is None:
             return
@@ -89,6 +94,16 @@ class MendedProducer(KafkaProducer):  # type: ignore[misc]  # the library is unt
                 batch.abort(Abandoned("closed before the acknowledgement came"))
             accumulator.deallocate(batch)
         accumulator._batches.clear()
+
+    def _pause_ms(self, node_id: Any) -> float:
+        """How long the sender waits, when nothing happens, before it looks again at a broker that it can't use."""
+        manager = self._sender._client._manager
+        delay_s: float = manager.connection_delay(node_id)
+        if delay_s > 0:
+            return delay_s * 1000
+        connection = manager._conns.get(node_id)
+        # Its next event, an answer or its end, ends the wait.
+        return 0 if connection is None or connection.closed else LOOK_AGAIN_MS
 
     def close(self, timeout: float | None = None, null_logger: bool = False) -> None:
         """As the library's, but the module keeps its logger."""

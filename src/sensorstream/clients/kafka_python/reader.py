@@ -25,10 +25,11 @@ from kafka.structs import TopicPartition as KafkaPartition
 
 from sensorstream.clients import refusals
 from sensorstream.clients.base import GROUP_SESSION_MS, Notes, Rebalance, ValueBatch, note_of
+from sensorstream.clients.kafka_python.broker_watch import BrokerWatch
 from sensorstream.clients.kafka_python.denied import denied
 from sensorstream.clients.kafka_python.failures import broker_error, reason
 from sensorstream.clients.kafka_python.group_member import GroupRounds
-from sensorstream.clients.kafka_python.net import ASK_S, BrokerWatch, connect, describe_topic, wait_for
+from sensorstream.clients.kafka_python.net import ASK_S, connect, describe_topic, wait_for
 from sensorstream.clients.kafka_python.records import Run, RunRecords, runs
 from sensorstream.clients.own_thread import end_within
 from sensorstream.clients.properties import ClientProperties
