@@ -164,12 +164,16 @@ def _signal(processes: Iterable["psutil.Process"], *, kill: bool) -> None:
 
 
 def _wait_gone(processes: Sequence["psutil.Process"], timeout_s: float) -> list["psutil.Process"]:
-    """Those that are still alive after ``timeout_s``. A zombie is gone: it is its parent's to collect."""
+    """Those that are still alive after ``timeout_s``.
+
+    A zombie is gone, its parent has to collect it; but not while it has threads, which keep its ports.
+    """
     import psutil
 
     def lives(process: psutil.Process) -> bool:
         try:
-            return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+            zombie = process.status() == psutil.STATUS_ZOMBIE
+            return bool(process.is_running() and (not zombie or process.num_threads() > 1))
         except psutil.NoSuchProcess:
             return False
 

@@ -19,15 +19,20 @@ The mends of this file, by the fault they mend in kafka-python 3.0.12:
 - ``GroupRounds.join``: a member that has lost its partitions claims them when it joins again. Whoever leads the group
   believes it: so a partition is given to it that another member still has, and rows are read twice; or is kept for it
   until it lets go of what it does not have, and nobody reads it.
+- ``GroupRounds.until_next_poll``: while a heartbeat is late, because its broker is silent, a poll does not wait at all,
+  and the caller takes a whole core.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.structs import TopicPartition as KafkaPartition
 
 from sensorstream.clients.base import Rebalance
 from sensorstream.records import TopicPartition
+
+LOOK_AGAIN_S: Final = 0.1
+"""How long a poll waits for rows before it looks again whether the group wants anything of this member."""
 
 
 class _Notes(ConsumerRebalanceListener):  # type: ignore[misc]  # the library is untyped
@@ -61,11 +66,13 @@ class GroupRounds:
         self._library_poll = self._coordinator.poll
         self._library_join = self._coordinator._do_join_and_sync_async
         self._library_joined = self._coordinator._on_join_complete_async
+        self._library_next_poll = self._coordinator.time_to_next_poll
         self._owed: set[TopicPartition] = set()
         self._unclaimed: tuple[Any, Any] | None = None
         self._coordinator.poll = self.poll
         self._coordinator._do_join_and_sync_async = self.join
         self._coordinator._on_join_complete_async = self.joined
+        self._coordinator.time_to_next_poll = self.until_next_poll
 
     def poll(self, timeout_ms: float | None = None) -> bool:
         """Called by the consumer's ``poll`` on the caller's thread, before each fetch."""
@@ -78,6 +85,10 @@ class GroupRounds:
         # Last, since it may fail: the group is to be answered whether the caller can begin or not.
         self._claim()
         return ready
+
+    def until_next_poll(self) -> float:
+        """For how long, in seconds, the library's poll may wait for rows. Heartbeats are sent by its own thread."""
+        return max(LOOK_AGAIN_S, float(self._library_next_poll()))
 
     async def join(self) -> Any:
         """Join and sync once, unless an earlier round has done so and nobody has taken its result."""
