@@ -36,10 +36,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     files: dict[Path, list[pytest.Item]] = {}
     for item in items:
         files.setdefault(item.path, []).append(item)
-    waiting = [path for path, there in files.items() if any(one.get_closest_marker("broker") for one in there)]
-    waiting.sort(key=lambda path: not any(one.get_closest_marker("long") for one in files[path]))
+
+    def marked(path: Path, marker: str) -> bool:
+        return any(item.get_closest_marker(marker) for item in files[path])
+
+    long_first = sorted(files, key=lambda path: not marked(path, "long"))
+    waiting = [path for path in long_first if marked(path, "broker")]
+    computing = [path for path in long_first if not marked(path, "broker")]
     places = {path: number / len(waiting) for number, path in enumerate(waiting)}
-    computing = [path for path in files if path not in places]
     places.update({path: (number + 0.5) / len(computing) for number, path in enumerate(computing)})
     items[:] = [item for path in sorted(files, key=lambda path: places[path]) for item in files[path]]
 

@@ -17,6 +17,8 @@ import running
 from command_lines import program
 from sensorstream.errors import ExitCode
 
+pytestmark = pytest.mark.long
+
 ANSI = re.compile(r"\x1b\[")
 NOBODY = "127.0.0.1:1"
 

@@ -13,6 +13,8 @@ import pytest
 from bench.exported_model import write
 from running import cli, ok, started, until
 
+pytestmark = pytest.mark.long
+
 ROUND = ["--transform", "round", "--set", "columns=n"]
 NOBODY = "127.0.0.1:1"
 

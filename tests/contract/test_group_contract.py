@@ -16,6 +16,8 @@ from sensorstream.clients.kafka_python.reader import KafkaPythonReader
 from sensorstream.errors import BrokerError, UsageError
 from sensorstream.records import Commit, TopicPartition, commit_note
 
+pytestmark = pytest.mark.long
+
 
 def test_what_a_group_has_committed_is_there_for_the_next_reader(lab: Lab) -> None:
     topic, group = lab.topic(3), group_name()

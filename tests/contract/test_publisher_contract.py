@@ -17,6 +17,8 @@ from sensorstream.errors import (
 )
 from sensorstream.records import ConsumedRecord, TopicPartition
 
+pytestmark = pytest.mark.long
+
 
 def test_deliveries_tell_the_offsets_in_order(lab: Lab) -> None:
     topic = lab.topic()

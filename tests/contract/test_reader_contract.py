@@ -13,6 +13,8 @@ from sensorstream.errors import (
 )
 from sensorstream.records import ConsumedRecord, TopicPartition
 
+pytestmark = pytest.mark.long
+
 
 def test_reading_begins_exactly_where_it_is_told_and_the_position_follows(lab: Lab) -> None:
     topic = lab.topic()

@@ -19,6 +19,8 @@ from sensorstream.pipelines.stream.stream import stream
 from sensorstream.records import TopicPartition
 from sensorstream.transforms.select import Select
 
+pytestmark = pytest.mark.long
+
 _ids = itertools.count()
 
 

@@ -17,7 +17,7 @@ from sensorstream.errors import ExitCode
 
 pytestmark = pytest.mark.broker
 
-ROWS = 30_000
+ROWS = 12_000
 ENDS_WITHIN_S = 5.0
 FORMS = [
     pytest.param("kafka-python", "csv", False, id="short-csv"),
@@ -32,10 +32,10 @@ FORMS = [
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 512 KiB: less than one captured partition takes."""
+    """A file system of 200 KiB: less than one captured partition takes."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mount(folder, "size=512k")
+    mount(folder, "size=200k")
     try:
         yield folder
     finally:

@@ -18,7 +18,7 @@ from running import Started, ok, started, total_lag, until
 from sensorstream.cluster import LocalCluster
 from sensorstream.errors import ExitCode
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 
 PARTITIONS = 6
 RATE, SHORT_RATE = 250, 100

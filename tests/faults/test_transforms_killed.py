@@ -20,7 +20,7 @@ import pytest
 
 from running import Started, ok, started, until
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 
 PLUG_IN = """
 from sensorstream.records import Number
@@ -36,7 +36,7 @@ class Copies:
     def copies(self, n, row):
         if n % 50 == 0:
             return Unusable("a round number")
-        return [OutputRow(row), OutputRow({**row, f"extra{n // 8000}": Number("1")})][: n % 3]
+        return [OutputRow(row), OutputRow({**row, f"extra{n // 4000}": Number("1")})][: n % 3]
 """
 
 
@@ -65,12 +65,12 @@ def grown(path: Path, before: int, producer: Started) -> bool:
 def test_a_capture_through_a_transform_holds_each_row_once(broker: tuple[str, ...], tmp_path: Path) -> None:
     b = ["--bootstrap", ",".join(broker)]
     source = tmp_path / "s.csv"
-    source.write_text("n,text\n" + "".join(f'{n},"row {n}\nof many"\n' for n in range(24_000)))
+    source.write_text("n,text\n" + "".join(f'{n},"row {n}\nof many"\n' for n in range(12_000)))
     ok("topics", "create", "copied", "--partitions", "1", *b)
     dice = random.Random(2308)
     captured = tmp_path / "out" / "copied.csv"
     capture = ["consume", "-t", "copied", "-p", "0", "--transform", "copies", "--to", str(captured), *b]
-    with started("produce", "--source", f"copied={source}", "--rate", "6000", *b, cwd=tmp_path) as producer:
+    with started("produce", "--source", f"copied={source}", "--rate", "3000", *b, cwd=tmp_path) as producer:
         for _ in range(3):
             with started(*capture) as running:
                 until(partial(grown, captured, size(captured), producer), "a growing file")
@@ -80,14 +80,14 @@ def test_a_capture_through_a_transform_holds_each_row_once(broker: tuple[str, ..
         assert producer.end() == 0, producer.told
     with started(*capture, "-e") as running:
         assert running.end() in (0, 1), "1 where this last run had something to reject"
-    wanted = Counter({n: n % 3 for n in range(24_000) if n % 50 and n % 3})
+    wanted = Counter({n: n % 3 for n in range(12_000) if n % 50 and n % 3})
     with captured.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert Counter(int(row["n"]) for row in rows) == wanted
     assert all(row["text"] == f"row {row['n']}\nof many" for row in rows)
-    assert sum(row["extra0"] == "1" for row in rows) == sum(n % 3 == 2 and n % 50 > 0 for n in range(8_000))
+    assert sum(row["extra0"] == "1" for row in rows) == sum(n % 3 == 2 and n % 50 > 0 for n in range(4_000))
     dead = [json.loads(line) for line in (tmp_path / "out" / "copied.rejected.jsonl").read_text().splitlines()]
-    assert [one["offset"] for one in dead] == list(range(0, 24_000, 50))
+    assert [one["offset"] for one in dead] == list(range(0, 12_000, 50))
 
 
 START = datetime(2023, 8, 31, tzinfo=UTC)
@@ -97,14 +97,14 @@ def test_aggregates_hold_each_window_once(broker: tuple[str, ...], tmp_path: Pat
     """To a file and to a topic at the same time; the figures are those of pandas."""
     b = ["--bootstrap", ",".join(broker)]
     source = tmp_path / "s.csv"
-    stamps = [(START + timedelta(milliseconds=100 * n)).isoformat() for n in range(20_000)]
+    stamps = [(START + timedelta(milliseconds=200 * n)).isoformat() for n in range(10_000)]
     source.write_text("t,k,x\n" + "".join(f"{t},k{n % 7 % 3},{n % 101}.{n % 10}\n" for n, t in enumerate(stamps)))
     ok("topics", "create", "raw", "means", *b)
     dice = random.Random(5)
     target = tmp_path / "means.csv"
     question = ["aggregate", "-t", "raw", "--window", "10s", "--by", "k", "--mean", "x", "--max", "x"]
     question += ["--time-column", "t", "--late", "5s", *b]
-    with started("produce", "--source", f"raw={source}", "--rate", "4000", *b, cwd=tmp_path) as producer:
+    with started("produce", "--source", f"raw={source}", "--rate", "2000", *b, cwd=tmp_path) as producer:
         for _ in range(2):
             with ExitStack() as both:
                 runs = [both.enter_context(started(*question, "--to", to)) for to in (str(target), "topic:means")]

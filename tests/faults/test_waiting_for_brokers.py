@@ -18,7 +18,7 @@ from sensorstream.config import Settings, TopicSettings
 from sensorstream.records import TopicPartition
 from stream_cases import read
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 CLIENTS = ("kafka-python", "librdkafka")
 FROZEN_S = 3.0
 """Shorter than a broker may be silent before its partitions go to another one."""

@@ -18,7 +18,7 @@ from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import ClusterUnreachable, LocalClusterError
 from sensorstream.records import TopicPartition
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 
 
 def run(*words: str, code: int = 0) -> Any:

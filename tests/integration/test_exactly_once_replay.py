@@ -17,7 +17,7 @@ from sensorstream.config import Settings
 from sensorstream.errors import ExitCode
 from sensorstream.records import TopicPartition
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 
 ROWS = 3000
 

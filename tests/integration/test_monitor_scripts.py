@@ -22,7 +22,7 @@ from sensorstream.monitor.probe import PREFIX, ProbeJob, probe
 from sensorstream.pipelines.replay.job import for_single_rows
 from sensorstream.records import TopicPartition, commit_note
 
-pytestmark = [pytest.mark.broker, pytest.mark.usefixtures("patient_looks")]
+pytestmark = [pytest.mark.broker, pytest.mark.long, pytest.mark.usefixtures("patient_looks")]
 NOTE = commit_note("AIR_Consumer_0", "laptop")
 
 

@@ -27,7 +27,7 @@ from sensorstream.monitor.snapshot import Snapshot
 from sensorstream.monitor.view import View
 from sensorstream.records import TopicPartition, commit_note
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 REFUSED = "127.0.0.1:1"
 
 

@@ -20,7 +20,7 @@ from sensorstream.clients.causes import NoLeader, TooFewInSync, Waited
 from sensorstream.cluster import LocalCluster
 from sensorstream.config import Settings, TopicSettings
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.long]
 CLIENTS = ("kafka-python", "librdkafka")
 ALL, ONE, SAFE, NEW = "WAITING_ALL", "WAITING_ONE", "WAITING_SAFE", "WAITING_NEW"
 WAITING = re.compile(r"waiting for .*, for \d+ s now: (?P<why>.*)")

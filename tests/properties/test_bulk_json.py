@@ -14,6 +14,8 @@ from sensorstream.serde.json import RowEncoder
 from sensorstream.sources.csv_blocks import CsvBlocks, plain_rows
 from sensorstream.sources.csv_file import CsvSource
 
+pytestmark = pytest.mark.long
+
 SAMPLES = Path(__file__).parents[2] / "samples"
 BEIJING = "beijing_air/PRSA_Data_Changping_20130301-20170228.csv"
 

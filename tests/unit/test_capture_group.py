@@ -179,6 +179,7 @@ def test_kafka_pythons_reader_asks_again_when_taking_over_failed() -> None:
             poll=answered,
             _do_join_and_sync_async=None,
             _on_join_complete_async=None,
+            time_to_next_poll=None,
         ),
         _subscription=SimpleNamespace(assignment={}),
         assignment=lambda: {("AIR", 0)},

@@ -22,6 +22,8 @@ from sensorstream.monitor.screen.columns import Cell
 from sensorstream.monitor.screen.grid import Grid
 from sensorstream.monitor.view import View
 
+pytestmark = pytest.mark.long
+
 SIZES = [(80, 24), (160, 48)]
 
 
