@@ -17,7 +17,7 @@ from sensorstream.errors import ExitCode
 
 pytestmark = pytest.mark.broker
 
-ROWS = 12_000
+ROWS, SHORT_ROWS = 30_000, 12_000
 ENDS_WITHIN_S = 5.0
 FORMS = [
     pytest.param("kafka-python", "csv", False, id="short-csv"),
@@ -31,11 +31,11 @@ FORMS = [
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 200 KiB: less than one captured partition takes."""
+def small_disk(tmp_path: Path, long: bool) -> Iterator[Path]:
+    """A file system that is smaller than one captured partition."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mount(folder, "size=200k")
+    mount(folder, "size=512k" if long else "size=200k")
     try:
         yield folder
     finally:
@@ -59,7 +59,8 @@ def test_a_full_disk_ends_the_capture_and_it_goes_on_when_there_is_space(
     """The file of a full disk is whole up to its position; with more space the same command completes it."""
     topic = f"full-{client}-{form}-{long}"
     b = ["--bootstrap", ",".join(cluster.bootstrap)]
-    source = write_source(tmp_path / "s.csv", ROWS)
+    rows = ROWS if long else SHORT_ROWS
+    source = write_source(tmp_path / "s.csv", rows)
     ok("topics", "create", topic, "--partitions", str(PARTITIONS), *b)
     capture = Capture(topic, small_disk, ["--client", client, "--format", form, *b])
     with (
@@ -79,7 +80,7 @@ def test_a_full_disk_ends_the_capture_and_it_goes_on_when_there_is_space(
     assert len(list(small_disk.glob("*.position"))) == PARTITIONS
     mount(small_disk, "remount,size=64m")
     ok(*capture.command("-e"))
-    count = count_files(small_disk, range(ROWS), PARTITIONS)
+    count = count_files(small_disk, range(rows), PARTITIONS)
     if long:
         record(client, form, count, took, kafka_version(cluster))
         assert took <= ENDS_WITHIN_S

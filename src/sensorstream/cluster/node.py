@@ -166,15 +166,21 @@ def _signal(processes: Iterable["psutil.Process"], *, kill: bool) -> None:
 def _wait_gone(processes: Sequence["psutil.Process"], timeout_s: float) -> list["psutil.Process"]:
     """Those that are still alive after ``timeout_s``.
 
-    A zombie is gone, its parent has to collect it; but not while it has threads, which keep its ports.
+    A zombie counts as gone, since only its parent can collect it; but while it has threads, they hold its ports.
     """
     import psutil
 
     def lives(process: psutil.Process) -> bool:
         try:
-            zombie = process.status() == psutil.STATUS_ZOMBIE
-            return bool(process.is_running() and (not zombie or process.num_threads() > 1))
+            if not process.is_running():
+                return False
+            if process.status() != psutil.STATUS_ZOMBIE:
+                return True
         except psutil.NoSuchProcess:
+            return False
+        try:
+            return bool(process.num_threads() > 1)
+        except psutil.Error:  # not every system tells this of a zombie
             return False
 
     deadline = time.monotonic() + timeout_s

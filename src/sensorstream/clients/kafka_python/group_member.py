@@ -19,6 +19,8 @@ The mends of this file, by the fault they mend in kafka-python 3.0.12:
 - ``GroupRounds.join``: a member that has lost its partitions claims them when it joins again. Whoever leads the group
   believes it: so a partition is given to it that another member still has, and rows are read twice; or is kept for it
   until it lets go of what it does not have, and nobody reads it.
+- ``find_without_haste``: while the group's coordinator can't be reached, it is looked up as fast as another broker
+  answers.
 - ``GroupRounds.until_next_poll``: while a heartbeat is late, because its broker is silent, a poll does not wait at all,
   and the caller takes a whole core.
 """
@@ -52,6 +54,21 @@ class _Notes(ConsumerRebalanceListener):  # type: ignore[misc]  # the library is
 
     def on_partitions_lost(self, lost: Any) -> None:
         self._note("lost", lost)
+
+
+def find_without_haste(consumer: Any) -> None:
+    """Let a consumer look its group's coordinator up no more often than it may try to reach that."""
+    coordinator, client = consumer._coordinator, consumer._client
+    library_find = coordinator._send_group_coordinator_request
+
+    async def find() -> Any:
+        found = await library_find()
+        delay_s = client.connection_delay(found)
+        if delay_s > 0 and client.is_disconnected(found):
+            await client._net.sleep(delay_s)
+        return found
+
+    coordinator._send_group_coordinator_request = find
 
 
 class GroupRounds:

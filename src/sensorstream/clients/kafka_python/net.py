@@ -11,8 +11,8 @@ fault:
   TLS handshake with a silent peer has no deadline at all.
 - ``WatchedManager._least_tried``: each attempt goes to a bootstrap address chosen at random, which may be the
   same silent one until the time is over.
-- ``WatchedManager._connect``: a connection that is taken and closed before it can be used counts as made, so the next
-  one is tried at once, for ever.
+- ``WatchedManager._connect``: a connection that is accepted and closed before it can be used counts as made, so the
+  next one is tried at once, for ever. Here each counts when it ends, before anybody can ask for the next one.
 - ``WatchedManager._build_transport``: what a broker says just before it closes the connection is thrown away,
   such as why it refuses a password.
 - ``connect``: a client that could not connect leaves its thread and sockets behind.
@@ -83,6 +83,9 @@ class WatchedManager(KafkaConnectionManager):  # type: ignore[misc]  # the libra
         if connection is not known:
             node = self.cluster.broker_metadata(node_id)
             address = bracketed(node.host, node.port)
+            if not bootstrap:
+                connection.init_future.add_callback(lambda _: self.reset_backoff(node_id))
+                connection.init_future.add_errback(lambda _: KafkaConnectionManager.update_backoff(self, node_id))
             connection.init_future.add_callback(lambda _: self._reached(node_id, address))
             wait_as_told = connection._maybe_throttle
 
@@ -106,14 +109,14 @@ class WatchedManager(KafkaConnectionManager):  # type: ignore[misc]  # the libra
     async def _connect(
         self, node: Any, conn: Any, reset_backoff_on_connect: bool = True, timeout_at: float | None = None
     ) -> None:
-        before = self._backoff.get(node.node_id)
+        """As the library's, but it does not count: ``get_connection`` does, and bootstrapping does it itself."""
         await super()._connect(node, conn, reset_backoff_on_connect=False, timeout_at=timeout_at)
-        if not reset_backoff_on_connect:
-            return  # the one who asked counts for himself
-        if conn.connected:
-            self.reset_backoff(node.node_id)
-        elif self._backoff.get(node.node_id) is before:
-            self.update_backoff(node.node_id)
+
+    def update_backoff(self, node_id: Any) -> float:
+        """As the library's, for what is not counted here: bootstrap addresses, and questions for metadata."""
+        if node_id in self.cluster._brokers or node_id in self.cluster._coordinator_brokers:
+            return 0.0
+        return float(super().update_backoff(node_id))
 
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
         transport = await super()._build_transport(node, timeout_at=timeout_at)

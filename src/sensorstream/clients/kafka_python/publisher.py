@@ -9,7 +9,9 @@ per topic, and a :class:`RecordDelivery` of two fields stands for the library's 
 - ``MendedProducer.__init__``: a producer that is closed by force says of records in flight that they were not
   delivered, which nobody knows.
 - ``MendedProducer._pause_ms``: its thread takes a whole core while it waits for a broker: a pause in seconds is taken
-  for one in milliseconds, and there is none while a connection is being made or has enough to answer.
+  for one in milliseconds, and there is none while a connection is being made or has as many requests as it may.
+- ``MendedProducer._ready``: so it does while a partition has no leader: each pass asks for metadata, and asking ends
+  the pass's wait.
 - ``MendedProducer.close``: collecting any producer silences the library's log for the whole process.
 - ``KafkaPythonPublisher.flush``: the library's timeout is for each batch, not for all of them together.
 - ``KafkaPythonPublisher._end``: ``close(timeout)`` may raise and leave the producer open.
@@ -66,15 +68,18 @@ DEFAULTS: Final = {
 }
 
 LOOK_AGAIN_MS: Final = 100.0
+"""How long the sender waits for an event before it looks again at a connection that it can't use."""
 
 
 class MendedProducer(KafkaProducer):  # type: ignore[misc]  # the library is untyped
-    """kafka-python's producer without the faults that lose rows or the log."""
+    """kafka-python's producer without the faults that lose rows or the log, or take a core."""
 
     def __init__(self, **configs: Any) -> None:
         super().__init__(**configs)
         self._accumulator.abort_incomplete_batches = self._abandon
         self._sender._client.connection_delay = self._pause_ms
+        self._library_ready = self._accumulator.ready
+        self._accumulator.ready = self._ready
         transactions = self._transaction_manager
         if transactions is None:
             return
@@ -102,8 +107,14 @@ class MendedProducer(KafkaProducer):  # type: ignore[misc]  # the library is unt
         if delay_s > 0:
             return delay_s * 1000
         connection = manager._conns.get(node_id)
-        # Its next event, an answer or its end, ends the wait.
-        return 0 if connection is None or connection.closed else LOOK_AGAIN_MS
+        if connection is None or connection.closed:
+            return 0  # the sender connects next
+        return LOOK_AGAIN_MS  # or until the connection's next event: an answer, or its end
+
+    def _ready(self, cluster: Any, now: float | None = None) -> tuple[Any, float, bool]:
+        """What can be sent, in how many seconds more, and whether to ask for leaders: not if that is under way."""
+        nodes, next_check_s, leaderless = self._library_ready(cluster, now=now)
+        return nodes, next_check_s, leaderless and not cluster.need_update
 
     def close(self, timeout: float | None = None, null_logger: bool = False) -> None:
         """As the library's, but the module keeps its logger."""

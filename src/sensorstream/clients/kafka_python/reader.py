@@ -28,7 +28,7 @@ from sensorstream.clients.base import GROUP_SESSION_MS, Notes, Rebalance, ValueB
 from sensorstream.clients.kafka_python.broker_watch import BrokerWatch
 from sensorstream.clients.kafka_python.denied import denied
 from sensorstream.clients.kafka_python.failures import broker_error, reason
-from sensorstream.clients.kafka_python.group_member import GroupRounds
+from sensorstream.clients.kafka_python.group_member import GroupRounds, find_without_haste
 from sensorstream.clients.kafka_python.net import ASK_S, connect, describe_topic, wait_for
 from sensorstream.clients.kafka_python.records import Run, RunRecords, runs
 from sensorstream.clients.own_thread import end_within
@@ -78,6 +78,8 @@ class KafkaPythonReader(BaseReader):
         self.watch = BrokerWatch(listener)
         self._consumer = connect(KafkaConsumer, bootstrap, self.watch, **given, **PROMISED, group_id=group)
         self._consumer._fetcher.PartitionRecords = RunRecords
+        if group is not None:
+            find_without_haste(self._consumer)
         self._manager = self._consumer._client._manager
         self._cluster = self._manager.cluster
         super().__init__(group)
