@@ -38,8 +38,9 @@ def test_from_files_to_files_and_the_proof(b: list[str], tmp_path: Path) -> None
     sources = [
         part for name in names for part in ("--source", f"{name}={tmp_path / (name.removeprefix('run-') + '2308.csv')}")
     ]
-    group = ["-g", "run-group"]
-    ran = ok("run", "-e", "--delay", "0", "--thread", "3", "--to", str(tmp_path / "out"), *sources, *group, *b)
+    group, page = ["-g", "run-group"], tmp_path / "report.html"
+    arguments = ["--delay", "0", "--thread", "3", "--to", str(tmp_path / "out"), "--report", str(page)]
+    ran = ok("run", "-e", *arguments, *sources, *group, *b)
     assert ran["captured"] is True
     assert ran["replay"]["acknowledged"] == 3 * 1440
     assert sorted(path.name for path in (tmp_path / "out").glob("*.csv")) == sorted(
@@ -51,6 +52,16 @@ def test_from_files_to_files_and_the_proof(b: list[str], tmp_path: Path) -> None
     assert all(row["consumer_id"] and row["host"] and row["current_offset"] == 720 for row in lag["partitions"])
     verdict = ok("verify", *sources, str(tmp_path / "out"))
     assert verdict["exactly_once"] is True
+    check_report(page, "1,440")
+
+
+def check_report(page: Path, rows: str, *more: str) -> None:
+    told = page.read_text(encoding="utf-8")
+    for part in (rows, "rows published", "Temperature", *more):
+        assert part in told
+    # The names of XML vocabularies alone: nothing is fetched.
+    hosts = set(re.findall(r"https?://([^/\"]+)", told))
+    assert hosts <= {"www.w3.org", "purl.org", "creativecommons.org"}
 
 
 def test_verify_names_the_first_difference(b: list[str], tmp_path: Path) -> None:
@@ -189,10 +200,14 @@ def test_values_that_would_move_the_terminal_are_shown_and_not_obeyed(b: list[st
     assert "[red]x" in done.stderr
 
 
-def test_demo_ends_with_a_verdict_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+# With a report the rows go at a pace, so that there is something to see over time.
+@pytest.mark.parametrize("reported", [False, pytest.param(True, marks=pytest.mark.campaign)], ids=["plain", "reported"])
+def test_demo_ends_with_a_verdict_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reported: bool
+) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     page = tmp_path / "report.html"
-    done = cli("demo", "--report", str(page), "--output", "json", timeout=400)
+    done = cli("demo", *(["--report", str(page)] if reported else []), "--output", "json", timeout=400)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)["result"]
     assert result["passed"] is True
@@ -200,19 +215,9 @@ def test_demo_ends_with_a_verdict_and_leaves_nothing(tmp_path: Path, monkeypatch
     assert len(result["run"]["consumers"]) == 6
     assert result["run"]["lag"]["total_lag"] == 0
     assert [topic["captured"] for topic in result["verification"]["topics"]] == [2880] * 3
-    assert list(tmp_path.iterdir()) == [page]
-    told = page.read_text(encoding="utf-8")
-    for part in (
-        "Passed: every row was captured exactly once.",
-        "2,880",
-        "rows published",
-        "Temperature",
-        "each row once",
-    ):
-        assert part in told
-    # The names of XML vocabularies alone: nothing is fetched.
-    hosts = set(re.findall(r"https?://([^/\"]+)", told))
-    assert hosts <= {"www.w3.org", "purl.org", "creativecommons.org"}
+    assert list(tmp_path.iterdir()) == ([page] if reported else [])
+    if reported:
+        check_report(page, "2,880", "Passed: every row was captured exactly once.", "each row once")
 
 
 def test_demo_interrupted_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
