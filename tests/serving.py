@@ -9,15 +9,15 @@ from sensorstream.addresses import bracketed
 
 
 @contextmanager
-def serving(handle: Callable[[socket.socket], object], host: str = "127.0.0.1") -> Iterator[str]:
-    """The address of somebody who does this with each connection, and then closes it."""
+def serving(handle: Callable[[socket.socket], object], host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """The address of somebody who does this with each connection, and then closes it; port 0 takes a free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
     def take(connection: socket.socket) -> None:
         with closing(connection), suppress(OSError):
             handle(connection)
 
-    with socket.create_server((host, 0), family=family) as listener:
+    with socket.create_server((host, port), family=family) as listener:
 
         def serve() -> None:
             while True:

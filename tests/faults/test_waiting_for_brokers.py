@@ -4,13 +4,11 @@ import gc
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 
 import pytest
 
 from faults.breaking import Breaker
-from faults.proxy import LOOPBACK
 from running import until
 from sensorstream import admin
 from sensorstream.clients import open_client
@@ -19,6 +17,7 @@ from sensorstream.clients.kafka_python.admin import administer
 from sensorstream.cluster import LocalCluster
 from sensorstream.config import Settings, TopicSettings
 from sensorstream.records import TopicPartition
+from serving import serving
 from stream_cases import read
 
 pytestmark = [pytest.mark.broker, pytest.mark.long]
@@ -98,44 +97,13 @@ def test_a_group_s_member_waits_for_silent_brokers_without_taking_a_processor(
 
     with open_client(settings).reader(group=topic) as member:
         member.subscribe([topic], Rebalance(assigned, lambda _: None, lambda _: None))
-        deadline = time.monotonic() + 30
-        while len(held) < 2 and time.monotonic() < deadline:
-            member.poll(0.1)
-        assert len(held) == 2
+        until(lambda: not member.poll(0.1) and len(held) == 2, "both partitions", 30)
         with Breaker(cluster).frozen(1, 2, 3), Cost() as cost:
             began = time.monotonic()
             while time.monotonic() - began < FROZEN_S:  # a heartbeat is late for nearly all of it
                 member.poll(0.1)
         Breaker(cluster).in_sync()
     cost.check()
-
-
-class Door:
-    """Takes connections at a dead broker's port and closes them at once, as a port forwarder does."""
-
-    def __init__(self, port: int) -> None:
-        self.opened = 0
-        self._listener = socket.create_server((LOOPBACK, port))
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def _run(self) -> None:
-        while True:
-            try:
-                self._listener.accept()[0].close()
-            except OSError:
-                return
-            self.opened += 1
-
-    @contextmanager
-    def open(self) -> Iterator["Door"]:
-        self._thread.start()
-        try:
-            yield self
-        finally:
-            with suppress(OSError):
-                self._listener.shutdown(socket.SHUT_RDWR)
-            self._listener.close()
-            self._thread.join()
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -159,7 +127,9 @@ def test_a_port_that_closes_each_connection_is_tried_without_taking_a_processor(
         led = next(number for number in range(3) if breaker.leader(topic, number) == broker)
         alone = next(number for number in range(3) if breaker.leader(lonely, number) == broker)
         breaker.kill(broker)
-        with Door(int(cluster.bootstrap[broker - 1].rpartition(":")[2])).open() as door:
+        opened_there: list[socket.socket] = []
+        # As a port forwarder to a dead broker does.
+        with serving(opened_there.append, port=int(cluster.bootstrap[broker - 1].rpartition(":")[2])):
             with Cost() as while_it_leads:
                 began = time.monotonic()
                 while time.monotonic() - began < FROZEN_S:
@@ -175,9 +145,9 @@ def test_a_port_that_closes_each_connection_is_tried_without_taking_a_processor(
         publisher.flush(60)
     while_it_leads.check()
     without_leader.check()
-    assert door.opened
+    assert opened_there
     # With librdkafka the topic watch tries the controller more often, until it has found another one.
-    assert client == "librdkafka" or door.opened < 100
+    assert client == "librdkafka" or len(opened_there) < 100
 
 
 def coordinator(settings: Settings, group: str) -> int:

@@ -1,8 +1,7 @@
 """How long a kafka-python client waits before it tries again what it can't use."""
 
 import asyncio
-import socket
-import threading
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,10 +9,12 @@ import pytest
 from kafka.net.selector import NetworkSelector
 from kafka.protocol.metadata import MetadataResponse
 
+from doctor_labs import nobody
 from sensorstream.clients.kafka_python.broker_watch import BrokerWatch
 from sensorstream.clients.kafka_python.group_member import find_without_haste
 from sensorstream.clients.kafka_python.net import WatchedManager
 from sensorstream.clients.kafka_python.publisher import LOOK_AGAIN_MS, MendedProducer
+from serving import serving
 
 LOOPBACK = "127.0.0.1"
 
@@ -26,26 +27,17 @@ def manager_of(broker_port: int) -> Any:
     return manager
 
 
-def closes_each(listener: socket.socket) -> None:
-    with listener:
-        listener.accept()[0].close()
-
-
 @pytest.mark.parametrize("listens", [True, False], ids=["closed at once", "refused"])
 def test_a_failed_connection_counts_once_and_before_the_next_can_be_asked_for(listens: bool) -> None:
-    listener = socket.create_server((LOOPBACK, 0))
-    manager = manager_of(listener.getsockname()[1])
-    if listens:
-        threading.Thread(target=closes_each, args=(listener,)).start()
-    else:
-        listener.close()
-    connection = manager.get_connection(1)
-    delays: list[float] = []
-    connection.init_future.add_errback(lambda _: delays.append(manager.connection_delay(1)))
-    for _ in range(100):
-        manager._net.poll(timeout_ms=100)
-        if delays and manager._net.poll(timeout_ms=0) is None and not manager._net._ready:
-            break
+    with serving(lambda _: None) if listens else nullcontext(nobody()) as address:
+        manager = manager_of(int(address.rpartition(":")[2]))
+        connection = manager.get_connection(1)
+        delays: list[float] = []
+        connection.init_future.add_errback(lambda _: delays.append(manager.connection_delay(1)))
+        for _ in range(100):
+            manager._net.poll(timeout_ms=100)
+            if delays and not manager._net._ready:
+                break
     assert len(delays) == 1
     assert delays[0] > 0
     assert manager._backoff[1][0] == 1
