@@ -5,10 +5,10 @@ import operator
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from faults.counting import Count, compare
-from running import until
+from running import Started, cli, ok, started, until
 from sensorstream.clients import open_client
 from sensorstream.clients.base import Reader
 from sensorstream.clients.transaction import TRANSACTION_S
@@ -142,3 +142,27 @@ class Progress:
 def progress(bootstrap: tuple[str, ...], group: str, topic: str) -> Iterator[Progress]:
     with open_client(Settings(bootstrap=bootstrap, client="librdkafka")).reader(group=group) as reader:
         yield Progress(reader, topic)
+
+
+class FedStream:
+    """A ``sentiment stream`` of one client, with its own topics, group and feed; all of it ends with ``stack``."""
+
+    def __init__(self, stack: ExitStack, bootstrap: tuple[str, ...], client: str, name: str) -> None:
+        self.topic, self.group, self._target = (f"{name}-{what}-{client}" for what in ("posts", "group", "scored"))
+        b = ["--bootstrap", ",".join(bootstrap), "--client", client]
+        ok("topics", "create", self.topic, self._target, "--partitions", str(PARTITIONS), *b)
+        self._command = ["sentiment", "stream", "--from", self.topic, "--to", self._target, "--group", self.group, *b]
+        self._stack = stack
+        self._bootstrap = bootstrap
+        self.feed = stack.enter_context(Feed(bootstrap, self.topic).running())
+        self.progress = stack.enter_context(progress(bootstrap, self.group, self.topic))
+
+    def start(self, *options: str) -> Started:
+        """Start a process of it."""
+        return self._stack.enter_context(started(*self._command, *options))
+
+    def complete(self) -> Count:
+        """When all has ended: process what is left, and count everything."""
+        done = cli(*self._command, "--exit", "--output", "json")
+        assert done.returncode in (0, 1), done.stderr
+        return count(self._bootstrap, self.feed.sent, self.topic, self._target)

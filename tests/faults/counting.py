@@ -16,10 +16,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+
+from sensorstream.clients.librdkafka.heartbeat import Heartbeat, abandon
 
 OPEN_TRANSACTION_S = 90.0
 """How long an open transaction may hide the end of a partition: it times out after 60 s, and 10 s more."""
@@ -75,9 +78,10 @@ def compare(found: Mapping[int, Sequence[int]], wanted: Iterable[int], partition
     return Count(rows, len(rest), doubled, reordered, aborted)
 
 
-def _consumer(bootstrap: Sequence[str], isolation: str) -> Consumer:
+def _consumer(bootstrap: Sequence[str], isolation: str, **more: Any) -> Consumer:
     return Consumer(
         {
+            **more,
             "bootstrap.servers": ",".join(bootstrap),
             "group.id": "the-reader-that-counts",
             "isolation.level": isolation,
@@ -182,7 +186,9 @@ class Watch:
     """Reads a topic while it is written: what a committed reader is given, and how long it was given nothing."""
 
     def __init__(self, bootstrap: Sequence[str], topic: str) -> None:
-        self._consumer = _consumer(bootstrap, "read_committed")
+        self._heartbeat = Heartbeat()
+        self._another = partial(_consumer, bootstrap, "read_committed", **self._heartbeat.options())
+        self._consumer = self._another()
         self._topic = topic
         self._partitions = _partitions(self._consumer, topic)
         self._end = threading.Event()
@@ -194,12 +200,20 @@ class Watch:
         self.seen: dict[Place, int] = {}
 
     def _run(self) -> None:
-        self._consumer.assign([TopicPartition(self._topic, one, OFFSET_BEGINNING) for one in self._partitions])
+        self._begin()
         while not self._end.is_set():
+            if self._heartbeat.has_stopped():
+                stopped, self._consumer = [self._consumer], self._another()
+                self._heartbeat.beat()
+                self._begin()
+                abandon(stopped)
             for message in self._consumer.consume(5000, 0.1):
                 if message.error() is None:
                     self._take(message.partition() or 0, message.offset() or 0, _number(message))
         self._consumer.close()
+
+    def _begin(self) -> None:
+        self._consumer.assign([TopicPartition(self._topic, one, OFFSET_BEGINNING) for one in self._partitions])
 
     def _take(self, partition: int, offset: int, number: int) -> None:
         now = time.monotonic()

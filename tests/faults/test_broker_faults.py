@@ -23,7 +23,7 @@ from faults.breaking import Breaker
 from faults.counting import write_source
 from faults.figures import Figures, kafka_version, write
 from faults.proxy import END_TXN, PRODUCE, Proxies, Trap
-from faults.workloads import CLIENTS, END_S, MODES, Lane, Load
+from faults.workloads import CLIENTS, END_S, MODES, Lane, Load, Outcome
 from running import until
 from sensorstream import admin
 from sensorstream.clients import open_client
@@ -208,7 +208,16 @@ FAULTS = (
 
 
 def make(
-    breaker: Breaker, proxies: Proxies, folder: Path, name: str, rows: int, modes: Sequence[str], few: int | None = None
+    breaker: Breaker,
+    proxies: Proxies,
+    folder: Path,
+    name: str,
+    rows: int,
+    modes: Sequence[str],
+    *,
+    rate: int = RATE,
+    few: int | None = None,
+    options: Sequence[str] = (),
 ) -> Load:
     return Load(
         breaker.cluster.bootstrap,
@@ -216,21 +225,27 @@ def make(
         write_source(folder / f"{name}.csv", rows),
         rows,
         name=name,
-        rate=RATE if few is None else SHORT_RATE,
+        rate=rate,
         modes=modes,
+        options=options,
         few=few,
     )
+
+
+IMPATIENT = ("-X", "delivery.timeout.ms=6000", "-X", "request.timeout.ms=2000")
 
 
 @pytest.mark.timeout(400)
 def test_brokers_and_network_broken_one_after_the_other(breaker: Breaker, proxies: Proxies, tmp_path: Path) -> None:
     """The short form of all: one load lives through every fault.
 
-    At least once it lives through those after which a client sends rows again that may be stored already; an outage is
-    the case below. Exactly once it lives through all of them. Each broker leads a partition of each topic, so the
-    controller that is killed is a leader, too.
+    At least once it lives through those after which a client sends rows again that may be stored already. Exactly once
+    it lives through all of them, at last through an outage that is longer than the rows of a third load may wait. Each
+    broker leads a partition of each topic, so the controller that is killed is a leader, too.
     """
-    load = make(breaker, proxies, tmp_path, "short", 50_000, tuple(MODES), few=FEW)
+    at_a_pace = partial(make, breaker, proxies, tmp_path, rate=SHORT_RATE, few=FEW)
+    load = at_a_pace("short", 50_000, tuple(MODES))
+    impatient = at_a_pace("impatient", 50_000, ("at least once",), options=IMPATIENT)
 
     def inject(*faults: Callable[[Case], int]) -> None:
         for number, fault in enumerate(faults):
@@ -240,10 +255,14 @@ def test_brokers_and_network_broken_one_after_the_other(breaker: Breaker, proxie
     with load.running():
         inject(bad_network, leader_frozen, leader_killed_by_chaos)
         load.end("at least once")
-        inject(rolled, two_frozen, controller_killed, coordinator_killed, all_killed)
+        inject(rolled, two_frozen, controller_killed, coordinator_killed)
+        live_through_outage(impatient, breaker, 10)
+        load.flows("after all brokers were killed")
     for lane in load.lanes:
         outcome = lane.outcome()
         assert outcome.is_zero, outcome
+    for lane in impatient.lanes:
+        check_after_outage(lane.outcome())
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -291,38 +310,27 @@ def test_campaign_of_brokers_and_network(breaker: Breaker, proxies: Proxies, tmp
         assert fault.allowed_s is None or one.stall_s <= fault.allowed_s, one
 
 
-IMPATIENT = ("-X", "delivery.timeout.ms=6000", "-X", "request.timeout.ms=2000")
-OUTAGES = [
-    pytest.param(("at least once",), IMPATIENT, 10.0, False, id="short"),
-    pytest.param(tuple(MODES), (), 150.0, True, id="campaign", marks=pytest.mark.campaign),
-]
-
-
-@pytest.mark.timeout(1200)  # the long form: the outage, then all rows at their pace
-@pytest.mark.parametrize(("modes", "options", "outage_s", "long"), OUTAGES)
-def test_an_outage_longer_than_the_delivery_timeout(
-    breaker: Breaker,
-    proxies: Proxies,
-    tmp_path: Path,
-    modes: tuple[str, ...],
-    options: tuple[str, ...],
-    outage_s: float,
-    long: bool,
+@pytest.mark.campaign
+@pytest.mark.timeout(1200)  # the outage, then all rows at their pace
+def test_campaign_of_an_outage_longer_than_the_delivery_timeout(
+    breaker: Breaker, proxies: Proxies, tmp_path: Path
 ) -> None:
-    """At least once, what was without an answer for too long may come twice when the next run goes on."""
-    rows = 60_000
-    source = write_source(tmp_path / "s.csv", rows)
-    load = Load(
-        breaker.cluster.bootstrap,
-        proxies.bootstrap,
-        source,
-        rows,
-        name=f"outage-{long}",
-        rate=250 if long else SHORT_RATE,
-        modes=modes,
-        options=options,
-        few=None if long else FEW,
-    )
+    load = make(breaker, proxies, tmp_path, "outage", 60_000, tuple(MODES), rate=250)
+    outage_s = 150.0
+    live_through_outage(load, breaker, outage_s)
+    for lane in load.lanes:
+        outcome = lane.outcome()
+        line = Figures(
+            7, f"outage of {outage_s:g} s, longer than the delivery timeout", lane.client,
+            f"replay, {lane.mode}", 1, outcome.replayed, None, None, None, kafka_version(breaker.cluster),
+        )  # fmt: skip
+        write(line)
+        write(replace(line, command=f"capture of the replay, {lane.mode}", count=outcome.captured))
+        check_after_outage(outcome)
+
+
+def live_through_outage(load: Load, breaker: Breaker, outage_s: float) -> None:
+    """Kill all brokers and start them again: each replay ends and says where it goes on, or goes on by itself."""
     with ExitStack() as stack:
         for lane in load.lanes:
             lane.start(stack)
@@ -343,20 +351,15 @@ def test_an_outage_longer_than_the_delivery_timeout(
                 assert code == ExitCode.INTERRUPTED, running.told
             lane.replay.rest(running.told, lane.watch.numbers())
             lane.finish_capture()
-    for lane in load.lanes:
-        outcome = lane.outcome()
-        if long:
-            line = Figures(
-                7, f"outage of {outage_s:g} s, longer than the delivery timeout", lane.client,
-                f"replay, {lane.mode}", 1, outcome.replayed, None, None, None, kafka_version(breaker.cluster),
-            )  # fmt: skip
-            write(line)
-            write(replace(line, command=f"capture of the replay, {lane.mode}", count=outcome.captured))
-        if lane.mode == "exactly once":
-            assert outcome.is_zero, outcome
-        assert outcome.replayed.lost == outcome.captured.lost == 0, outcome
-        assert outcome.replayed.doubled == outcome.captured.doubled, "the capture holds what is in the topic, once"
 
 
 def has_gone_on_or_ended(lane: Lane, before: int) -> bool:
     return lane.replaying.process.poll() is not None or len(lane.watch.seen) > before
+
+
+def check_after_outage(outcome: Outcome) -> None:
+    """At least once, what was without an answer for too long may come twice when the next run goes on."""
+    if outcome.mode == "exactly once":
+        assert outcome.is_zero, outcome
+    assert outcome.replayed.lost == outcome.captured.lost == 0, outcome
+    assert outcome.replayed.doubled == outcome.captured.doubled, "the capture holds what is in the topic, once"

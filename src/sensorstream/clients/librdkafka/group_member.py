@@ -71,10 +71,20 @@ class GroupMember:
         self._fail = fail
         self._owed: list[TopicPartition] = []
         self._callbacks = 0
+        self._topics: list[str] = []
 
     def join(self, topics: Sequence[str]) -> None:
         """Share these topics' partitions with the group's other members."""
-        self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        self._topics = list(topics)
+        self._consumer.subscribe(self._topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+
+    def join_anew(self, consumer: Any) -> None:
+        """Give up all partitions as lost, and join with another consumer; the old one must not call back any more."""
+        self._consumer = consumer
+        self._owed = []
+        self._give_up([KafkaPartition(*one) for one in self._assignment.positions], lost=True)
+        self.taken_back.clear()
+        self.join(self._topics)
 
     # The next three are called by librdkafka inside consume, and must not raise.
 

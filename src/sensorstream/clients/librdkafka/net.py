@@ -206,20 +206,16 @@ def quiet_logs() -> None:
     LOG.propagate = False
 
 
-def configuration(bootstrap: tuple[str, ...], watch: BrokerWatch, options: Mapping[str, Any]) -> dict[str, Any]:
-    """A client's own configuration: ``options``, and the callbacks that tell ``watch``."""
-    return {
+def create(make: Callable[..., T], bootstrap: tuple[str, ...], watch: BrokerWatch, options: Mapping[str, Any]) -> T:
+    """A producer or consumer that tells ``watch`` what happens to its brokers; it connects by itself, later."""
+    configuration = {
         **COMMON,
         **options,
         "bootstrap.servers": ",".join(bootstrap),
         "error_cb": watch.told,
         "throttle_cb": lambda told: watch.throttled(told.broker_name, told.throttle_time),
     }
-
-
-def log(watch: BrokerWatch) -> Any:
-    """What a client is to log with."""
-    return _Log(watch)
+    return make(configuration, logger=_Log(watch))
 
 
 def connect(make: Callable[..., T], bootstrap: tuple[str, ...], watch: BrokerWatch, options: Mapping[str, Any]) -> T:
@@ -238,7 +234,7 @@ def connect(make: Callable[..., T], bootstrap: tuple[str, ...], watch: BrokerWat
     )
     deadline = watch.began + CONNECT_S
     try:
-        client: Any = make(configuration(bootstrap, watch, options), logger=log(watch))
+        client: Any = create(make, bootstrap, watch, options)
     except (KafkaException, ValueError, TypeError) as error:
         raise ConfigError(f"the Kafka client refuses its options: {reason(error)}") from error
     with connecting(bootstrap, watch.listener):

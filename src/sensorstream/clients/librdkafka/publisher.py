@@ -20,6 +20,7 @@ import time
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -27,7 +28,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from sensorstream.clients import refusals
 from sensorstream.clients.librdkafka.delivery import THROWN_AWAY, RdDelivery, delivery_error
 from sensorstream.clients.librdkafka.failures import error_of
-from sensorstream.clients.librdkafka.net import BrokerWatch, configuration, connect, count_partitions, log, metadata
+from sensorstream.clients.librdkafka.net import BrokerWatch, connect, count_partitions, create, metadata
 from sensorstream.clients.librdkafka.producers import Producers
 from sensorstream.clients.own_thread import end_within
 from sensorstream.clients.partitioner import partition_for_key
@@ -80,7 +81,7 @@ class LibrdkafkaPublisher(BasePublisher[RdDelivery]):
         self._producer = connect(Producer, bootstrap, self.watch, options)
         self._producers = Producers(
             self._producer,
-            lambda: Producer(configuration(bootstrap, self.watch, options), logger=log(self.watch)),
+            partial(create, Producer, bootstrap, self.watch, options),
             spread="transactional.id" not in options,
         )
         self._counts: dict[str, int] = {}

@@ -6,48 +6,31 @@ lie past control records and aborted ones).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from sensorstream.clients import refusals
-from sensorstream.clients.base import GROUP_SESSION_MS, Notes, Rebalance, ValueBatch, note_of
+from sensorstream.clients.base import Notes, Rebalance, ValueBatch, note_of
 from sensorstream.clients.kafka_python.group_rights import GroupRights
 from sensorstream.clients.librdkafka.asking import ask
+from sensorstream.clients.librdkafka.consumer_options import consumer_options
 from sensorstream.clients.librdkafka.failures import broker_error, passes
 from sensorstream.clients.librdkafka.group_member import Assignment, GroupMember
 from sensorstream.clients.librdkafka.group_offsets import commit, commits
+from sensorstream.clients.librdkafka.heartbeat import Heartbeat, abandon
 from sensorstream.clients.librdkafka.messages import by_partition, records, values
-from sensorstream.clients.librdkafka.net import COMMON, BrokerWatch, connect, count_partitions, metadata
+from sensorstream.clients.librdkafka.net import COMMON, BrokerWatch, connect, count_partitions, create, metadata
 from sensorstream.clients.librdkafka.topics import GONE, TopicWatch
 from sensorstream.clients.own_thread import end_within
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.clients.reader import BaseReader
 from sensorstream.errors import UsageError
-from sensorstream.events import Listener
+from sensorstream.events import Listener, Notice
 from sensorstream.records import Commit, ConsumedRecord, TopicIdentity, TopicPartition
 
-DEFAULTS: Final = {
-    "max.partition.fetch.bytes": 4 * 1024 * 1024,
-    "queued.min.messages": 100000,
-    "queued.max.messages.kbytes": 32768,
-    "fetch.queue.backoff.ms": 5,
-    "fetch.error.backoff.ms": 200,
-    "fetch.wait.max.ms": 200,  # how late the end behind control records is told
-    "session.timeout.ms": GROUP_SESSION_MS,
-}
-PROMISED: Final = {
-    "auto.offset.reset": "error",
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
-    "isolation.level": "read_committed",
-    "partition.assignment.strategy": "cooperative-sticky",
-    "allow.auto.create.topics": False,
-    "enable.partition.eof": True,
-}
-NO_GROUP: Final = "sensorstream-no-group"
-"""librdkafka wants a group's name even where there is no group; nothing is asked or told under it."""
 _LOOK_AT_TOPICS_S: Final = 1.0
 _LOOK_WHILE_BUSY_S: Final = 5.0
 _MOST_AT_ONCE: Final = 1_000_000
@@ -68,12 +51,8 @@ class LibrdkafkaReader(BaseReader):
         listener: Listener,
         fetch_wait_ms: int | None = None,
     ) -> None:
-        options = {**DEFAULTS, "client.id": client_id, **properties.for_librdkafka("consumer"), **PROMISED}
-        if fetch_wait_ms is not None:
-            options["fetch.wait.max.ms"] = fetch_wait_ms
-        options["group.id"] = group or NO_GROUP
-        if group is None:
-            options.pop("group.instance.id", None)
+        self._heartbeat = Heartbeat()
+        options = {**consumer_options(properties, group, client_id, fetch_wait_ms), **self._heartbeat.options()}
         self._admin_options = {
             **COMMON,
             **properties.for_librdkafka("admin"),
@@ -83,6 +62,7 @@ class LibrdkafkaReader(BaseReader):
         self._most_records: int = properties.values.get("max.poll.records", _MOST_AT_ONCE)
         self.watch = BrokerWatch(listener)
         self._consumer: Any = connect(Consumer, bootstrap, self.watch, options)
+        self._another: Callable[[], Any] = partial(create, Consumer, bootstrap, self.watch, options)
         super().__init__(group)
         self._assignment = Assignment()
         self._paused: set[TopicPartition] = set()
@@ -138,8 +118,11 @@ class LibrdkafkaReader(BaseReader):
         self.resume(self._paused)
         self._topics.watch({partition.topic for partition in positions})
         self._assignment.positions = dict(positions)
+        self._assign()
+
+    def _assign(self) -> None:
         try:
-            self._consumer.assign([KafkaPartition(*one, offset) for one, offset in positions.items()])
+            self._consumer.assign([KafkaPartition(*one, offset) for one, offset in self._assignment.positions.items()])
         except (KafkaException, RuntimeError) as error:
             raise broker_error("partitions can't be read", error) from error
 
@@ -180,6 +163,8 @@ class LibrdkafkaReader(BaseReader):
 
     def _fetch(self, timeout_s: float, most: int) -> Iterable[tuple[TopicPartition, list[Any]]]:
         """What has come, in runs of one partition; the positions are past it."""
+        if self._heartbeat.has_stopped():
+            self._replace_consumer()
         if self._member is not None:
             self._member.claim()
         failed = self._failure is not None
@@ -228,6 +213,22 @@ class LibrdkafkaReader(BaseReader):
         if gone is not None:
             raise gone
         return fetched.items()
+
+    def _replace_consumer(self) -> None:
+        """Go on with another consumer where this one is; in a group, as a member that has lost its partitions."""
+        self.watch.listener(
+            Notice("the consumer has blocked itself (librdkafka's issue 5476); continuing with a new one", "warning")
+        )
+        stopped, self._consumer = [self._consumer], self._another()
+        self._heartbeat.beat()
+        self._held = []
+        paused, self._paused = self._paused, set()
+        if self._member is not None:
+            self._member.join_anew(self._consumer)
+        else:
+            self._assign()
+            self.pause(paused)
+        abandon(stopped)
 
     def _consume(self, timeout_s: float, most: int) -> list[Any]:
         messages: list[Any] = []
