@@ -8,13 +8,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import pytest
+from confluent_kafka import Consumer
 
 from running import until
 from sensorstream import admin
 from sensorstream.clients import open_client
 from sensorstream.clients.base import Reader, Rebalance
 from sensorstream.clients.librdkafka import heartbeat
+from sensorstream.cluster.preflight import free_ports
 from sensorstream.config import Settings, TopicSettings
+from sensorstream.errors import ClusterUnreachable
 from sensorstream.events import Event, Notice
 from sensorstream.records import TopicPartition
 
@@ -138,3 +141,36 @@ def test_one_that_is_merely_idle_stays(settings: Settings, monkeypatch: pytest.M
         reader.assign(dict.fromkeys(topic.parts, 0))
         until(lambda: topic.was_replaced(reader) or len(beats) >= 60, "sixty heartbeats")
         assert not topic.told
+
+
+def test_it_answers_without_any_broker() -> None:
+    (port,) = free_ports(1)
+    consumer = Consumer({"bootstrap.servers": f"127.0.0.1:{port}", "group.id": "blocked", "log_level": 0})
+    assert heartbeat.answers(consumer, 30)
+    consumer.close()
+
+
+def test_no_call_that_might_not_return_is_made_of_one_that_does_not_answer(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = Topic(settings, "blocked-silent")
+    topic.send(4)
+    client = open_client(settings)
+    begin = Rebalance(lambda parts: dict.fromkeys(parts, 0), lambda _: None, lambda _: None)
+    with topic.reader("blocked-silent") as reader, client.transactional_publisher("blocked-silent") as publisher:
+        reader.subscribe([topic.parts[0].topic], begin)
+        until(lambda: topic.has_all(reader, *topic.parts), "the records")
+        publisher.begin()
+        with monkeypatch.context() as patch:
+            patch.setattr("sensorstream.clients.librdkafka.reader.answers", lambda *_: False)
+            with pytest.raises(ClusterUnreachable, match="does not answer"):
+                publisher.send_offsets({topic.parts[0]: 2}, reader)
+            assert not topic.told
+        for records in topic.read.values():
+            records.clear()
+        until(lambda: topic.has_all(reader, *topic.parts), "the records, with another consumer")
+        assert len(topic.told) == 1
+        with monkeypatch.context() as patch:
+            patch.setattr("sensorstream.clients.librdkafka.reader.answers", lambda *_: False)
+            reader.pause(topic.parts)
+        assert len(topic.told) == 2

@@ -81,6 +81,8 @@ def test_a_worker_that_was_frozen_finds_its_partitions_taken_and_doubles_nothing
             for stream in streams:
                 stream.progress.until_there_is_some_in_each()
 
+        for stream in streams:
+            stream.progress.until_there_is_some()
         until(lambda: members(2), "both are members")
         all_go_on_in_each()
         for one in first:

@@ -45,3 +45,11 @@ def test_a_process_that_was_frozen_or_busy_has_not_waited(clock: Clock) -> None:
     assert not polled(heart, clock, 1, 3600.0)
     assert not polled(heart, clock, int(SILENT_S) - 1, 20.0)
     assert polled(heart, clock, 1, 20.0)
+
+
+def test_one_that_is_known_to_have_stopped_need_not_be_waited_for(clock: Clock) -> None:
+    heart = Heartbeat(clock)
+    heart.stop()
+    assert polled(heart, clock, 1, 0.0)
+    heart.beat()
+    assert not polled(heart, clock, 1, 0.0)

@@ -20,20 +20,21 @@ from sensorstream.clients.librdkafka.consumer_options import consumer_options
 from sensorstream.clients.librdkafka.failures import broker_error, passes
 from sensorstream.clients.librdkafka.group_member import Assignment, GroupMember
 from sensorstream.clients.librdkafka.group_offsets import commit, commits
-from sensorstream.clients.librdkafka.heartbeat import Heartbeat, abandon
+from sensorstream.clients.librdkafka.heartbeat import Heartbeat, abandon, answers
 from sensorstream.clients.librdkafka.messages import by_partition, records, values
 from sensorstream.clients.librdkafka.net import COMMON, BrokerWatch, connect, count_partitions, create, metadata
 from sensorstream.clients.librdkafka.topics import GONE, TopicWatch
 from sensorstream.clients.own_thread import end_within
 from sensorstream.clients.properties import ClientProperties
 from sensorstream.clients.reader import BaseReader
-from sensorstream.errors import UsageError
+from sensorstream.errors import ClusterUnreachable, UsageError
 from sensorstream.events import Listener, Notice
 from sensorstream.records import Commit, ConsumedRecord, TopicIdentity, TopicPartition
 
 _LOOK_AT_TOPICS_S: Final = 1.0
 _LOOK_WHILE_BUSY_S: Final = 5.0
 _MOST_AT_ONCE: Final = 1_000_000
+_ANSWER_S: Final = 1.0
 _LATEST: Final = -1
 _EARLIEST: Final = -2
 _OUT_OF_RANGE: Final = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._NO_OFFSET)
@@ -78,8 +79,11 @@ class LibrdkafkaReader(BaseReader):
         """librdkafka's token for the group's member, for a transaction.
 
         Raises BrokerError when this reader has fallen out of its group: brokers take positions of a member that is not
-        named unchecked.
+        named unchecked. Raises ClusterUnreachable when librdkafka does not answer.
         """
+        if not answers(self._consumer):
+            self._heartbeat.stop()
+            raise ClusterUnreachable("the consumer does not answer")
         member = self._consumer.consumer_group_metadata()
         # Asked after it: without a poll it can't have become a member again in between.
         if self._member is not None and not self._consumer.memberid():
@@ -138,7 +142,7 @@ class LibrdkafkaReader(BaseReader):
         self._member.join(topics)
 
     def _forget_pause(self, partitions: Iterable[TopicPartition]) -> None:
-        self.resume(self._paused.intersection(partitions))
+        self._paused.difference_update(self._switch(self._consumer.resume, self._paused.intersection(partitions)))
 
     def _fail(self, error: Exception) -> None:
         """To be raised by a poll, when nothing can be handed out before it."""
@@ -163,8 +167,6 @@ class LibrdkafkaReader(BaseReader):
 
     def _fetch(self, timeout_s: float, most: int) -> Iterable[tuple[TopicPartition, list[Any]]]:
         """What has come, in runs of one partition; the positions are past it."""
-        if self._heartbeat.has_stopped():
-            self._replace_consumer()
         if self._member is not None:
             self._member.claim()
         failed = self._failure is not None
@@ -227,8 +229,13 @@ class LibrdkafkaReader(BaseReader):
             self._member.join_anew(self._consumer)
         else:
             self._assign()
-            self.pause(paused)
+            self._paused.update(self._switch(self._consumer.pause, paused))
         abandon(stopped)
+
+    def _replace_if_blocked(self) -> None:
+        """Before a call from which a blocked consumer would not return; in a callback it is not blocked."""
+        if not self._in_callback and not answers(self._consumer):
+            self._replace_consumer()
 
     def _consume(self, timeout_s: float, most: int) -> list[Any]:
         messages: list[Any] = []
@@ -244,6 +251,8 @@ class LibrdkafkaReader(BaseReader):
         except KafkaException as error:
             # In the next poll, if there are messages: they are not brought again.
             self._failure = broker_error("reading failed", error)
+        if self._heartbeat.has_stopped():
+            self._replace_consumer()
         return messages
 
     def _raise_failure(self) -> None:
@@ -341,10 +350,12 @@ class LibrdkafkaReader(BaseReader):
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch nothing from these partitions until resumed, or assigned again."""
+        self._replace_if_blocked()
         self._paused.update(self._switch(self._consumer.pause, partitions))
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch from these partitions again."""
+        self._replace_if_blocked()
         self._paused.difference_update(self._switch(self._consumer.resume, partitions))
 
     def _switch(
@@ -367,7 +378,7 @@ class LibrdkafkaReader(BaseReader):
 
     def _let_go(self) -> None:
         try:
-            settled = self._member is None or self._member.leave()
+            settled = self._member is None or (answers(self._consumer, _ANSWER_S) and self._member.leave())
         except Exception:  # after a fatal error it can't even unsubscribe
             settled = False
         if settled:
