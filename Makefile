@@ -12,7 +12,7 @@ demo: bytecode
 # Four processes, each with a Kafka of its own (about 5 GB in all): most of a test's time goes into waiting. Each
 # imports all test modules; what pytest makes of one is kept, so that not each of them works it out, nor the next run.
 test: bytecode
-	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 30
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder --durations 30
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -41,6 +41,7 @@ bench: bytecode
 
 campaign: bytecode
 	SENSORSTREAM_TEST_COLD=1 $(BIN)/pytest -m campaign -o timeout=0
+	$(BIN)/pytest --hypothesis-profile campaign -o timeout=0 -n 2 tests/properties tests/unit
 
 # The documentation as a site, in site/; a warning is a failure (with --quiet none would be counted).
 docs: $(STAMP)

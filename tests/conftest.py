@@ -10,13 +10,17 @@ from pathlib import Path
 import psutil
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import Scheduling
 
+from scheduling import OneWithoutBrokers
 from sensorstream.cluster import LocalCluster
 from sensorstream.cluster.preflight import NODE_MARK
 from sensorstream.cluster.state import Mode
 
 # How long an example takes is the machine's affair.
-settings.register_profile("sensorstream", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("sensorstream", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40)
+settings.register_profile("campaign", settings.get_profile("sensorstream"), max_examples=1000)
 settings.load_profile("sensorstream")
 
 KEPT = (
@@ -26,6 +30,11 @@ KEPT = (
     "SENSORSTREAM_TEST_DATA",
     "SENSORSTREAM_TEST_KAFKA_VERSION",
 )
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """The order of files over several processes, where ``make test`` or ``--dist loadfile`` asks for whole files."""
+    return OneWithoutBrokers(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

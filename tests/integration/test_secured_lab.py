@@ -29,7 +29,7 @@ from sensorstream.records import TopicPartition
 pytestmark = [pytest.mark.broker, pytest.mark.long]
 
 NAME = "linked"
-RATE = 50
+RATE = 20
 ROWS = rows_for(RATE, 2, at_least_s=600)
 ONCE, LEAST = "linked-once", "linked-least"
 REPLAYS = {ONCE: ("--exactly-once", "--client", "kafka-python"), LEAST: ("--client", "librdkafka")}
@@ -80,7 +80,7 @@ def test_replays_through_cut_and_slow_links_lose_and_double_nothing(local: Local
     source = write_source(tmp_path / "s.csv", ROWS)
     ok("topics", "create", *REPLAYS, "--partitions", str(PARTITIONS), "--profile", NAME)
     common = ["--profile", f"{NAME}-user"]
-    replays = [Replay(topic, source, ROWS, [*more, *common], RATE, few=2000) for topic, more in REPLAYS.items()]
+    replays = [Replay(topic, source, ROWS, [*more, *common], RATE, few=500) for topic, more in REPLAYS.items()]
     leader = Target("leader", TopicPartition(ONCE, 0))
     replaced = threading.Event()
 
