@@ -78,10 +78,9 @@ def compare(found: Mapping[int, Sequence[int]], wanted: Iterable[int], partition
     return Count(rows, len(rest), doubled, reordered, aborted)
 
 
-def _consumer(bootstrap: Sequence[str], isolation: str, **more: Any) -> Consumer:
+def _consumer(bootstrap: Sequence[str], isolation: str) -> Consumer:
     return Consumer(
         {
-            **more,
             "bootstrap.servers": ",".join(bootstrap),
             "group.id": "the-reader-that-counts",
             "isolation.level": isolation,
@@ -187,7 +186,7 @@ class Watch:
 
     def __init__(self, bootstrap: Sequence[str], topic: str) -> None:
         self._heartbeat = Heartbeat()
-        self._another = partial(_consumer, bootstrap, "read_committed", **self._heartbeat.options())
+        self._another = partial(_consumer, bootstrap, "read_committed")
         self._consumer = self._another()
         self._topic = topic
         self._partitions = _partitions(self._consumer, topic)
@@ -202,15 +201,16 @@ class Watch:
     def _run(self) -> None:
         self._begin()
         while not self._end.is_set():
-            if self._heartbeat.has_stopped():
+            if self._heartbeat.has_stopped(self._consumer):
                 stopped, self._consumer = [self._consumer], self._another()
-                self._heartbeat.beat()
+                self._heartbeat.begin()
                 self._begin()
                 abandon(stopped)
             for message in self._consumer.consume(5000, 0.1):
                 if message.error() is None:
                     self._take(message.partition() or 0, message.offset() or 0, _number(message))
-        self._consumer.close()
+        if self._heartbeat.settle(5):
+            self._consumer.close()
 
     def _begin(self) -> None:
         self._consumer.assign([TopicPartition(self._topic, one, OFFSET_BEGINNING) for one in self._partitions])

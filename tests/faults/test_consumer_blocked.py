@@ -1,11 +1,13 @@
 """A librdkafka consumer that has blocked itself is replaced: each record is read once, in order.
 
 The fault itself takes two of its threads to meet within microseconds, so here a consumer is taken for blocked because
-it sends no heartbeat. What follows is the same, but for its end: a blocked one never ends.
+a question to it stays open. What follows is the same, but for its end: a blocked one never ends.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from functools import partial
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer
@@ -72,8 +74,9 @@ def settings(broker: tuple[str, ...]) -> Settings:
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Sets how long a consumer may be without a heartbeat; none sends one."""
-    monkeypatch.setattr(heartbeat, "INTERVAL_MS", 0)
+    """Sets how long a consumer may leave a question open; each does."""
+    monkeypatch.setattr(heartbeat, "EVERY_S", 0.0)
+    monkeypatch.setattr(heartbeat, "ask", lambda _: Future())
     return partial(monkeypatch.setattr, heartbeat, "SILENT_S")
 
 
@@ -126,21 +129,22 @@ def test_in_a_group_its_partitions_are_lost_and_assigned_anew(
 
 
 def test_one_that_is_merely_idle_stays(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeat, "INTERVAL_MS", 100)
+    monkeypatch.setattr(heartbeat, "EVERY_S", 0.1)
     monkeypatch.setattr(heartbeat, "SILENT_S", 5.0)
-    beats: list[str] = []
-    beat = heartbeat.Heartbeat.beat
+    asked: list[Future[object]] = []
+    ask = heartbeat.ask
 
-    def counted(self: heartbeat.Heartbeat, statistics: str = "") -> None:
-        beats.append(statistics)
-        beat(self, statistics)
+    def counted(consumer: Any) -> Future[object]:
+        asked.append(ask(consumer))
+        return asked[-1]
 
-    monkeypatch.setattr(heartbeat.Heartbeat, "beat", counted)
+    monkeypatch.setattr(heartbeat, "ask", counted)
     topic = Topic(settings, "blocked-idle")
     with topic.reader() as reader:
         reader.assign(dict.fromkeys(topic.parts, 0))
-        until(lambda: topic.was_replaced(reader) or len(beats) >= 60, "sixty heartbeats")
+        until(lambda: topic.was_replaced(reader) or len(asked) >= 30, "thirty questions")
         assert not topic.told
+    assert all(one.done() for one in asked)
 
 
 def test_it_answers_without_any_broker() -> None:

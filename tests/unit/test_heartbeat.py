@@ -1,55 +1,75 @@
-"""A consumer's heartbeat: without it, only time in which the consumer was polled counts."""
+"""A consumer's heartbeat: without an answer, only time in which the consumer was polled counts."""
+
+from concurrent.futures import Future
 
 import pytest
 
-from sensorstream.clients.librdkafka.heartbeat import SILENT_S, Heartbeat
+from sensorstream.clients.librdkafka import heartbeat
+from sensorstream.clients.librdkafka.heartbeat import EVERY_S, SILENT_S, Heartbeat
 
 
-class Clock:
-    now = 100.0
+class Consumer:
+    """Polled by the clock; ``asked`` are the questions that its main thread was asked."""
 
-    def __call__(self) -> float:
-        return self.now
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.asked: list[Future[object]] = []
+        self.heart = Heartbeat(lambda: self.now)
+
+    def polled(self, times: int, every_s: float) -> bool:
+        """Whether it has stopped by one of these polls."""
+        for _ in range(times):
+            self.now += every_s
+            if self.heart.has_stopped(self):
+                return True
+        return False
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
+    def ask(consumer: Consumer) -> Future[object]:
+        consumer.asked.append(Future())
+        return consumer.asked[-1]
+
+    monkeypatch.setattr(heartbeat, "ask", ask)
+    return Consumer()
 
 
-def polled(heart: Heartbeat, clock: Clock, times: int, every_s: float) -> bool:
-    for _ in range(times):
-        clock.now += every_s
-        if heart.has_stopped():
-            return True
-    return False
+def test_it_has_stopped_when_a_question_stays_open(consumer: Consumer) -> None:
+    assert not consumer.polled(int((EVERY_S + SILENT_S) / 0.5), 0.5)
+    assert consumer.polled(1, 0.5)
+    assert len(consumer.asked) == 1
+    consumer.heart.begin()
+    assert not consumer.polled(int((EVERY_S + SILENT_S) / 0.5), 0.5)
 
 
-def test_it_has_stopped_when_it_was_not_felt_while_it_was_polled(clock: Clock) -> None:
-    heart = Heartbeat(clock)
-    assert not polled(heart, clock, int(SILENT_S / 0.5), 0.5)
-    assert polled(heart, clock, 1, 0.5)
-    heart.beat()
-    assert not polled(heart, clock, int(SILENT_S / 0.5), 0.5)
+def test_an_answer_will_do_and_may_be_late(consumer: Consumer) -> None:
+    for number in range(1, 20):
+        assert not consumer.polled(int(EVERY_S), 1.0)
+        assert len(consumer.asked) == number
+        assert not consumer.polled(int(SILENT_S), 1.0)
+        consumer.asked[-1].set_exception(KeyError("no offset"))
+        consumer.now -= SILENT_S  # the next question is due after the same time
+        assert not consumer.polled(1, 0.0)
 
 
-def test_a_beat_now_and_then_will_do(clock: Clock) -> None:
-    heart = Heartbeat(clock)
-    for _ in range(20):
-        assert not polled(heart, clock, 5, 1.0)
-        heart.beat()
+def test_a_process_that_was_frozen_or_busy_has_not_waited(consumer: Consumer) -> None:
+    assert not consumer.polled(1, 3600.0)
+    assert len(consumer.asked) == 1
+    assert not consumer.polled(int(SILENT_S), 20.0)
+    assert consumer.polled(1, 20.0)
 
 
-def test_a_process_that_was_frozen_or_busy_has_not_waited(clock: Clock) -> None:
-    heart = Heartbeat(clock)
-    assert not polled(heart, clock, 1, 3600.0)
-    assert not polled(heart, clock, int(SILENT_S) - 1, 20.0)
-    assert polled(heart, clock, 1, 20.0)
+def test_one_that_is_known_to_have_stopped_need_not_be_waited_for(consumer: Consumer) -> None:
+    consumer.heart.stop()
+    assert consumer.polled(1, 0.0)
+    consumer.heart.begin()
+    assert not consumer.polled(1, 0.0)
 
 
-def test_one_that_is_known_to_have_stopped_need_not_be_waited_for(clock: Clock) -> None:
-    heart = Heartbeat(clock)
-    heart.stop()
-    assert polled(heart, clock, 1, 0.0)
-    heart.beat()
-    assert not polled(heart, clock, 1, 0.0)
+def test_it_may_be_closed_when_no_question_is_open(consumer: Consumer) -> None:
+    assert consumer.heart.settle(0)
+    consumer.polled(1, EVERY_S)
+    assert not consumer.heart.settle(0)
+    consumer.asked[-1].set_result(None)
+    assert consumer.heart.settle(0)

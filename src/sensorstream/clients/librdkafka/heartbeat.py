@@ -2,8 +2,7 @@
 
 In librdkafka 2.10 to 2.16 two threads of a consumer can wait for each other without an end: one checks the epoch of a
 partition's leader while the other drops a broker that has left the cluster (its issue 5476). The consumer then says
-nothing, fetches nothing of that partition, and can't even be closed. Its statistics come from the same main thread, so
-they are taken for its heartbeat.
+nothing, fetches nothing of that partition, and can't even be closed. So its main thread is asked now and then.
 
 Most calls of a consumer are answered by that thread, and the binding holds the interpreter's lock while it waits for
 the answer: the whole process would stop with it. Ask :func:`answers` before such a call.
@@ -12,7 +11,7 @@ the answer: the whole process would stop with it. Ask :func:`answers` before suc
 import math
 import time
 from collections.abc import Callable
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Any, Final
 
@@ -20,9 +19,10 @@ from confluent_kafka import KafkaException
 
 from sensorstream.clients.own_thread import on_own_thread
 
-INTERVAL_MS: Final = 5000
+EVERY_S: Final = 5.0
+"""How often a consumer that is polled is asked."""
 SILENT_S: Final = 30.0
-"""How long a consumer has to be polled without a heartbeat until it is given up."""
+"""How long it has to be polled without an answer until it is given up."""
 _KNOWN_S: Final = 0.2
 _SLICES: Final = 5
 _AT_MOST_S: Final = 1.0
@@ -30,48 +30,63 @@ _AT_MOST_S: Final = 1.0
 
 
 class Heartbeat:
-    """Whether a consumer is alive: ``beat`` is its ``stats_cb``, which is called inside its polls."""
+    """Whether a consumer that is polled is alive."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._looked = self._asked_at = clock()
+        self._asked: Future[object] | None = None
         self._silent_s = 0.0
-        self._looked = clock()
 
-    def options(self) -> dict[str, Any]:
-        """What the consumer has to be configured with."""
-        return {"statistics.interval.ms": INTERVAL_MS, "stats_cb": self.beat}
-
-    def beat(self, _: str = "") -> None:
-        """The main thread has run."""
-        self._silent_s = 0.0
+    def has_stopped(self, consumer: Any) -> bool:
+        """Whether its main thread has not answered for :data:`SILENT_S`; to be asked after each poll."""
+        now = self._clock()
+        waited_s, self._looked = min(now - self._looked, _AT_MOST_S), now
+        if self._silent_s < math.inf and (self._asked is None or self._asked.done()):
+            self._silent_s = 0.0
+            if now - self._asked_at >= EVERY_S:
+                self._asked, self._asked_at = ask(consumer), now
+            return False
+        self._silent_s += waited_s
+        return self._silent_s > SILENT_S
 
     def stop(self) -> None:
         """It is known that the main thread does not run."""
         self._silent_s = math.inf
 
-    def has_stopped(self) -> bool:
-        """Whether it has not for :data:`SILENT_S`; to be asked after each poll."""
-        now = self._clock()
-        self._silent_s += min(now - self._looked, _AT_MOST_S)
-        self._looked = now
-        return self._silent_s > SILENT_S
+    def begin(self) -> None:
+        """From now on it is another consumer's."""
+        self._asked, self._asked_at, self._silent_s = None, self._clock(), 0.0
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until nothing is asked any more, so that the consumer can be closed; whether that has come about."""
+        return self._asked is None or bool(wait([self._asked], timeout_s).done)
+
+
+def ask(consumer: Any) -> "Future[object]":
+    """Ask the main thread for something that it answers at once, whether there is any broker or not.
+
+    A commit of no offsets is refused (``rd_kafka_cgrp_offsets_commit``). It has no time limit, but other threads run
+    meanwhile.
+    """
+    return on_own_thread("sensorstream-heartbeat", lambda: consumer.commit(offsets=[], asynchronous=False))
 
 
 def answers(consumer: Any, timeout_s: float = 5.0) -> bool:
     """Whether the main thread answers within ``timeout_s``; other threads run meanwhile.
 
-    It does within microseconds. Committed offsets of no partition are asked for, which needs no broker but one that is
-    known to coordinate the group; else a commit of none, which needs nobody (``rd_kafka_cgrp_offsets_commit``) but has
-    no time limit.
+    It does within microseconds where the group's coordinator is known, asked for the committed offsets of no partition
+    (``rd_kafka_OffsetFetchRequest``); else see :func:`ask`.
     """
     with suppress(KafkaException):
         consumer.committed([], timeout=_KNOWN_S)
         return True
-    asked = on_own_thread("sensorstream-heartbeat", lambda: consumer.commit(offsets=[], asynchronous=False))
+    asked = ask(consumer)
     # In slices: a process that is frozen meanwhile loses one of them.
     return any(wait([asked], timeout_s / _SLICES).done for _ in range(_SLICES))
 
 
 def abandon(consumers: list[Any]) -> None:
-    """Let go of consumers that may never end. ``consumers`` must hold the only references to them, and is emptied."""
+    """Let go of consumers that may never end. ``consumers`` is emptied, and holds the last references to them, but
+    for those of questions without an answer."""
     on_own_thread("sensorstream-abandoned-consumer", consumers.clear)

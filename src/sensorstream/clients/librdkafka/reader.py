@@ -53,7 +53,7 @@ class LibrdkafkaReader(BaseReader):
         fetch_wait_ms: int | None = None,
     ) -> None:
         self._heartbeat = Heartbeat()
-        options = {**consumer_options(properties, group, client_id, fetch_wait_ms), **self._heartbeat.options()}
+        options = consumer_options(properties, group, client_id, fetch_wait_ms)
         self._admin_options = {
             **COMMON,
             **properties.for_librdkafka("admin"),
@@ -222,7 +222,7 @@ class LibrdkafkaReader(BaseReader):
             Notice("the consumer has blocked itself (librdkafka's issue 5476); continuing with a new one", "warning")
         )
         stopped, self._consumer = [self._consumer], self._another()
-        self._heartbeat.beat()
+        self._heartbeat.begin()
         self._held = []
         paused, self._paused = self._paused, set()
         if self._member is not None:
@@ -251,7 +251,7 @@ class LibrdkafkaReader(BaseReader):
         except KafkaException as error:
             # In the next poll, if there are messages: they are not brought again.
             self._failure = broker_error("reading failed", error)
-        if self._heartbeat.has_stopped():
+        if self._heartbeat.has_stopped(self._consumer):
             self._replace_consumer()
         return messages
 
@@ -378,7 +378,9 @@ class LibrdkafkaReader(BaseReader):
 
     def _let_go(self) -> None:
         try:
-            settled = self._member is None or (answers(self._consumer, _ANSWER_S) and self._member.leave())
+            settled = self._heartbeat.settle(_ANSWER_S)
+            if settled and self._member is not None:
+                settled = answers(self._consumer, _ANSWER_S) and self._member.leave()
         except Exception:  # after a fatal error it can't even unsubscribe
             settled = False
         if settled:
