@@ -106,13 +106,6 @@ def _compare(records: list[ConsumedRecord], sent: int) -> Count:
     )
 
 
-def check(bootstrap: tuple[str, ...], sent: int, source: str, target: str) -> Count:
-    """Nothing is lost, doubled or out of order."""
-    found = count(bootstrap, sent, source, target)
-    assert found.is_zero, found
-    return found
-
-
 class Progress:
     """How far a group is in the feed's topic, in records: nothing else is in it."""
 

@@ -185,7 +185,7 @@ class Watch:
     """Reads a topic while it is written: what a committed reader is given, and how long it was given nothing."""
 
     def __init__(self, bootstrap: Sequence[str], topic: str) -> None:
-        self._heartbeat = Heartbeat()
+        self._heartbeat = Heartbeat(in_group=False)
         self._another = partial(_consumer, bootstrap, "read_committed")
         self._consumer = self._another()
         self._topic = topic
@@ -218,7 +218,9 @@ class Watch:
     def _take(self, partition: int, offset: int, number: int) -> None:
         now = time.monotonic()
         with self._lock:
-            self._counts[partition] += (partition, offset) not in self.seen
+            if (partition, offset) in self.seen:
+                return  # another consumer has begun anew
+            self._counts[partition] += 1
             self.seen[partition, offset] = number
             if partition in self._heard:
                 self._longest = max(self._longest, now - self._heard[partition])

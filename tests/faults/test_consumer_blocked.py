@@ -17,6 +17,7 @@ from sensorstream import admin
 from sensorstream.clients import open_client
 from sensorstream.clients.base import Reader, Rebalance
 from sensorstream.clients.librdkafka import heartbeat
+from sensorstream.clients.librdkafka.reader import LibrdkafkaReader
 from sensorstream.cluster.preflight import free_ports
 from sensorstream.config import Settings, TopicSettings
 from sensorstream.errors import ClusterUnreachable
@@ -74,9 +75,10 @@ def settings(broker: tuple[str, ...]) -> Settings:
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Sets how long a consumer may leave a question open; each does."""
+    """Sets how long a consumer may leave the question open that it is asked in polls; each does."""
     monkeypatch.setattr(heartbeat, "EVERY_S", 0.0)
     monkeypatch.setattr(heartbeat, "ask", lambda _: Future())
+    monkeypatch.setattr(heartbeat, "answers", lambda *_, **__: True)
     return partial(monkeypatch.setattr, heartbeat, "SILENT_S")
 
 
@@ -150,7 +152,8 @@ def test_one_that_is_merely_idle_stays(settings: Settings, monkeypatch: pytest.M
 def test_it_answers_without_any_broker() -> None:
     (port,) = free_ports(1)
     consumer = Consumer({"bootstrap.servers": f"127.0.0.1:{port}", "group.id": "blocked", "log_level": 0})
-    assert heartbeat.answers(consumer, 30)
+    assert heartbeat.answers(consumer, 30, in_group=True)
+    assert heartbeat.answers(consumer, 30, in_group=False)
     consumer.close()
 
 
@@ -166,15 +169,54 @@ def test_no_call_that_might_not_return_is_made_of_one_that_does_not_answer(
         until(lambda: topic.has_all(reader, *topic.parts), "the records")
         publisher.begin()
         with monkeypatch.context() as patch:
-            patch.setattr("sensorstream.clients.librdkafka.reader.answers", lambda *_: False)
+            patch.setattr(heartbeat, "answers", lambda *_, **__: False)
             with pytest.raises(ClusterUnreachable, match="does not answer"):
                 publisher.send_offsets({topic.parts[0]: 2}, reader)
-            assert not topic.told
+            reader.pause(topic.parts)
+            assert not topic.told, "in a poll alone"
         for records in topic.read.values():
             records.clear()
         until(lambda: topic.has_all(reader, *topic.parts), "the records, with another consumer")
         assert len(topic.told) == 1
+
+
+def test_what_could_not_be_told_a_blocked_consumer_is_told_the_next(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = Topic(settings, "blocked-paused")
+    one, other = topic.parts
+    topic.send(10)
+    with topic.reader() as reader:
+        reader.assign(dict.fromkeys(topic.parts, 0))
+        until(lambda: topic.has_all(reader, one, other), "the first records")
+        reader.pause([one])
         with monkeypatch.context() as patch:
-            patch.setattr("sensorstream.clients.librdkafka.reader.answers", lambda *_: False)
-            reader.pause(topic.parts)
-        assert len(topic.told) == 2
+            patch.setattr(heartbeat, "answers", lambda *_, **__: False)
+            reader.pause([other])
+            reader.resume([one])
+        topic.send(10)
+        until(lambda: topic.has_all(reader, one), "the records of the partition that is not paused")
+        assert topic.read[other] == [1, 3, 5, 7, 9]
+        assert len(topic.told) == 1
+
+
+def test_what_was_held_back_is_not_left_out(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a failure messages are held, to be handed out by a later poll."""
+    topic = Topic(settings, "blocked-held")
+    topic.send(40)
+    with topic.reader() as reader:
+        reader.assign(dict.fromkeys(topic.parts, 0))
+        assert isinstance(reader, LibrdkafkaReader)
+
+        def held() -> bool:
+            reader._fail(KeyError("a callback has failed"))
+            with pytest.raises(KeyError):
+                topic.poll(reader)
+            return bool(reader._held)
+
+        until(held, "messages that are held")
+        with monkeypatch.context() as patch:
+            patch.setattr(heartbeat, "answers", lambda *_, **__: False)
+            assert not reader._answers()
+        until(lambda: topic.has_all(reader, *topic.parts), "all records")
+        assert len(topic.told) == 1

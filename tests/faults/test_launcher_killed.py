@@ -71,8 +71,8 @@ def nodes(cluster: LocalCluster) -> list[psutil.Process]:
 
 
 DEMOS = [
+    pytest.param(signal.SIGTERM, True, id="SIGTERM-ready"),
     pytest.param(signal.SIGKILL, False, id="SIGKILL-started"),
-    pytest.param(signal.SIGTERM, True, id="SIGTERM-ready", marks=pytest.mark.campaign),
     pytest.param(signal.SIGTERM, False, id="SIGTERM-started", marks=pytest.mark.campaign),
     pytest.param(signal.SIGKILL, True, id="SIGKILL-ready", marks=pytest.mark.campaign),
 ]

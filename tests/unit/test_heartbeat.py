@@ -6,6 +6,7 @@ import pytest
 
 from sensorstream.clients.librdkafka import heartbeat
 from sensorstream.clients.librdkafka.heartbeat import EVERY_S, SILENT_S, Heartbeat
+from sensorstream.errors import ClusterUnreachable, UnknownTopic
 
 
 class Consumer:
@@ -14,7 +15,7 @@ class Consumer:
     def __init__(self) -> None:
         self.now = 100.0
         self.asked: list[Future[object]] = []
-        self.heart = Heartbeat(lambda: self.now)
+        self.heart = Heartbeat(in_group=False, clock=lambda: self.now)
 
     def polled(self, times: int, every_s: float) -> bool:
         """Whether it has stopped by one of these polls."""
@@ -60,11 +61,23 @@ def test_a_process_that_was_frozen_or_busy_has_not_waited(consumer: Consumer) ->
     assert consumer.polled(1, 20.0)
 
 
-def test_one_that_is_known_to_have_stopped_need_not_be_waited_for(consumer: Consumer) -> None:
-    consumer.heart.stop()
+def test_one_that_does_not_answer_need_not_be_waited_for(consumer: Consumer) -> None:
+    assert not consumer.heart.answers(consumer, 0.01)
+    assert not consumer.heart.settle(0)
     assert consumer.polled(1, 0.0)
     consumer.heart.begin()
+    assert consumer.heart.settle(0)
     assert not consumer.polled(1, 0.0)
+
+
+def test_a_question_without_an_answer_is_looked_into(consumer: Consumer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "ANSWER_S", 0.01)
+    with pytest.raises(UnknownTopic), consumer.heart.questioned(consumer):
+        raise UnknownTopic("gone")
+    assert not consumer.asked
+    with pytest.raises(ClusterUnreachable), consumer.heart.questioned(consumer):
+        raise ClusterUnreachable("no answer")
+    assert len(consumer.asked) == 1
 
 
 def test_it_may_be_closed_when_no_question_is_open(consumer: Consumer) -> None:

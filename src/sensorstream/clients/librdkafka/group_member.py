@@ -47,7 +47,8 @@ class Assignment:
 class GroupMember:
     """A reader's part in its group; ``assignment`` is kept up to date.
 
-    ``forget_pause`` has partitions fetched again that were paused; ``fail`` is given what a callback failed with.
+    ``answers``: whether the consumer may be called. ``forget_pause`` has partitions fetched again that were paused;
+    ``fail`` is given what a callback failed with.
     ``taken_back`` are partitions that have gone since it was last cleared: what has been fetched of them is stale.
     Once it is ``closed`` the caller hears nothing more.
     """
@@ -58,6 +59,7 @@ class GroupMember:
         rebalance: Rebalance,
         assignment: Assignment,
         *,
+        answers: Callable[[], bool],
         forget_pause: Callable[[Iterable[TopicPartition]], None],
         fail: Callable[[Exception], None],
     ) -> None:
@@ -67,6 +69,7 @@ class GroupMember:
         self._consumer = consumer
         self._rebalance = rebalance
         self._assignment = assignment
+        self._answers = answers
         self._forget_pause = forget_pause
         self._fail = fail
         self._owed: list[TopicPartition] = []
@@ -97,16 +100,18 @@ class GroupMember:
         self.in_callback = False
 
     def _revoked(self, consumer: Any, partitions: list[Any]) -> None:
-        held = self._give_up(partitions, lost=False)
-        consumer.incremental_unassign([KafkaPartition(*one) for one in held])
+        self._unassign(consumer, self._give_up(partitions, lost=False))
 
     def _lost(self, consumer: Any, partitions: list[Any]) -> None:
-        held = self._give_up(partitions, lost=True)
-        consumer.incremental_unassign([KafkaPartition(*one) for one in held])
+        self._unassign(consumer, self._give_up(partitions, lost=True))
+
+    def _unassign(self, consumer: Any, held: Iterable[TopicPartition]) -> None:
+        if self._answers():
+            consumer.incremental_unassign([KafkaPartition(*one) for one in held])
 
     def claim(self) -> None:
         """Ask the caller where to begin in partitions that are new and not begun yet, and begin there."""
-        if not self._owed or self.closed:
+        if not self._owed or self.closed or not self._answers():
             return
         try:
             positions = self._rebalance.assigned(list(self._owed))

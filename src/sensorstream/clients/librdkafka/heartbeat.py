@@ -5,24 +5,26 @@ partition's leader while the other drops a broker that has left the cluster (its
 nothing, fetches nothing of that partition, and can't even be closed. So its main thread is asked now and then.
 
 Most calls of a consumer are answered by that thread, and the binding holds the interpreter's lock while it waits for
-the answer: the whole process would stop with it. Ask :func:`answers` before such a call.
+the answer: the whole process would stop with it. Ask :meth:`Heartbeat.answers` before such a call.
 """
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from confluent_kafka import KafkaException
 
 from sensorstream.clients.own_thread import on_own_thread
+from sensorstream.errors import ClusterUnreachable
 
 EVERY_S: Final = 5.0
 """How often a consumer that is polled is asked."""
 SILENT_S: Final = 30.0
 """How long it has to be polled without an answer until it is given up."""
+ANSWER_S: Final = 5.0
 _KNOWN_S: Final = 0.2
 _SLICES: Final = 5
 _AT_MOST_S: Final = 1.0
@@ -30,16 +32,17 @@ _AT_MOST_S: Final = 1.0
 
 
 class Heartbeat:
-    """Whether a consumer that is polled is alive."""
+    """Whether a consumer is alive. ``in_group``: it belongs to a group, so that group's coordinator may be known."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, in_group: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._in_group = in_group
         self._clock = clock
         self._looked = self._asked_at = clock()
         self._asked: Future[object] | None = None
         self._silent_s = 0.0
 
     def has_stopped(self, consumer: Any) -> bool:
-        """Whether its main thread has not answered for :data:`SILENT_S`; to be asked after each poll."""
+        """Whether its main thread has not answered for :data:`SILENT_S`; to be asked before each poll."""
         now = self._clock()
         waited_s, self._looked = min(now - self._looked, _AT_MOST_S), now
         if self._silent_s < math.inf and (self._asked is None or self._asked.done()):
@@ -50,9 +53,23 @@ class Heartbeat:
         self._silent_s += waited_s
         return self._silent_s > SILENT_S
 
-    def stop(self) -> None:
-        """It is known that the main thread does not run."""
-        self._silent_s = math.inf
+    def answers(self, consumer: Any, timeout_s: float | None = None) -> bool:
+        """Whether its main thread answers in time, so that it may be called; if not, it is taken for stopped."""
+        if self._silent_s == math.inf:
+            return False
+        if not answers(consumer, ANSWER_S if timeout_s is None else timeout_s, in_group=self._in_group):
+            self._silent_s = math.inf
+            return False
+        return True
+
+    @contextmanager
+    def questioned(self, consumer: Any) -> Iterator[None]:
+        """A question that gets no answer in time: find out whether that is the consumer's own fault."""
+        try:
+            yield
+        except ClusterUnreachable:
+            self.answers(consumer)
+            raise
 
     def begin(self) -> None:
         """From now on it is another consumer's."""
@@ -60,6 +77,8 @@ class Heartbeat:
 
     def settle(self, timeout_s: float) -> bool:
         """Wait until nothing is asked any more, so that the consumer can be closed; whether that has come about."""
+        if self._silent_s == math.inf:
+            return False
         return self._asked is None or bool(wait([self._asked], timeout_s).done)
 
 
@@ -72,15 +91,16 @@ def ask(consumer: Any) -> "Future[object]":
     return on_own_thread("sensorstream-heartbeat", lambda: consumer.commit(offsets=[], asynchronous=False))
 
 
-def answers(consumer: Any, timeout_s: float = 5.0) -> bool:
+def answers(consumer: Any, timeout_s: float, *, in_group: bool) -> bool:
     """Whether the main thread answers within ``timeout_s``; other threads run meanwhile.
 
-    It does within microseconds where the group's coordinator is known, asked for the committed offsets of no partition
+    Where the group's coordinator is known it does within microseconds, asked for the committed offsets of no partition
     (``rd_kafka_OffsetFetchRequest``); else see :func:`ask`.
     """
-    with suppress(KafkaException):
-        consumer.committed([], timeout=_KNOWN_S)
-        return True
+    if in_group:
+        with suppress(KafkaException):
+            consumer.committed([], timeout=_KNOWN_S)
+            return True
     asked = ask(consumer)
     # In slices: a process that is frozen meanwhile loses one of them.
     return any(wait([asked], timeout_s / _SLICES).done for _ in range(_SLICES))

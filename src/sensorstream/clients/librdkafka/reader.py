@@ -20,7 +20,7 @@ from sensorstream.clients.librdkafka.consumer_options import consumer_options
 from sensorstream.clients.librdkafka.failures import broker_error, passes
 from sensorstream.clients.librdkafka.group_member import Assignment, GroupMember
 from sensorstream.clients.librdkafka.group_offsets import commit, commits
-from sensorstream.clients.librdkafka.heartbeat import Heartbeat, abandon, answers
+from sensorstream.clients.librdkafka.heartbeat import Heartbeat, abandon
 from sensorstream.clients.librdkafka.messages import by_partition, records, values
 from sensorstream.clients.librdkafka.net import COMMON, BrokerWatch, connect, count_partitions, create, metadata
 from sensorstream.clients.librdkafka.topics import GONE, TopicWatch
@@ -52,7 +52,7 @@ class LibrdkafkaReader(BaseReader):
         listener: Listener,
         fetch_wait_ms: int | None = None,
     ) -> None:
-        self._heartbeat = Heartbeat()
+        self._heartbeat = Heartbeat(in_group=group is not None)
         options = consumer_options(properties, group, client_id, fetch_wait_ms)
         self._admin_options = {
             **COMMON,
@@ -81,8 +81,7 @@ class LibrdkafkaReader(BaseReader):
         Raises BrokerError when this reader has fallen out of its group: brokers take positions of a member that is not
         named unchecked. Raises ClusterUnreachable when librdkafka does not answer.
         """
-        if not answers(self._consumer):
-            self._heartbeat.stop()
+        if not self._answers():
             raise ClusterUnreachable("the consumer does not answer")
         member = self._consumer.consumer_group_metadata()
         # Asked after it: without a poll it can't have become a member again in between.
@@ -92,7 +91,12 @@ class LibrdkafkaReader(BaseReader):
 
     def partitions_for(self, topic: str) -> int:
         """The topic's number of partitions."""
-        return count_partitions(self._asker(), topic)
+        with self._heartbeat.questioned(self._consumer):
+            return count_partitions(self._asker(), topic)
+
+    def _answers(self) -> bool:
+        """Whether the consumer may be called; if not, the next poll replaces it."""
+        return self._heartbeat.answers(self._consumer)
 
     def _asker(self) -> Any:
         """Whom to ask for metadata: inside a callback the admin client, or the next callback ends the process.
@@ -137,12 +141,17 @@ class LibrdkafkaReader(BaseReader):
             self.partitions_for(topic)
         self._topics.watch(topics)
         self._member = GroupMember(
-            self._consumer, rebalance, self._assignment, forget_pause=self._forget_pause, fail=self._fail
+            self._consumer,
+            rebalance,
+            self._assignment,
+            answers=self._answers,
+            forget_pause=self._forget_pause,
+            fail=self._fail,
         )
         self._member.join(topics)
 
     def _forget_pause(self, partitions: Iterable[TopicPartition]) -> None:
-        self._paused.difference_update(self._switch(self._consumer.resume, self._paused.intersection(partitions)))
+        self.resume(self._paused.intersection(partitions))
 
     def _fail(self, error: Exception) -> None:
         """To be raised by a poll, when nothing can be handed out before it."""
@@ -167,6 +176,8 @@ class LibrdkafkaReader(BaseReader):
 
     def _fetch(self, timeout_s: float, most: int) -> Iterable[tuple[TopicPartition, list[Any]]]:
         """What has come, in runs of one partition; the positions are past it."""
+        if self._heartbeat.has_stopped(self._consumer):
+            self._replace_consumer()
         if self._member is not None:
             self._member.claim()
         failed = self._failure is not None
@@ -186,7 +197,7 @@ class LibrdkafkaReader(BaseReader):
                 [one for one in some if (one.topic(), one.partition()) not in taken_back]
                 for some in (messages, self._held)
             )
-            for partition in taken_back & positions.keys():
+            for partition in taken_back & positions.keys() if self._answers() else ():
                 self._consumer.seek(KafkaPartition(*partition, positions[partition]))
             taken_back.clear()
         fetched: dict[TopicPartition, list[Any]] = {}
@@ -218,24 +229,23 @@ class LibrdkafkaReader(BaseReader):
 
     def _replace_consumer(self) -> None:
         """Go on with another consumer where this one is; in a group, as a member that has lost its partitions."""
-        self.watch.listener(
-            Notice("the consumer has blocked itself (librdkafka's issue 5476); continuing with a new one", "warning")
-        )
-        stopped, self._consumer = [self._consumer], self._another()
+        told = "the consumer has blocked itself (librdkafka's issue 5476); continuing with a new one"
+        self.watch.listener(Notice(told, "warning"))
+        try:
+            stopped, self._consumer = [self._consumer], self._another()
+        except KafkaException as error:
+            raise broker_error("there can't be another consumer", error) from error
         self._heartbeat.begin()
         self._held = []
         paused, self._paused = self._paused, set()
-        if self._member is not None:
-            self._member.join_anew(self._consumer)
-        else:
-            self._assign()
-            self._paused.update(self._switch(self._consumer.pause, paused))
-        abandon(stopped)
-
-    def _replace_if_blocked(self) -> None:
-        """Before a call from which a blocked consumer would not return; in a callback it is not blocked."""
-        if not self._in_callback and not answers(self._consumer):
-            self._replace_consumer()
+        try:
+            if self._member is not None:
+                self._member.join_anew(self._consumer)
+            else:
+                self._assign()
+                self.pause(paused)
+        finally:
+            abandon(stopped)
 
     def _consume(self, timeout_s: float, most: int) -> list[Any]:
         messages: list[Any] = []
@@ -251,8 +261,6 @@ class LibrdkafkaReader(BaseReader):
         except KafkaException as error:
             # In the next poll, if there are messages: they are not brought again.
             self._failure = broker_error("reading failed", error)
-        if self._heartbeat.has_stopped(self._consumer):
-            self._replace_consumer()
         return messages
 
     def _raise_failure(self) -> None:
@@ -319,10 +327,13 @@ class LibrdkafkaReader(BaseReader):
         return {TopicPartition(one.topic, one.partition): one.offset for one in found}
 
     def _ask_offsets(self, what: str, wanted: list[Any]) -> list[Any]:
-        topic = wanted[0].topic
-        return ask(
-            what, lambda left: self._consumer.offsets_for_times(wanted, timeout=left), topic, self.partitions_for
-        )
+        with self._heartbeat.questioned(self._consumer):
+            return ask(
+                what,
+                lambda left: self._consumer.offsets_for_times(wanted, timeout=left),
+                wanted[0].topic,
+                self.partitions_for,
+            )
 
     def offset_for_time(self, partition: TopicPartition, timestamp_ms: int) -> int | None:
         """The first offset whose record has this timestamp or a later one."""
@@ -350,19 +361,17 @@ class LibrdkafkaReader(BaseReader):
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch nothing from these partitions until resumed, or assigned again."""
-        self._replace_if_blocked()
         self._paused.update(self._switch(self._consumer.pause, partitions))
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetch from these partitions again."""
-        self._replace_if_blocked()
         self._paused.difference_update(self._switch(self._consumer.resume, partitions))
 
     def _switch(
         self, action: Callable[[list[Any]], None], partitions: Iterable[TopicPartition]
     ) -> list[TopicPartition]:
         ours = [partition for partition in partitions if partition in self._assignment.positions]
-        if ours:
+        if ours and self._answers():
             try:
                 action([KafkaPartition(*partition) for partition in ours])
             except KafkaException as error:
@@ -380,7 +389,7 @@ class LibrdkafkaReader(BaseReader):
         try:
             settled = self._heartbeat.settle(_ANSWER_S)
             if settled and self._member is not None:
-                settled = answers(self._consumer, _ANSWER_S) and self._member.leave()
+                settled = self._heartbeat.answers(self._consumer, _ANSWER_S) and self._member.leave()
         except Exception:  # after a fatal error it can't even unsubscribe
             settled = False
         if settled:
