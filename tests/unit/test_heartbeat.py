@@ -5,7 +5,7 @@ from concurrent.futures import Future
 import pytest
 
 from sensorstream.clients.librdkafka import heartbeat
-from sensorstream.clients.librdkafka.heartbeat import EVERY_S, SILENT_S, Heartbeat
+from sensorstream.clients.librdkafka.heartbeat import EVERY_S, SILENT_S, Heartbeat, questioned
 from sensorstream.errors import ClusterUnreachable, UnknownTopic
 
 
@@ -70,14 +70,26 @@ def test_one_that_does_not_answer_need_not_be_waited_for(consumer: Consumer) -> 
     assert not consumer.polled(1, 0.0)
 
 
-def test_a_question_without_an_answer_is_looked_into(consumer: Consumer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeat, "ANSWER_S", 0.01)
-    with pytest.raises(UnknownTopic), consumer.heart.questioned(consumer):
-        raise UnknownTopic("gone")
+def test_in_a_callback_it_is_not_asked(consumer: Consumer) -> None:
+    assert consumer.heart.answers(consumer, in_callback=True)
     assert not consumer.asked
-    with pytest.raises(ClusterUnreachable), consumer.heart.questioned(consumer):
+    assert not consumer.heart.answers(consumer, 0.01)
+    assert not consumer.heart.answers(consumer, in_callback=True)
+
+
+def test_a_question_without_an_answer_is_looked_into() -> None:
+    looked: list[bool] = []
+
+    def answers() -> bool:
+        looked.append(True)
+        return True
+
+    with pytest.raises(UnknownTopic), questioned(answers):
+        raise UnknownTopic("gone")
+    assert not looked
+    with pytest.raises(ClusterUnreachable), questioned(answers):
         raise ClusterUnreachable("no answer")
-    assert len(consumer.asked) == 1
+    assert looked
 
 
 def test_it_may_be_closed_when_no_question_is_open(consumer: Consumer) -> None:

@@ -9,7 +9,8 @@ unsubscribes first, with which a static member (``group.instance.id``) leaves it
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from confluent_kafka import TopicPartition as KafkaPartition
@@ -85,29 +86,39 @@ class GroupMember:
         """Give up all partitions as lost, and join with another consumer; the old one must not call back any more."""
         self._consumer = consumer
         self._owed = []
-        self._give_up([KafkaPartition(*one) for one in self._assignment.positions], lost=True)
+        with self._called():
+            self._give_up([KafkaPartition(*one) for one in self._assignment.positions], lost=True)
         self.taken_back.clear()
         self.join(self._topics)
 
     # The next three are called by librdkafka inside consume, and must not raise.
 
     def _assigned(self, consumer: Any, partitions: list[Any]) -> None:
-        self._callbacks += 1
-        consumer.incremental_assign([])  # we do it ourselves, with positions
-        self._owed += sorted(TopicPartition(one.topic, one.partition) for one in partitions)
-        self.in_callback = True
-        self.claim()
-        self.in_callback = False
+        with self._called():
+            consumer.incremental_assign([])  # we do it ourselves, with positions
+            self._owed += sorted(TopicPartition(one.topic, one.partition) for one in partitions)
+            self.claim()
 
     def _revoked(self, consumer: Any, partitions: list[Any]) -> None:
-        self._unassign(consumer, self._give_up(partitions, lost=False))
+        with self._called():
+            self._unassign(consumer, self._give_up(partitions, lost=False))
 
     def _lost(self, consumer: Any, partitions: list[Any]) -> None:
-        self._unassign(consumer, self._give_up(partitions, lost=True))
+        with self._called():
+            self._unassign(consumer, self._give_up(partitions, lost=True))
 
     def _unassign(self, consumer: Any, held: Iterable[TopicPartition]) -> None:
         if self._answers():
             consumer.incremental_unassign([KafkaPartition(*one) for one in held])
+
+    @contextmanager
+    def _called(self) -> Iterator[None]:
+        self._callbacks += 1
+        self.in_callback = True
+        try:
+            yield
+        finally:
+            self.in_callback = False
 
     def claim(self) -> None:
         """Ask the caller where to begin in partitions that are new and not begun yet, and begin there."""
@@ -124,7 +135,6 @@ class GroupMember:
 
     def _give_up(self, partitions: list[Any], *, lost: bool) -> list[TopicPartition]:
         """Tell the caller; the partitions that are to be unassigned: not those that are still owed."""
-        self._callbacks += 1
         gone = sorted(TopicPartition(one.topic, one.partition) for one in partitions)
         self.taken_back.update(gone)
         self._owed = [partition for partition in self._owed if partition not in gone]
@@ -136,14 +146,12 @@ class GroupMember:
         held = self._assignment
         told = [partition for partition in gone if partition in held.positions]
         held.given_up = {partition: held.positions.pop(partition) for partition in told}
-        self.in_callback = True
         try:
             if told and not self.closed:
                 (self._rebalance.lost if lost else self._rebalance.revoked)(told)
         except Exception as error:
             self._fail(error)
         finally:
-            self.in_callback = False
             held.given_up = {}
         return told
 

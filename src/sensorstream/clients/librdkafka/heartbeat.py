@@ -53,23 +53,18 @@ class Heartbeat:
         self._silent_s += waited_s
         return self._silent_s > SILENT_S
 
-    def answers(self, consumer: Any, timeout_s: float | None = None) -> bool:
-        """Whether its main thread answers in time, so that it may be called; if not, it is taken for stopped."""
-        if self._silent_s == math.inf:
-            return False
+    def answers(self, consumer: Any, timeout_s: float | None = None, *, in_callback: bool = False) -> bool:
+        """Whether its main thread answers in time, so that it may be called; if not, it is taken for stopped.
+
+        In a callback of the consumer's it is not asked anew: it has just called, and another thread might have to wait
+        for the end of the call.
+        """
+        if self._silent_s == math.inf or in_callback:
+            return self._silent_s < math.inf
         if not answers(consumer, ANSWER_S if timeout_s is None else timeout_s, in_group=self._in_group):
             self._silent_s = math.inf
             return False
         return True
-
-    @contextmanager
-    def questioned(self, consumer: Any) -> Iterator[None]:
-        """A question that gets no answer in time: find out whether that is the consumer's own fault."""
-        try:
-            yield
-        except ClusterUnreachable:
-            self.answers(consumer)
-            raise
 
     def begin(self) -> None:
         """From now on it is another consumer's."""
@@ -104,6 +99,16 @@ def answers(consumer: Any, timeout_s: float, *, in_group: bool) -> bool:
     asked = ask(consumer)
     # In slices: a process that is frozen meanwhile loses one of them.
     return any(wait([asked], timeout_s / _SLICES).done for _ in range(_SLICES))
+
+
+@contextmanager
+def questioned(answers: Callable[[], bool]) -> Iterator[None]:
+    """A question that gets no answer in time: find out whether that is the consumer's own fault."""
+    try:
+        yield
+    except ClusterUnreachable:
+        answers()
+        raise
 
 
 def abandon(consumers: list[Any]) -> None:

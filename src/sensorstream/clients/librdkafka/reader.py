@@ -20,7 +20,7 @@ from sensorstream.clients.librdkafka.consumer_options import consumer_options
 from sensorstream.clients.librdkafka.failures import broker_error, passes
 from sensorstream.clients.librdkafka.group_member import Assignment, GroupMember
 from sensorstream.clients.librdkafka.group_offsets import commit, commits
-from sensorstream.clients.librdkafka.heartbeat import Heartbeat, abandon
+from sensorstream.clients.librdkafka.heartbeat import Heartbeat, abandon, questioned
 from sensorstream.clients.librdkafka.messages import by_partition, records, values
 from sensorstream.clients.librdkafka.net import COMMON, BrokerWatch, connect, count_partitions, create, metadata
 from sensorstream.clients.librdkafka.topics import GONE, TopicWatch
@@ -91,12 +91,12 @@ class LibrdkafkaReader(BaseReader):
 
     def partitions_for(self, topic: str) -> int:
         """The topic's number of partitions."""
-        with self._heartbeat.questioned(self._consumer):
+        with questioned(self._answers):
             return count_partitions(self._asker(), topic)
 
     def _answers(self) -> bool:
         """Whether the consumer may be called; if not, the next poll replaces it."""
-        return self._heartbeat.answers(self._consumer)
+        return self._heartbeat.answers(self._consumer, in_callback=self._in_callback)
 
     def _asker(self) -> Any:
         """Whom to ask for metadata: inside a callback the admin client, or the next callback ends the process.
@@ -327,7 +327,7 @@ class LibrdkafkaReader(BaseReader):
         return {TopicPartition(one.topic, one.partition): one.offset for one in found}
 
     def _ask_offsets(self, what: str, wanted: list[Any]) -> list[Any]:
-        with self._heartbeat.questioned(self._consumer):
+        with questioned(self._answers):
             return ask(
                 what,
                 lambda left: self._consumer.offsets_for_times(wanted, timeout=left),
