@@ -9,8 +9,8 @@ STAMP := $(VENV)/.installed
 demo: bytecode
 	$(BIN)/sensorstream demo
 
-# Four processes with a Kafka each (about 5 GB in all), and one without (tests/scheduling.py). Each
-# imports all test modules; what pytest makes of one is kept, so that not each of them works it out, nor the next run.
+# Four processes with a Kafka each (about 5 GB in all), and one without (tests/scheduling.py). Each imports all test
+# modules; what pytest makes of one is kept, so that not each of them works it out, nor the next run.
 test: bytecode
 	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder --durations 30
 

@@ -16,8 +16,7 @@ class OneWithoutBrokers(LoadFileScheduling):  # type: ignore[misc]  # xdist has 
     """File after file, in the order of the collection but for that."""
 
     def _has_no_cluster(self, node: WorkerController) -> bool:
-        last: int = self.numnodes - 1
-        return last + 1 >= PROCESSES and bool(node.gateway.id == f"gw{last}")
+        return bool(self.numnodes >= PROCESSES and node.gateway.id == f"gw{self.numnodes - 1}")
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         mine = self._mine(node)

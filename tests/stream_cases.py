@@ -2,6 +2,7 @@
 
 import json
 import operator
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -159,3 +160,11 @@ class FedStream:
         done = cli(*self._command, "--exit", "--output", "json")
         assert done.returncode in (0, 1), done.stderr
         return count(self._bootstrap, self.feed.sent, self.topic, self._target)
+
+
+def end(*running: Started) -> None:
+    """Have processes of streams end, all at once; dead letters are no failure."""
+    for one in running:
+        one.signal(signal.SIGTERM)
+    for one in running:
+        assert one.end() in (0, 1), one.told

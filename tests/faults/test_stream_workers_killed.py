@@ -19,7 +19,7 @@ from running import Started, until
 from sensorstream.admin import describe_group
 from sensorstream.cluster import LocalCluster
 from sensorstream.config import Settings
-from stream_cases import FedStream
+from stream_cases import FedStream, end
 
 pytestmark = [pytest.mark.broker, pytest.mark.long]
 
@@ -97,13 +97,6 @@ def test_a_worker_that_was_frozen_finds_its_partitions_taken_and_doubles_nothing
     for stream in streams:
         found = stream.complete()
         assert found.is_zero, found
-
-
-def end(*running: Started) -> None:
-    for one in running:
-        one.signal(signal.SIGTERM)
-    for one in running:
-        assert one.end() in (0, 1), one.told
 
 
 def one_failed(*running: Started) -> bool:

@@ -53,7 +53,7 @@ class Heartbeat:
         self._silent_s += waited_s
         return self._silent_s > SILENT_S
 
-    def answers(self, consumer: Any, timeout_s: float | None = None, *, in_callback: bool = False) -> bool:
+    def answers(self, consumer: Any, timeout_s: float = ANSWER_S, *, in_callback: bool = False) -> bool:
         """Whether its main thread answers in time, so that it may be called; if not, it is taken for stopped.
 
         In a callback of the consumer's it is not asked anew: it has just called, and another thread might have to wait
@@ -61,7 +61,7 @@ class Heartbeat:
         """
         if self._silent_s == math.inf or in_callback:
             return self._silent_s < math.inf
-        if not answers(consumer, ANSWER_S if timeout_s is None else timeout_s, in_group=self._in_group):
+        if not answers(consumer, timeout_s, in_group=self._in_group):
             self._silent_s = math.inf
             return False
         return True
